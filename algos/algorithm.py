@@ -1,0 +1,107 @@
+"""What all algorithms share: a backbone, an embedder and a loss."""
+
+import keras
+import tensorflow as tf
+from easydict import EasyDict
+
+import models
+
+
+class Algorithm(keras.Model):
+  """A network and the loss it is trained with.
+
+  A subclass implements `compute_losses`; one that trains a classifier head
+  builds it in its constructor and returns it from `head`.
+
+  Attributes:
+    cnn: The backbone, [N, H, W, 3] to [N, h, w, channels].
+    emb: The embedder, [N, C, h, w, channels] to [N, D].
+    frames_per_sample: Frames the sampler takes for each of NUM_FRAMES.
+    needs_labels: Whether batches must have labels of frames.
+  """
+
+  frames_per_sample = 1
+  needs_labels = False
+
+  def __init__(self, config: EasyDict) -> None:
+    """Builds the network.
+
+    Args:
+      config: The configuration.
+
+    Raises:
+      UserError: The backbone can't be had.
+    """
+    super().__init__(name=config.TRAINING_ALGO)
+    self.cnn = models.build_backbone(config)
+    self.emb = models.build_embedder(config, self.cnn)
+    self._trains_base = config.MODEL.TRAIN_BASE != "frozen"
+    self._trains_embedder = config.MODEL.TRAIN_EMBEDDING
+
+  @property
+  def head(self) -> keras.Model | None:
+    """The network behind the embeddings that only training needs, if any."""
+    return None
+
+  def call(
+    self, batch: dict[str, tf.Tensor], training: bool = False
+  ) -> tf.Tensor:
+    """Embeds the frames of a batch.
+
+    Args:
+      batch: A batch of `datasets`; only frames [B, S, C, H, W, 3] are used.
+      training: Whether batch norm uses and updates statistics of the batch and
+        dropout drops; a frozen backbone or embedder never does.
+
+    Returns:
+      [B, S, D] float32 embeddings.
+    """
+    frames = batch["frames"]
+    batch_size, num_frames, num_context, *image = _shape(frames)
+    features = self.features(tf.reshape(frames, [-1, *image]), training)
+    embs = self.embed(
+      tf.reshape(features, [-1, num_context, *_shape(features)[1:]]), training
+    )
+    return tf.reshape(embs, [batch_size, num_frames, embs.shape[-1]])
+
+  def features(self, frames: tf.Tensor, training: bool = False) -> tf.Tensor:
+    """Feature maps [N, h, w, channels] of frames [N, H, W, 3]."""
+    return self.cnn(frames, training=training and self._trains_base)
+
+  def embed(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
+    """Embeddings [N, D] of feature maps [N, C, h, w, channels]."""
+    return self.emb(features, training=training and self._trains_embedder)
+
+  def compute_losses(
+    self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool
+  ) -> dict[str, tf.Tensor]:
+    """The loss of a batch and its named parts.
+
+    Args:
+      embs: [B, S, D] embeddings, as `call` returns them.
+      batch: The batch they come from.
+      training: Whether dropout of a head drops.
+
+    Returns:
+      Scalars: `loss`, and any parts worth a curve of their own, by tag.
+    """
+    raise NotImplementedError
+
+  def compute_loss(
+    self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool = False
+  ) -> tf.Tensor:
+    """The scalar loss of a batch, without penalties; see `compute_losses`."""
+    return self.compute_losses(embs, batch, training)["loss"]
+
+  def regularization_loss(self) -> tf.Tensor:
+    """Mean of the layers' L2 penalties."""
+    return tf.reduce_mean(self.losses) if self.losses else tf.zeros([])
+
+
+def _shape(tensor: tf.Tensor) -> list[int | tf.Tensor]:
+  """The shape, with numbers where they are known before the graph runs."""
+  dynamic = tf.unstack(tf.shape(tensor))
+  return [
+    known or unknown
+    for known, unknown in zip(tensor.shape, dynamic, strict=True)
+  ]

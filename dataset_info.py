@@ -1,0 +1,392 @@
+"""What a folder of TFRecords says about itself: files, counts, class names.
+
+`dataset.json` beside the records of a data set holds
+
+    {"format_version": 1, "dataset": "pouring",
+     "class_names": ["start to hand touches bottle", ...],
+     "splits": {"train": {"num_videos": 70, "num_frames": 13300, "fps": 30.0}}}
+
+The preparation scripts write it; class names may be edited by hand and are
+kept. Where it is missing, as beside records that others made, the same facts
+are found by reading the records.
+"""
+
+import dataclasses
+import json
+import os
+import pathlib
+import re
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+import record_index
+from errors import UserError
+from files import complete_or_absent
+
+FILE_NAME = "dataset.json"
+FORMAT_VERSION = 1
+
+_SHARD = re.compile(r"(?P<name>.+)-(?P<index>\d+)-of-(?P<count>\d+)\.tfrecord")
+
+# The events that part the phases of the paper's data sets (its table 4): n
+# events part n + 1 phases.
+KEY_EVENTS = {
+  "pouring": (
+    "hand touches bottle",
+    "liquid starts exiting",
+    "pouring complete",
+    "bottle back on table",
+  ),
+  "baseball_pitch": ("knee fully up", "arm fully stretched", "ball release"),
+  "baseball_swing": ("bat swung back fully", "bat hits ball"),
+  "bench_press": ("bar fully down",),
+  "bowling": ("ball swung fully back", "ball release"),
+  "clean_and_jerk": (
+    "bar at hip",
+    "fully squatting",
+    "standing",
+    "begin thrusting",
+    "beginning balance",
+  ),
+  "golf_swing": ("stick fully back", "stick hits ball"),
+  "jumping_jacks": (
+    "hands at shoulder (up)",
+    "hands above head",
+    "hands at shoulder (down)",
+  ),
+  "pullups": ("chin above bar",),
+  "pushups": ("head at floor",),
+  "situp": ("abs fully crunched",),
+  "squats": ("hips at knees (down)", "hips at floor", "hips at knees (up)"),
+  "tennis_forehand": ("racket fully back", "racket touches ball"),
+  "tennis_serve": (
+    "ball released",
+    "racket fully back",
+    "ball touches racket",
+  ),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitInfo:
+  """What one split holds.
+
+  Attributes:
+    num_videos: Number of videos.
+    num_frames: Number of frames of all videos.
+    fps: Frames per second, on average over the videos; None if unknown.
+  """
+
+  num_videos: int
+  num_frames: int
+  fps: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+  """What a data set holds.
+
+  Attributes:
+    class_names: Name of each phase, in the order of the labels of frames; empty
+      if the frames have no labels.
+    splits: The splits by name, such as `train` and `val`.
+  """
+
+  class_names: tuple[str, ...]
+  splits: dict[str, SplitInfo]
+
+
+def records_folder(path_to_tfrecords: str, dataset: str) -> pathlib.Path:
+  """Folder of a data set's records.
+
+  Args:
+    path_to_tfrecords: A path in which `%s` stands for the data set's name, such
+      as `/tmp/%s_tfrecords/`; without `%s` it is the folder itself.
+    dataset: Name of the data set.
+
+  Returns:
+    The folder, which may not exist.
+  """
+  path = os.fspath(path_to_tfrecords)
+  return pathlib.Path(path.replace("%s", dataset)).expanduser()
+
+
+def split_name(name: str) -> tuple[str, str]:
+  """Splits a name `<dataset>_<split>` at its last underscore.
+
+  Args:
+    name: Such as `baseball_pitch_train`.
+
+  Returns:
+    Data set and split, such as `baseball_pitch` and `train`.
+
+  Raises:
+    UserError: The name has another form.
+  """
+  if not re.fullmatch(r"[\w.-]+_[A-Za-z0-9.-]+", name):
+    raise UserError(
+      f"--name: expected <dataset>_<split>, such as pouring_train, of letters,"
+      f" digits, '_', '-' and '.'; received {name!r}"
+    )
+  dataset, _, split = name.rpartition("_")
+  return dataset, split
+
+
+def class_names(dataset: str, num_labels: int) -> tuple[str, ...]:
+  """Names of the phases of a data set.
+
+  Args:
+    dataset: Name of the data set. The phases of those of the paper are known
+      and named after the events between which they lie.
+    num_labels: Largest label of a frame that was seen, plus one; 0 if none was.
+
+  Returns:
+    One name a phase; `phase 0`, `phase 1`, ... if the data set is not known or
+    has more labels than it should have.
+  """
+  events = KEY_EVENTS.get(dataset)
+  if events is None or num_labels > len(events) + 1:
+    return tuple(f"phase {label}" for label in range(num_labels))
+  starts, ends = ("start", *events), (*events, "end")
+  return tuple(f"{a} to {b}" for a, b in zip(starts, ends, strict=True))
+
+
+def record_paths(
+  path_to_tfrecords: str, dataset: str, split: str, per_class: bool = False
+) -> list[str]:
+  """Finds the record files of a split.
+
+  Args:
+    path_to_tfrecords: Folder of the records, see `records_folder`.
+    dataset: Name of the data set.
+    split: Name of the split.
+    per_class: Whether to take every record file of the folder that has `split`
+      in its name, for a folder that holds one class a file.
+
+  Returns:
+    Paths of the files `<dataset>_<split>-<i>-of-<n>.tfrecord`, in the order of
+    i; with `per_class`, those that match `*<split>*`, by name.
+
+  Raises:
+    UserError: There are none, some of the n are missing, or files of several
+      conversions lie side by side.
+  """
+  folder = records_folder(path_to_tfrecords, dataset)
+  name = f"{dataset}_{split}"
+  if per_class:
+    pattern = f"*{split}*.tfrecord*"
+    paths = [path for path in _files(folder) if path.match(pattern)]
+  else:
+    pattern = f"{name}-*-of-*.tfrecord"
+    paths = [path for path in _files(folder) if _set_name(path) == name]
+  if not paths:
+    raise UserError(
+      f"{folder / pattern}: found no such records; make them with `python -m"
+      f" dataset_preparation.videos_to_tfrecords --name {name} --input_dir"
+      f" VIDEOS --output_dir {folder}`, or correct PATH_TO_TFRECORDS, the data"
+      " set's name or the split"
+    )
+  _check_complete(folder, paths)
+  return [str(path) for path in sorted(paths, key=_shard_order)]
+
+
+def shard_paths(folder: pathlib.Path, name: str) -> list[pathlib.Path]:
+  """All files of a folder named as shards of `name`, whatever their number."""
+  return [path for path in _files(folder) if _set_name(path) == name]
+
+
+def _files(folder: pathlib.Path) -> list[pathlib.Path]:
+  if not folder.is_dir():
+    return []
+  # Names that start with a dot are files that are being written.
+  return sorted(p for p in folder.iterdir() if not p.name.startswith("."))
+
+
+def _set_name(path: pathlib.Path) -> str | None:
+  match = _SHARD.fullmatch(path.name)
+  return match["name"] if match else None
+
+
+def _shard_order(path: pathlib.Path) -> tuple[str, int]:
+  match = _SHARD.fullmatch(path.name)
+  return (match["name"], int(match["index"])) if match else (path.name, 0)
+
+
+def _check_complete(
+  folder: pathlib.Path, paths: Iterable[pathlib.Path]
+) -> None:
+  """Raises a UserError if `paths` are not all shards of one set a name."""
+  found: dict[str, dict[int, list[int]]] = {}
+  for match in filter(None, (_SHARD.fullmatch(path.name) for path in paths)):
+    counts = found.setdefault(match["name"], {})
+    counts.setdefault(int(match["count"]), []).append(int(match["index"]))
+  for name, counts in found.items():
+    if len(counts) > 1:
+      raise UserError(
+        f"{folder}: {name} lies there in several sets, of"
+        f" {' and of '.join(map(str, sorted(counts)))} files; expected one,"
+        " remove the files of the others"
+      )
+    [(count, indices)] = counts.items()
+    missing = sorted(set(range(count)) - set(indices))
+    if missing:
+      raise UserError(
+        f"{folder}: of the {count} files {name}-*-of-{count}.tfrecord number"
+        f" {', '.join(map(str, missing))} is missing; convert or download them"
+        " again"
+      )
+
+
+def read(path_to_tfrecords: str, dataset: str) -> DatasetInfo:
+  """Says what a data set holds.
+
+  A split that `dataset.json` does not name is counted by reading its records,
+  and the classes are those of the known data set or else of the labels.
+
+  Args:
+    path_to_tfrecords: Folder of the records, see `records_folder`.
+    dataset: Name of the data set.
+
+  Returns:
+    Class names, and the splits whose records are in the folder or that
+    `dataset.json` names.
+
+  Raises:
+    UserError: `dataset.json` or a record is damaged, or there is nothing.
+  """
+  folder = records_folder(path_to_tfrecords, dataset)
+  stored = read_file(folder, dataset)
+  splits = dict(stored.splits) if stored else {}
+  num_labels = 0
+  for split in _splits_in(folder, dataset) - splits.keys():
+    paths = record_paths(path_to_tfrecords, dataset, split)
+    splits[split], labels = count_records(paths)
+    num_labels = max(num_labels, labels)
+  if not splits:
+    record_paths(path_to_tfrecords, dataset, "train")  # Says what is missing.
+  names = class_names(dataset, num_labels)
+  if stored:
+    names = stored.class_names + names[len(stored.class_names) :]
+  return DatasetInfo(names, dict(sorted(splits.items())))
+
+
+def _splits_in(folder: pathlib.Path, dataset: str) -> set[str]:
+  names = (_set_name(path) or "" for path in _files(folder))
+  parts = (name.rpartition("_") for name in names)
+  return {split for before, _, split in parts if before == dataset}
+
+
+def count_records(paths: Iterable[str]) -> tuple[SplitInfo, int]:
+  """Counts videos and frames by reading records.
+
+  Args:
+    paths: TFRecord files.
+
+  Returns:
+    The counts, and the largest label of a frame plus one (0 without labels).
+
+  Raises:
+    UserError: A file is damaged.
+  """
+  num_videos = num_frames = num_labels = 0
+  for record in record_index.find_records(list(paths)):
+    try:
+      example = tf.train.SequenceExample.FromString(record_index.read(record))
+    except Exception as error:  # protobuf's DecodeError has no public name.
+      raise UserError(
+        f"{record.path}: the record at byte {record.offset} is no"
+        " SequenceExample; convert or download the file again"
+      ) from error
+    lists = example.feature_lists.feature_list
+    num_videos += 1
+    num_frames += len(lists["video"].feature)
+    for step in lists["frame_labels"].feature:
+      num_labels = max(num_labels, *(x + 1 for x in step.int64_list.value), 0)
+  return SplitInfo(num_videos, num_frames), num_labels
+
+
+def read_file(folder: pathlib.Path, dataset: str) -> DatasetInfo | None:
+  """Reads `dataset.json` of a folder.
+
+  Args:
+    folder: Folder of the records.
+    dataset: Name of the data set that the file has to be about.
+
+  Returns:
+    What it says; None if there is none.
+
+  Raises:
+    UserError: It is damaged, of another version, or about another data set.
+  """
+  path = folder / FILE_NAME
+  try:
+    content = json.loads(path.read_text())
+  except FileNotFoundError:
+    return None
+  except (OSError, ValueError) as error:
+    raise UserError(
+      f"{path}: can't be read as JSON ({error}); correct or remove it"
+    ) from error
+  try:
+    version, about = content["format_version"], content["dataset"]
+    info = DatasetInfo(
+      tuple(str(name) for name in content["class_names"]),
+      {key: SplitInfo(**value) for key, value in content["splits"].items()},
+    )
+  except (KeyError, TypeError, AttributeError) as error:
+    raise UserError(
+      f"{path}: expected format_version, dataset, class_names and splits with"
+      f" num_videos, num_frames and fps ({error}); correct or remove it"
+    ) from error
+  if version != FORMAT_VERSION:
+    raise UserError(
+      f"{path}: expected format_version {FORMAT_VERSION}, received {version!r};"
+      " remove the file and convert the videos again"
+    )
+  if about != dataset:
+    raise UserError(
+      f"{path}: is about the data set {about!r}, expected {dataset!r}; keep one"
+      f" data set a folder, such as /tmp/{dataset}_tfrecords"
+    )
+  return info
+
+
+def add_split(
+  folder: pathlib.Path,
+  dataset: str,
+  split: str,
+  info: SplitInfo,
+  names: tuple[str, ...],
+) -> None:
+  """Writes one split into `dataset.json`, keeping the other splits.
+
+  Names of classes that are there already are kept, as they may have been edited
+  by hand.
+
+  Args:
+    folder: Folder of the records.
+    dataset: Name of the data set.
+    split: Name of the split.
+    info: What the split holds.
+    names: Class names that the split needs.
+
+  Raises:
+    UserError: The file can't be written, or the old one is damaged or about
+      another data set.
+  """
+  old = read_file(folder, dataset) or DatasetInfo((), {})
+  others = {key: value for key, value in old.splits.items() if key != split}
+  # Without other splits, nothing needs classes that this one has not.
+  count = max(len(names), len(old.class_names) if others else 0)
+  content = {
+    "format_version": FORMAT_VERSION,
+    "dataset": dataset,
+    "class_names": (old.class_names + names[len(old.class_names) :])[:count],
+    "splits": {
+      key: dataclasses.asdict(value)
+      for key, value in sorted({**others, split: info}.items())
+    },
+  }
+  with complete_or_absent(folder / FILE_NAME) as temporary:
+    temporary.write_text(json.dumps(content, indent=2) + "\n")

@@ -1,0 +1,1 @@
+"""Turns videos and images into TFRecords, and makes a synthetic data set."""

@@ -1,0 +1,183 @@
+"""Wall, table and clutter of a synthetic pouring video, drawn once a video."""
+
+import colorsys
+
+import cv2
+import numpy as np
+
+# The background covers this part of the world, more than the camera sees:
+# left, top, width, height in picture heights.
+LEFT, TOP, WIDTH, HEIGHT = -0.3, -0.3, 1.95, 1.65
+PIXELS_PER_UNIT = 288
+_ROWS, _COLUMNS = (
+  round(HEIGHT * PIXELS_PER_UNIT),
+  round(WIDTH * PIXELS_PER_UNIT),
+)
+
+
+def background_to_world() -> np.ndarray:
+  """Gives the [2, 3] affine map from background pixels to world points."""
+  scale = 1 / PIXELS_PER_UNIT
+  return np.array([[scale, 0, LEFT], [0, scale, TOP]])
+
+
+def draw_colour(
+  rng: np.random.Generator,
+  saturation: tuple[float, float],
+  value: tuple[float, float],
+) -> np.ndarray:
+  """Draws an RGB colour, [3] float in 0 to 255."""
+  hue = rng.random()
+  return 255 * np.array(
+    colorsys.hsv_to_rgb(hue, rng.uniform(*saturation), rng.uniform(*value))
+  )
+
+
+def draw_background(
+  rng: np.random.Generator,
+  wall: np.ndarray,
+  table: np.ndarray,
+  edge: float,
+) -> np.ndarray:
+  """Draws a room without the action.
+
+  Args:
+    rng: The video's generator.
+    wall: [3] RGB colour of the wall.
+    table: [3] RGB colour of the table.
+    edge: World height of the table's far edge.
+
+  Returns:
+    [495, 585, 3] uint8 RGB; `background_to_world` says what it covers.
+  """
+  image = _textured(rng, wall)
+  for _ in range(rng.integers(1, 4)):
+    _hang_on_wall(image, rng, edge)
+  row = round((edge - TOP) * PIXELS_PER_UNIT)
+  for _ in range(rng.integers(0, 4)):
+    _stand_on_table(image, rng, row)
+  image[row:] = _receding(_textured(rng, table), _ROWS - row)
+  image[row : row + 2] = image[row : row + 2] * 0.6
+  # The wall is darker where it meets the table.
+  depth = np.arange(row)[::-1] / 40
+  image[:row] *= (1 - 0.3 * np.exp(-depth))[:, None, None]
+  return np.clip(cv2.GaussianBlur(image, (0, 0), 2.0), 0, 255).astype(np.uint8)
+
+
+def _textured(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
+  """Paints an area in one of the materials, [rows, columns, 3] float."""
+  material = rng.choice([_stripes, _tiles, _dots, _wood, _blotches])
+  pattern = material(rng) + 0.4 * _blotches(rng)
+  second = draw_colour(rng, (0.0, 0.35), (0.2, 0.95))
+  contrast = rng.uniform(0.1, 0.35)
+  part = np.clip(0.5 + 0.5 * pattern, 0, 1)[..., None] * contrast
+  image = colour * (1 - part) + second * part
+  return image * rng.normal(1, 0.02, image.shape[:2])[..., None]
+
+
+def _grid(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+  """Gives turned coordinates of all pixels, in world units."""
+  turn = rng.choice([0, 0, np.pi / 4, rng.uniform(-0.3, 0.3)])
+  x = np.arange(_COLUMNS) / PIXELS_PER_UNIT + rng.random()
+  y = np.arange(_ROWS)[:, None] / PIXELS_PER_UNIT + rng.random()
+  cos, sin = np.cos(turn), np.sin(turn)
+  return x * cos + y * sin, y * cos - x * sin
+
+
+def _stripes(rng: np.random.Generator) -> np.ndarray:
+  x, _ = _grid(rng)
+  period = rng.uniform(0.06, 0.3)
+  return np.tanh(rng.uniform(1, 6) * np.sin(2 * np.pi * x / period))
+
+
+def _tiles(rng: np.random.Generator) -> np.ndarray:
+  x, y = _grid(rng)
+  width = rng.uniform(0.1, 0.3)
+  height = width * rng.choice([0.4, 1.0])
+  row = np.floor(y / height)
+  joint = 0.012
+  across = (x + (row % 2) * width * rng.choice([0, 0.5])) % width
+  is_joint = (across < joint) | (y % height < joint)
+  return np.where(is_joint, 1.0, -0.8)
+
+
+def _dots(rng: np.random.Generator) -> np.ndarray:
+  x, y = _grid(rng)
+  period = rng.uniform(0.06, 0.18)
+  wave = np.cos(2 * np.pi * x / period) + np.cos(2 * np.pi * y / period)
+  return np.tanh(4 * (wave - rng.uniform(0, 1)))
+
+
+def _wood(rng: np.random.Generator) -> np.ndarray:
+  _, y = _grid(rng)
+  bend = 0.05 * _blotches(rng, (4, 3))
+  period = rng.uniform(0.03, 0.09)
+  grain = np.sin(2 * np.pi * (y + bend) / period)
+  planks = np.where(y % 0.25 < 0.01, 1.5, 0)
+  return 0.6 * grain + planks
+
+
+def _blotches(
+  rng: np.random.Generator, cells: tuple[int, int] = (9, 8)
+) -> np.ndarray:
+  noise = rng.normal(0, 1, cells[::-1])
+  return cv2.resize(noise, (_COLUMNS, _ROWS), interpolation=cv2.INTER_CUBIC)
+
+
+def _receding(texture: np.ndarray, rows: int) -> np.ndarray:
+  """Lays a texture on the table: finer far away, and lit from the front."""
+  part = np.linspace(0, 1, rows)
+  source = (part**0.7 * (len(texture) - 1)).astype(int)
+  return texture[source] * np.linspace(0.85, 1.1, rows)[:, None, None]
+
+
+def _box(
+  image: np.ndarray, x: float, y: float, w: float, h: float, colour: np.ndarray
+) -> None:
+  """Fills a rectangle given in world units, from its top left corner."""
+  first = np.round((np.array([x - LEFT, y - TOP])) * PIXELS_PER_UNIT)
+  last = first + np.round(np.array([w, h]) * PIXELS_PER_UNIT)
+  corners = [tuple(int(v) for v in corner) for corner in (first, last)]
+  cv2.rectangle(image, *corners, colour.tolist(), cv2.FILLED)
+
+
+def _hang_on_wall(
+  image: np.ndarray, rng: np.random.Generator, edge: float
+) -> None:
+  """Hangs a picture, or a shelf with books, on the wall."""
+  x, y = rng.uniform(-0.2, 1.4), rng.uniform(-0.15, edge - 0.35)
+  frame = draw_colour(rng, (0.0, 0.4), (0.15, 0.9))
+  if rng.random() < 0.65:
+    w, h = rng.uniform(0.12, 0.34, 2)
+    _box(image, x + 0.012, y + 0.015, w, h, image.mean((0, 1)) * 0.55)
+    _box(image, x, y, w, h, frame)
+    _box(image, x + 0.02, y + 0.02, w - 0.04, h - 0.04, frame * 0.3 + 150)
+    inner = draw_colour(rng, (0.1, 0.45), (0.3, 0.9))
+    _box(image, x + 0.03, y + h / 2, w - 0.06, h / 2 - 0.03, inner)
+    return
+  _box(image, x, y + 0.2, 0.4, 0.02, frame)
+  at = x + 0.02
+  while at < x + 0.34:
+    w, h = rng.uniform(0.02, 0.05), rng.uniform(0.1, 0.18)
+    book = draw_colour(rng, (0.1, 0.45), (0.3, 0.9))
+    _box(image, at, y + 0.2 - h, w, h, book)
+    at += w + 0.003
+
+
+def _stand_on_table(
+  image: np.ndarray, rng: np.random.Generator, row: int
+) -> None:
+  """Puts a small box, jar or fruit at the table's far edge."""
+  colour = draw_colour(rng, (0.1, 0.45), (0.25, 0.9))
+  x = round(rng.uniform(0.1, 0.9) * _COLUMNS)
+  w, h = (np.round(rng.uniform(0.06, 0.15, 2) * PIXELS_PER_UNIT)).astype(int)
+  if rng.random() < 0.4:
+    centre, radius = (x, row - int(w) // 3), int(w) // 2
+    cv2.circle(image, centre, radius, colour.tolist(), cv2.FILLED)
+    light = (x - radius // 3, row - int(w) // 3 - radius // 3)
+    cv2.circle(image, light, radius // 3, (colour * 0.6 + 100).tolist(), -1)
+    return
+  top = row - int(h)
+  cv2.rectangle(image, (x, top), (x + int(w), row), colour.tolist(), -1)
+  shade = (colour * 0.7).tolist()
+  cv2.rectangle(image, (x + int(w * 0.7), top), (x + int(w), row), shade, -1)

@@ -1,0 +1,103 @@
+"""Painting polygons into a picture through a camera."""
+
+import dataclasses
+import functools
+
+import cv2
+import numpy as np
+
+_SUBPIXEL_BITS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Canvas:
+  """A picture with the camera that maps world points to its pixels.
+
+  Attributes:
+    image: [H, W, 3] uint8, painted in place.
+    camera: [2, 3] affine map.
+  """
+
+  image: np.ndarray
+  camera: np.ndarray
+
+  def pixels(self, points: np.ndarray) -> np.ndarray:
+    """Gives fixed-point pixel coordinates of [N, 2] world points."""
+    moved = points @ self.camera[:, :2].T + self.camera[:, 2]
+    return np.round(moved * 2**_SUBPIXEL_BITS).astype(np.int32)
+
+  def fill(
+    self, points: np.ndarray, colour: np.ndarray, alpha: float = 1.0
+  ) -> None:
+    """Fills a polygon with a colour, opaque (1) to invisible (0)."""
+    if len(points) < 3:
+      return
+    corners = self.pixels(points)
+    if alpha >= 1:
+      self._polygon(self.image, corners, colour.tolist())
+      return
+    low = np.maximum((corners.min(0) >> _SUBPIXEL_BITS) - 1, 0)
+    size = self.image.shape[1::-1]
+    high = np.minimum((corners.max(0) >> _SUBPIXEL_BITS) + 2, size)
+    if np.any(high <= low):
+      return
+    part = self.image[low[1] : high[1], low[0] : high[0]]
+    mask = np.zeros(part.shape[:2], np.uint8)
+    self._polygon(mask, corners - (low << _SUBPIXEL_BITS), 255)
+    weight = mask[..., None] * np.float32(alpha / 255)
+    part[:] = part + weight * (colour.astype(np.float32) - part) + 0.5
+
+  def line(
+    self, points: np.ndarray, width: float, colour: np.ndarray, alpha: float
+  ) -> None:
+    """Draws a line of a width in world units along [N, 2] world points."""
+    self.fill(_ribbon(points, width), colour, alpha)
+
+  @staticmethod
+  def _polygon(
+    image: np.ndarray, corners: np.ndarray, colour: list[float] | int
+  ) -> None:
+    cv2.fillPoly(
+      image, [corners], colour, lineType=cv2.LINE_AA, shift=_SUBPIXEL_BITS
+    )
+
+
+def _ribbon(points: np.ndarray, width: float) -> np.ndarray:
+  """Gives the outline of a line, [2N, 2] points."""
+  along = np.empty_like(points)
+  along[1:-1] = points[2:] - points[:-2]
+  along[0], along[-1] = points[1] - points[0], points[-1] - points[-2]
+  if np.array_equal(points[0], points[-1]):
+    along[0] = along[-1] = points[1] - points[-2]
+  length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)
+  sideways = along[:, ::-1] * [-1, 1] / length[:, None] * (width / 2)
+  return np.concatenate([points + sideways, (points - sideways)[::-1]])
+
+
+@functools.cache
+def _half_circle(count: int) -> np.ndarray:
+  angles = np.linspace(-np.pi / 2, np.pi / 2, count)
+  return np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def limb(
+  start: np.ndarray,
+  end: np.ndarray,
+  start_radius: float,
+  end_radius: float,
+  roundness: int = 9,
+) -> np.ndarray:
+  """Gives the outline of a tapered rod with round ends, [N, 2] points."""
+  along = end - start
+  length = max(float(np.hypot(*along)), 1e-9)
+  along = along / length
+  frame = np.stack([along, [-along[1], along[0]]])
+  cap = _half_circle(roundness) @ frame
+  return np.concatenate([end + cap * end_radius, start - cap * start_radius])
+
+
+def ellipse(centre: np.ndarray, x_radius: float, y_radius: float) -> np.ndarray:
+  """Gives the outline of an ellipse, [28, 2] points."""
+  angles = np.linspace(0, 2 * np.pi, 28, endpoint=False)
+  ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+  return centre + ring * [x_radius, y_radius]

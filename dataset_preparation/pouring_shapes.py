@@ -1,0 +1,118 @@
+"""Shapes of bottle and cup in a synthetic pouring video, and their geometry.
+
+The world's unit is the picture's height; x runs to the right, y down, a point
+is (x, y), and an angle of 0 is an upright bottle, positive clockwise.
+"""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Bottle:
+  """A bottle's outline; lengths in picture heights."""
+
+  height: float
+  radius: float
+  neck_radius: float
+  shoulder: float  # Where the body ends, as a part of the height.
+  neck: float  # Where the neck starts, as a part of the height.
+  roundness: float  # Of the shoulder: 1 is a cone, below 1 bulges.
+
+  def outline(self, inset: float = 0.0) -> np.ndarray:
+    """Gives the closed outline in the bottle's own frame.
+
+    Args:
+      inset: Thickness of the glass to leave out, in picture heights.
+
+    Returns:
+      [40, 2] points; the origin is the middle of the base, y is up along the
+      axis, and the right half comes first, from the base to the mouth.
+    """
+    slope = np.linspace(0, 1, 12)
+    bulge = slope ** (1 / self.roundness)
+    body = self.radius - (self.radius - self.neck_radius) * bulge
+    shoulder_y = self.height * (
+      self.shoulder + (self.neck - self.shoulder) * slope
+    )
+    radii = np.concatenate(
+      [
+        self.radius * np.array([0.86, 0.96, 1.0, 1.0]),
+        body,
+        [self.neck_radius] * 4,
+      ]
+    )
+    heights = np.concatenate(
+      [
+        self.radius * np.array([0.0, 0.04, 0.14, 0.3]) + inset,
+        shoulder_y,
+        self.height * np.linspace(self.neck, 1, 5)[1:],
+      ]
+    )
+    right = np.stack([radii - inset, heights], axis=1)
+    return np.concatenate([right, right[::-1] * [-1, 1]])
+
+
+@dataclasses.dataclass(frozen=True)
+class Cup:
+  """A tumbler's outline; lengths in picture heights."""
+
+  height: float
+  top_radius: float
+  base_radius: float
+
+
+def axis(tilt: float) -> np.ndarray:
+  """Gives the direction from a bottle's base to its mouth."""
+  return np.array([np.sin(tilt), -np.cos(tilt)])
+
+
+def across(tilt: float) -> np.ndarray:
+  """Gives the direction to a bottle's right, the side of the lower lip."""
+  return np.array([np.cos(tilt), np.sin(tilt)])
+
+
+def place(points: np.ndarray, origin: np.ndarray, tilt: float) -> np.ndarray:
+  """Moves points of an object's own frame (y up) into the world.
+
+  Args:
+    points: [N, 2] points.
+    origin: [2] where the frame's origin stands in the world.
+    tilt: Angle of the object, in radians.
+
+  Returns:
+    [N, 2] points.
+  """
+  return origin + points @ np.stack([across(tilt), axis(tilt)])
+
+
+def interior_points(bottle: Bottle) -> np.ndarray:
+  """Gives points spread evenly over a bottle's section, in its own frame."""
+  right = bottle.outline()[:20]
+  heights = (np.arange(60) + 0.5) / 60 * bottle.height
+  widths = np.interp(heights, right[:, 1], right[:, 0])
+  sides = np.linspace(-bottle.radius, bottle.radius, 31)
+  x, y = np.meshgrid(sides, heights)
+  inside = np.abs(x) <= widths[:, None]
+  return np.stack([x[inside], y[inside]], axis=1)
+
+
+def tilt_table(bottle: Bottle) -> tuple[np.ndarray, np.ndarray]:
+  """Finds how full a bottle can be, at each tilt, without pouring.
+
+  Args:
+    bottle: The bottle.
+
+  Returns:
+    Tilts in radians, rising, and the filled parts, falling; both [46].
+  """
+  tilts = np.radians(np.arange(15, 151, 3))
+  points = interior_points(bottle)
+  lip = np.array([[bottle.neck_radius, bottle.height]])
+  origin = np.zeros(2)
+  fills = [
+    np.mean(place(points, origin, t)[:, 1] >= place(lip, origin, t)[0, 1])
+    for t in tilts
+  ]
+  return tilts, np.minimum.accumulate(fills)

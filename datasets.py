@@ -1,0 +1,350 @@
+"""TFRecords in, batches out.
+
+Every random choice is a function of the seed and of the number of the step, so
+a run that continues from a checkpoint sees the batches it would have seen.
+"""
+
+import functools
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+from easydict import EasyDict
+
+import dataset_info
+import preprocessing
+import record_index
+from errors import UserError
+from record_index import Record
+
+# Keeps the frames that algo_loss sees apart from those of training.
+_EVAL_SEED = 1 << 20
+
+
+def records_of(config: EasyDict, dataset: str, split: str) -> list[Record]:
+  """Lists the records of one split of a data set.
+
+  Args:
+    config: The configuration.
+    dataset: Name of the data set.
+    split: `train`, `val`, ...; of `train` only the first PER_DATASET_FRACTION
+      is used, at least one video.
+
+  Returns:
+    Where the records lie.
+
+  Raises:
+    UserError: There are none, or a file is truncated.
+  """
+  paths = dataset_info.record_paths(
+    config.PATH_TO_TFRECORDS, dataset, split, config.DATA.PER_CLASS
+  )
+  records = record_index.find_records(paths)
+  if not records:
+    raise UserError(
+      f"{paths[0]}: holds no videos; convert the {split} videos of {dataset}"
+      " again"
+    )
+  if split == "train":
+    used = math.floor(config.DATA.PER_DATASET_FRACTION * len(records))
+    records = records[: max(1, used)]
+  return records
+
+
+def train_batches(
+  config: EasyDict,
+  batch_size: int,
+  start_step: int = 0,
+  num_frames_factor: int = 1,
+) -> tf.data.Dataset:
+  """Batches of augmented videos, from `start_step` to TRAIN.MAX_ITERS.
+
+  Args:
+    config: The configuration.
+    batch_size: Videos a batch, over all replicas.
+    start_step: Steps already taken; their batches are left out, not computed.
+    num_frames_factor: Frames sampled for each of TRAIN.NUM_FRAMES.
+
+  Returns:
+    A data set of batches: frames [B,S,C,H,W,3] float32 in [-1,1], steps [B,S]
+    int64, seq_lens [B] int64, frame_labels [B,S] int64, seq_labels [B] int64,
+    name [B] string; -1 stands for no label.
+
+  Raises:
+    UserError: A data set of DATASETS has no records.
+  """
+  return _batches(
+    [records_of(config, name, "train") for name in config.DATASETS],
+    config,
+    batch_size,
+    range(start_step, config.TRAIN.MAX_ITERS),
+    config.TRAIN.NUM_FRAMES * num_frames_factor,
+    seed=config.SEED,
+    augment=True,
+  )
+
+
+def eval_batches(
+  config: EasyDict, dataset: str, split: str, num_frames_factor: int = 1
+) -> tf.data.Dataset:
+  """The same EVAL.VAL_ITERS batches each time, sampled but not augmented.
+
+  Args:
+    config: The configuration.
+    dataset: Name of the data set.
+    split: `train` or `val`.
+    num_frames_factor: Frames sampled for each of EVAL.NUM_FRAMES.
+
+  Returns:
+    A data set of batches, as `train_batches`.
+
+  Raises:
+    UserError: The split has no records.
+  """
+  return _batches(
+    [records_of(config, dataset, split)],
+    config,
+    config.EVAL.BATCH_SIZE,
+    range(config.EVAL.VAL_ITERS),
+    config.EVAL.NUM_FRAMES * num_frames_factor,
+    seed=config.SEED + _EVAL_SEED,
+    augment=False,
+  )
+
+
+def _batches(
+  records: list[list[Record]],
+  config: EasyDict,
+  batch_size: int,
+  step_range: range,
+  num_frames: int,
+  seed: int,
+  augment: bool,
+) -> tf.data.Dataset:
+  """Builds the pipeline: example number -> bytes -> video -> batch."""
+
+  def read(example: np.int64) -> bytes:
+    step, slot = divmod(int(example), batch_size)
+    return record_index.read(
+      choose_record(
+        records, step, slot, batch_size, seed, config.DATA.SHUFFLE_QUEUE_SIZE
+      )
+    )
+
+  def load(example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    return example, tf.numpy_function(read, [example], tf.string)
+
+  def sample(example: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), example]), num=2)
+    video = parse(serialized, config.DATA.FRAME_LABELS)
+    steps = sample_steps(video["seq_len"], num_frames, config.DATA, seeds[0])
+    # A frame may be in several contexts: prepare it once.
+    distinct, places = tf.unique(context_steps(steps, config.DATA))
+    frames = decode(tf.gather(video["jpegs"], distinct))
+    if augment:
+      frames = preprocessing.augment(
+        frames, config.AUGMENTATION, config.IMAGE_SIZE, seeds[1]
+      )
+    else:
+      frames = preprocessing.prepare(
+        frames, config.IMAGE_SIZE, config.AUGMENTATION.RANDOM_CROP
+      )
+    shape = [num_frames, config.DATA.NUM_STEPS, *frames.shape[1:]]
+    return {
+      "frames": tf.reshape(tf.gather(frames, places), shape),
+      "steps": steps,
+      "seq_lens": video["seq_len"],
+      "frame_labels": tf.gather(video["frame_labels"], steps),
+      "seq_labels": video["seq_label"],
+      "name": video["name"],
+    }
+
+  examples = tf.data.Dataset.range(
+    step_range.start * batch_size, step_range.stop * batch_size
+  )
+  return (
+    examples.map(load)
+    .map(sample, num_parallel_calls=tf.data.AUTOTUNE)
+    .batch(batch_size, drop_remainder=True)
+    .prefetch(config.DATA.NUM_PREFETCH_BATCHES)
+  )
+
+
+def choose_record(
+  records: list[list[Record]],
+  step: int,
+  slot: int,
+  batch_size: int,
+  seed: int,
+  shuffle_block: int,
+) -> Record:
+  """The video in one place of a batch, as a function of seed and step.
+
+  Data sets take turns. Within one, each epoch is a new shuffle of its videos,
+  cut into whole batches, so a batch holds different videos where there are
+  enough. An epoch starts in the shuffle at the place where the last one ended:
+  videos that are shuffled little or not at all are left out in turns.
+
+  Args:
+    records: The records of each data set.
+    step: Number of the batch.
+    slot: Place in the batch.
+    batch_size: Videos a batch.
+    seed: Seed of the run.
+    shuffle_block: Videos are shuffled within blocks of so many; 0 = all.
+
+  Returns:
+    The record to read.
+  """
+  turn, dataset = divmod(step, len(records))
+  videos = records[dataset]
+  epoch = turn // max(1, len(videos) // batch_size)
+  order = _epoch_order(len(videos), (seed, dataset, epoch), shuffle_block)
+  return videos[order[(turn * batch_size + slot) % len(videos)]]
+
+
+@functools.lru_cache(maxsize=16)
+def _epoch_order(
+  num_videos: int, seed: tuple[int, ...], shuffle_block: int
+) -> np.ndarray:
+  rng = np.random.default_rng(seed)
+  block = shuffle_block or num_videos
+  return np.concatenate(
+    [
+      start + rng.permutation(min(block, num_videos - start))
+      for start in range(0, num_videos, block)
+    ]
+  )
+
+
+def parse(
+  serialized: tf.Tensor, use_frame_labels: bool = True
+) -> dict[str, tf.Tensor]:
+  """Parses a record; labels that are not there become -1.
+
+  Args:
+    serialized: Scalar string, a `tf.train.SequenceExample`.
+    use_frame_labels: Whether to read labels of frames.
+
+  Returns:
+    name, seq_label, seq_len (scalars), jpegs [L] string, frame_labels [L].
+  """
+  context, sequence = tf.io.parse_single_sequence_example(
+    serialized,
+    context_features={
+      "name": tf.io.FixedLenFeature([], tf.string, default_value=""),
+      "label": tf.io.FixedLenFeature([], tf.int64, default_value=-1),
+    },
+    sequence_features={
+      "video": tf.io.FixedLenSequenceFeature([], tf.string),
+      "frame_labels": tf.io.FixedLenSequenceFeature(
+        [], tf.int64, allow_missing=True
+      ),
+    },
+  )
+  jpegs = sequence["video"]
+  # The frames themselves say how long a video is; some records' `len` does not.
+  num_frames = tf.shape(jpegs, tf.int64)[0]
+  labels = sequence["frame_labels"]
+  if not use_frame_labels:
+    labels = labels[:0]
+  missing = tf.fill([num_frames - tf.shape(labels, tf.int64)[0]], -1)
+  return {
+    "name": context["name"],
+    "seq_label": context["label"],
+    "seq_len": num_frames,
+    "jpegs": jpegs,
+    "frame_labels": tf.concat([labels, tf.cast(missing, tf.int64)], 0),
+  }
+
+
+def sample_steps(
+  seq_len: tf.Tensor, num_frames: int, config: EasyDict, seed: tf.Tensor
+) -> tf.Tensor:
+  """Samples the frames of a video that enter a batch.
+
+  A video that has too few frames repeats its last one.
+
+  Args:
+    seq_len: Scalar int64, frames of the video.
+    num_frames: Frames to sample, S.
+    config: The DATA section.
+    seed: [2] integers that determine the choice.
+
+  Returns:
+    [S] int64, ascending: distinct and uniform in [RANDOM_OFFSET, seq_len)
+    (`offset_uniform`), or every STRIDE-th from a random start (`stride`).
+  """
+  last = seq_len - 1
+  if config.SAMPLING_STRATEGY == "stride":
+    span = (num_frames - 1) * config.STRIDE
+    latest = tf.maximum(last - span, 0)
+    start = tf.random.stateless_uniform([], seed, 0, latest + 1, dtype=tf.int64)
+    steps = start + tf.range(num_frames, dtype=tf.int64) * config.STRIDE
+  else:
+    # A video shorter than the offset still gives its last frame.
+    first = tf.minimum(tf.cast(config.RANDOM_OFFSET, tf.int64), last)
+    steps = tf.random.experimental.stateless_shuffle(
+      tf.range(first, seq_len), seed
+    )[:num_frames]
+    steps = tf.sort(steps)
+    padding = tf.fill([num_frames - tf.shape(steps)[0]], last)
+    steps = tf.concat([steps, padding], 0)
+  return tf.ensure_shape(tf.minimum(steps, last), [num_frames])
+
+
+def context_steps(steps: tf.Tensor, config: EasyDict) -> tf.Tensor:
+  """Frames that make up the context of each sampled frame: past ones only.
+
+  Args:
+    steps: [S] int64 sampled frames.
+    config: The DATA section.
+
+  Returns:
+    [S * NUM_STEPS] int64: for each sampled frame its context in order of time,
+    FRAME_STRIDE frames of the source video apart, ending with the frame itself;
+    what would lie before the video is its first frame.
+  """
+  back = tf.range(config.NUM_STEPS - 1, -1, -1, dtype=tf.int64)
+  context = steps[:, None] - back * config.FRAME_STRIDE
+  return tf.reshape(tf.maximum(context, 0), [-1])
+
+
+def decode(jpegs: tf.Tensor) -> tf.Tensor:
+  """Decodes JPEG images of one size: [F] string to [F, H, W, 3] uint8."""
+  return tf.map_fn(
+    lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3),
+    jpegs,
+    fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
+  )
+
+
+def videos(
+  config: EasyDict, dataset: str, split: str
+) -> Iterator[dict[str, np.ndarray]]:
+  """The videos of a split, one at a time, their frames still encoded.
+
+  Args:
+    config: The configuration.
+    dataset: Name of the data set.
+    split: `train`, `val`, ...
+
+  Yields:
+    What `parse` returns, as numpy values.
+
+  Raises:
+    UserError: There are no records, or one is damaged.
+  """
+  records = records_of(config, dataset, split)
+  for record in records:
+    try:
+      yield {
+        key: value.numpy()
+        for key, value in parse(
+          tf.constant(record_index.read(record)), config.DATA.FRAME_LABELS
+        ).items()
+      }
+    except tf.errors.InvalidArgumentError:
+      record_index.check([record])
+      raise

@@ -1,0 +1,70 @@
+"""The error a user can cause, and the one way in which scripts report it."""
+
+import pathlib
+import sys
+from collections.abc import Callable
+from logging import WARNING, LogRecord, getLogger
+
+from absl import app, flags, logging
+
+_PROJECT = pathlib.Path(__file__).resolve().parent
+
+
+class UserError(Exception):
+  """A mistake of the user, told in one line.
+
+  The message names the file or the key, what was expected, what came and what
+  to do about it. Everything else is a bug and keeps its stack trace.
+  """
+
+
+def first_line(error: Exception) -> str:
+  """The first line an error says, or its type where it says nothing."""
+  return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+  try:
+    rest = flags.FLAGS(argv)
+  except flags.Error as error:
+    _stop(f"{str(error).splitlines()[0]} (--help lists the flags)")
+  if len(rest) > 1:
+    _stop(f"unexpected argument {rest[1]!r}: options start with --")
+  return rest
+
+
+def _stop(message: str) -> None:
+  print("error: " + " ".join(message.split()), file=sys.stderr)
+  sys.exit(1)
+
+
+def _is_ours_or_serious(record: LogRecord) -> bool:
+  """Keeps the notes of libraries on their inner workings off the terminal."""
+  ours = pathlib.Path(record.pathname).is_relative_to(_PROJECT)
+  return record.levelno >= WARNING or (
+    ours and "site-packages" not in record.pathname
+  )
+
+
+def run(main: Callable[[], None]) -> None:
+  """Runs a script: flags, `main`, exit status 1 and one line on a user's error.
+
+  Args:
+    main: Called without arguments once the absl flags are parsed.
+  """
+
+  def guarded(_: list[str]) -> None:
+    logging.set_verbosity(logging.INFO)
+    getLogger("tensorflow").setLevel(WARNING)
+    logging.get_absl_handler().addFilter(_is_ours_or_serious)
+    message = None
+    try:
+      main()
+    except UserError as error:
+      message = str(error)
+    # Past the handler the traceback is gone, and with it what its frames held:
+    # input pipelines must end before the interpreter does.
+    if message is not None:
+      _stop(message)
+
+  app.run(guarded, flags_parser=_parse_flags)

@@ -1,0 +1,30 @@
+"""What a task returns."""
+
+import dataclasses
+import math
+from typing import Self
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+  """Numbers and pictures of one task on one data set.
+
+  A number that is not defined is NaN, never 0. A task that could not run at
+  all gives `Result.empty()`: NaN, and no scalars, so there is nothing to write.
+
+  Attributes:
+    value: The headline number.
+    scalars: TensorBoard tag -> number.
+    images: TensorBoard tag -> [H, W, 3] uint8.
+  """
+
+  value: float
+  scalars: dict[str, float]
+  images: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+  @classmethod
+  def empty(cls) -> Self:
+    """The result of a task that could not run on this data set."""
+    return cls(value=math.nan, scalars={})

@@ -1,0 +1,125 @@
+"""Which frames of embedded videos a task may use."""
+
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelledVideo:
+  """An embedded video with at least one frame that can be used.
+
+  Attributes:
+    embs: [L, D] embeddings of all frames.
+    labels: [L] phase of each frame, -1 where there is none.
+    usable: [L] bool, frames that have a phase and a finite embedding.
+  """
+
+  embs: np.ndarray
+  labels: np.ndarray
+  usable: np.ndarray
+
+
+def finite_frames(
+  dataset_name: str, split: str, embs: Sequence[np.ndarray]
+) -> list[np.ndarray]:
+  """Finds the frames whose embeddings are finite, and warns of the others.
+
+  Args:
+    dataset_name: Name of the data set, for the warning.
+    split: `train` or `val`, for the warning.
+    embs: [L_i, D] embeddings, one array a video.
+
+  Returns:
+    [L_i] bool, one array a video.
+  """
+  finite = [np.isfinite(video).all(axis=-1) for video in embs]
+  total = sum(len(video) for video in finite)
+  dropped = total - sum(int(video.sum()) for video in finite)
+  if dropped:
+    warnings.warn(
+      f"{dataset_name}: {dropped} of {total} {split} frames have NaN or"
+      " infinite embeddings and are left out",
+      stacklevel=2,
+    )
+  return finite
+
+
+def labelled_splits(
+  dataset_name: str, train: Mapping, val: Mapping
+) -> dict[str, list[LabelledVideo]] | None:
+  """Keeps the videos that have labels, in both splits.
+
+  Args:
+    dataset_name: Name of the data set, for warnings.
+    train: Training videos as `embeddings.load` returns them; `labels` may be
+      absent or empty.
+    val: Validation videos, likewise.
+
+  Returns:
+    `train` and `val` -> videos with at least one usable frame, in their order;
+    None, with one warning, when one of the splits has no such video.
+  """
+  splits = {
+    split: _labelled_videos(dataset_name, split, videos)
+    for split, videos in (("train", train), ("val", val))
+  }
+  empty = [split for split, videos in splits.items() if not videos]
+  if empty:
+    warnings.warn(
+      f"{dataset_name}: no usable frame labels in {' and '.join(empty)}; the"
+      " tasks that need labels are skipped (prepare the records with frame"
+      " labels, or remove these tasks from EVAL.TASKS)",
+      stacklevel=2,
+    )
+    return None
+  return splits
+
+
+def _labelled_videos(
+  dataset_name: str, split: str, videos: Mapping
+) -> list[LabelledVideo]:
+  all_labels = videos.get("labels") or []
+  if not any((labels >= 0).any() for labels in all_labels):
+    return []
+  finite = finite_frames(dataset_name, split, videos["embs"])
+  labelled = [
+    LabelledVideo(embs, labels, (labels >= 0) & ok)
+    for embs, labels, ok in zip(videos["embs"], all_labels, finite, strict=True)
+  ]
+  return [video for video in labelled if video.usable.any()]
+
+
+def frames_and_labels(
+  videos: Sequence[LabelledVideo],
+) -> tuple[np.ndarray, np.ndarray]:
+  """Joins the usable frames of several videos.
+
+  Args:
+    videos: Any number of videos, at least one.
+
+  Returns:
+    [F, D] float64 embeddings and [F] phases.
+  """
+  embs = np.concatenate([video.embs[video.usable] for video in videos])
+  labels = np.concatenate([video.labels[video.usable] for video in videos])
+  return embs.astype(np.float64), labels
+
+
+def first_fraction(
+  videos: Sequence[LabelledVideo], fraction: float
+) -> Sequence[LabelledVideo]:
+  """Takes the first part of the labelled videos, at least one.
+
+  Args:
+    videos: The videos with labels, n of them.
+    fraction: In [0, 1].
+
+  Returns:
+    The first max(1, floor(fraction * n)) videos.
+  """
+  # 0.29 * 100 is 28.999999999999996 in floating point, and meant to be 29.
+  count = int(fraction * len(videos) + 1e-9)
+  return videos[: max(1, count)]

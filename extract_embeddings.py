@@ -1,0 +1,115 @@
+"""Writes the embeddings of a data set to a file.
+
+Usage: python extract_embeddings.py --logdir /tmp/my_run --dataset pouring
+         --split val --save_path /tmp/embeddings.npy
+"""
+
+import quiet_tensorflow  # noqa: F401
+
+import pathlib
+
+from absl import flags, logging
+from easydict import EasyDict
+
+import checkpoints
+import config as configuration
+import embeddings
+import errors
+import files
+import inference
+
+FLAGS = flags.FLAGS
+
+
+def extract(
+  config: EasyDict,
+  dataset: str,
+  split: str,
+  save_path: str,
+  max_embs: int = 0,
+  keep_data: bool = False,
+  keep_labels: bool = True,
+) -> None:
+  """Embeds a split with the last checkpoint of LOGDIR and saves the result.
+
+  Args:
+    config: The configuration of the run.
+    dataset: Name of the data set.
+    split: `train`, `val`, ...
+    save_path: File to write; see `embeddings.save`.
+    max_embs: Videos to embed at most; 0 = all.
+    keep_data: Whether the frames are saved as well.
+    keep_labels: Whether the labels of the frames are saved.
+
+  Raises:
+    UserError: There is no checkpoint, no such data set, or no room.
+  """
+  path = checkpoints.latest_checkpoint(config.LOGDIR)
+  files.make_folder(pathlib.Path(save_path).parent)
+  algo = checkpoints.build_to_restore(config)
+  checkpoints.restore_networks(algo, path)
+  videos = inference.embed_split(
+    algo, config, dataset, split, max_embs, keep_data
+  )
+  if not keep_labels:
+    del videos["labels"]
+  embeddings.save(save_path, videos)
+  logging.info("Wrote %d videos to %s", len(videos["embs"]), save_path)
+
+
+def main() -> None:
+  """Reads the flags and extracts."""
+  config = configuration.of_logdir(FLAGS.logdir)
+  if FLAGS.path_to_tfrecords:
+    config.PATH_TO_TFRECORDS = FLAGS.path_to_tfrecords
+  if FLAGS.frames_per_batch:
+    config.EVAL.FRAMES_PER_BATCH = FLAGS.frames_per_batch
+  if FLAGS.sample_all_stride:
+    config.DATA.SAMPLE_ALL_STRIDE = FLAGS.sample_all_stride
+  extract(
+    config,
+    FLAGS.dataset,
+    FLAGS.split,
+    FLAGS.save_path,
+    FLAGS.max_embs,
+    FLAGS.keep_data,
+    FLAGS.keep_labels,
+  )
+
+
+if __name__ == "__main__":
+  flags.DEFINE_string(
+    "logdir", "/tmp/alignment_logs", "Log directory of the training run."
+  )
+  flags.DEFINE_string("dataset", None, "Name of the data set.", required=True)
+  flags.DEFINE_string("split", None, "Split: train, val, ...", required=True)
+  flags.DEFINE_string(
+    "save_path", "/tmp/embeddings.npy", "File to write the embeddings to."
+  )
+  flags.DEFINE_string(
+    "path_to_tfrecords",
+    None,
+    "Folder of the records; %s stands for the data set (default: that of the"
+    " run).",
+  )
+  flags.DEFINE_integer(
+    "frames_per_batch",
+    None,
+    "Frames embedded at once; changes memory and speed only (default: that of"
+    " the run).",
+    lower_bound=1,
+  )
+  flags.DEFINE_bool(
+    "keep_data", False, "Save the frames as well, for visualize_alignment.py."
+  )
+  flags.DEFINE_bool("keep_labels", True, "Save the labels of the frames.")
+  flags.DEFINE_integer(
+    "sample_all_stride",
+    None,
+    "Embed every so many frames (default: that of the run).",
+    lower_bound=1,
+  )
+  flags.DEFINE_integer(
+    "max_embs", 0, "Videos to embed at most; 0 = all.", lower_bound=0
+  )
+  errors.run(main)

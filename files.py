@@ -1,0 +1,69 @@
+"""Files that are written whole or not at all."""
+
+import contextlib
+import os
+import pathlib
+from collections.abc import Iterator
+
+from errors import UserError
+
+
+@contextlib.contextmanager
+def complete_or_absent(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+  """Gives a temporary path beside `path`, renamed to it on success.
+
+  A reader never sees a part of the file, and an error or an interruption
+  leaves what was at `path` before. The temporary name keeps the ending of
+  `path`, because writers choose the format by it, and starts with a dot, so
+  that no file pattern of ours matches it.
+
+  Args:
+    path: Where the complete file shall be.
+
+  Yields:
+    The temporary path to write to.
+
+  Raises:
+    UserError: The folder of `path` can't be made or written to.
+  """
+  path = pathlib.Path(path)
+  make_folder(path.parent)
+  temporary = path.with_name(f".incomplete-{os.getpid()}-{path.name}")
+  try:
+    yield temporary
+    os.replace(temporary, path)
+  except OSError as error:
+    raise UserError(
+      f"{path}: can't be written ({error.strerror or error}); choose another"
+      " place or make room"
+    ) from error
+  finally:
+    temporary.unlink(missing_ok=True)
+
+
+def make_folder(folder: str | os.PathLike) -> pathlib.Path:
+  """Makes a folder, with its parents, and checks that it can be written to.
+
+  Args:
+    folder: Path of the folder; it may exist already.
+
+  Returns:
+    The folder as a `pathlib.Path`.
+
+  Raises:
+    UserError: The folder can't be made or written to.
+  """
+  folder = pathlib.Path(folder)
+  try:
+    folder.mkdir(parents=True, exist_ok=True)
+  except OSError as error:
+    raise UserError(
+      f"{folder}: can't make this folder ({error.strerror or error}); choose"
+      " another output directory"
+    ) from error
+  if not os.access(folder, os.W_OK | os.X_OK):
+    raise UserError(
+      f"{folder}: this folder is not writable; choose another output directory"
+      " or change its permissions"
+    )
+  return folder

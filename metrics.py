@@ -1,0 +1,119 @@
+"""`metrics.jsonl`, every scalar of every evaluated checkpoint; its table.
+
+Usage: python -m metrics --logdir /tmp/my_run
+"""
+
+import json
+import math
+import os
+import pathlib
+
+from absl import flags
+
+import errors
+from errors import UserError
+
+_FILE = pathlib.Path("eval_logs") / "metrics.jsonl"
+
+
+def append(
+  logdir: str | os.PathLike, step: int, scalars: dict[str, float]
+) -> None:
+  """Adds one line for an evaluated checkpoint.
+
+  Args:
+    logdir: The log directory.
+    step: Steps of training of the checkpoint.
+    scalars: Value of each tag; NaN becomes null.
+  """
+  values = {
+    tag: value if math.isfinite(value) else None
+    for tag, value in scalars.items()
+  }
+  path = pathlib.Path(logdir) / _FILE
+  path.parent.mkdir(parents=True, exist_ok=True)
+  with path.open("a") as file:
+    file.write(json.dumps({"step": step, **values}) + "\n")
+
+
+def read(logdir: str | os.PathLike) -> dict[int, dict[str, float]]:
+  """Reads the scalars of each evaluated step; the last line of a step counts.
+
+  Args:
+    logdir: The log directory.
+
+  Returns:
+    Step -> tag -> value, in order of steps; null becomes NaN. Empty if nothing
+    was evaluated.
+
+  Raises:
+    UserError: A line is not what `append` writes.
+  """
+  path = pathlib.Path(logdir) / _FILE
+  lines = path.read_text().splitlines() if path.exists() else []
+  result = {}
+  for number, line in enumerate(lines, start=1):
+    try:
+      values = json.loads(line)
+      step = values.pop("step")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+      raise UserError(
+        f"{path}: line {number} is no JSON object with a step; remove it"
+      ) from error
+    result[step] = {k: math.nan if v is None else v for k, v in values.items()}
+  return dict(sorted(result.items()))
+
+
+def table(logdir: str | os.PathLike) -> str:
+  """The validation metrics of the first and the last evaluated step.
+
+  Args:
+    logdir: The log directory.
+
+  Returns:
+    Lines of text, one metric a line.
+
+  Raises:
+    UserError: Nothing was evaluated, or the file is damaged.
+  """
+  steps = read(logdir)
+  if not steps:
+    raise UserError(
+      f"{logdir}: nothing was evaluated yet; run `python evaluate.py --logdir"
+      f" {logdir}`"
+    )
+  shown = sorted({min(steps), max(steps)})
+  tags = list(dict.fromkeys(tag for step in shown for tag in steps[step]))
+  tags = [tag for tag in tags if not _is_detail(tag)]
+  width = max(len(tag) for tag in tags)
+  header = "".join(f"{f'step {step}':>14}" for step in shown)
+  lines = [f"{'metric':<{width}}{header}", "-" * (width + 14 * len(shown))]
+  for tag in tags:
+    values = (steps[step].get(tag, math.nan) for step in shown)
+    lines.append(
+      f"{tag:<{width}}" + "".join(f"{value:>14.4f}" for value in values)
+    )
+  return "\n".join(lines)
+
+
+def _is_detail(tag: str) -> bool:
+  """Whether a tag is left to TensorBoard: training videos, headlines, CIs."""
+  name = tag.partition("/")[2]
+  return (
+    name.startswith("train")
+    or "_train_" in name
+    or name.endswith("_ci")
+    or tag.startswith("metrics/")
+  )
+
+
+def main() -> None:
+  """Prints the table."""
+  print(table(flags.FLAGS.logdir))
+
+
+if __name__ == "__main__":
+  flags.DEFINE_string(
+    "logdir", "/tmp/alignment_logs", "Log directory of an evaluated run."
+  )
+  errors.run(main)

@@ -1,0 +1,129 @@
+"""uint8 frames in, float frames in [-1, 1] out; one random draw a video."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+from easydict import EasyDict
+
+_CROP_MIN_SCALE = 0.8
+
+
+def augment(
+  frames: tf.Tensor, config: EasyDict, image_size: int, seed: tf.Tensor
+) -> tf.Tensor:
+  """Augments a video for training.
+
+  All frames share one draw: what moves from frame to frame must be the action.
+
+  Args:
+    frames: [F, H, W, 3] uint8 frames of one video.
+    config: The AUGMENTATION section.
+    image_size: Height and width of the result.
+    seed: [2] integers that determine every random choice.
+
+  Returns:
+    [F, image_size, image_size, 3] float32 frames in [-1, 1].
+  """
+  seeds = tf.unstack(tf.random.split(seed, num=7))
+  if config.RANDOM_FLIP:
+    mirror = tf.random.stateless_uniform([], seeds[0]) < 0.5
+    # Six times as fast as the slice [:, :, ::-1].
+    frames = tf.cond(mirror, lambda: tf.reverse(frames, [2]), lambda: frames)
+  if config.RANDOM_CROP:
+    frames = _random_square_crop(frames, seeds[1])
+  frames = tf.image.convert_image_dtype(frames, tf.float32)
+  frames = _in_random_order(_color_operations(config, seeds), frames, seeds[6])
+  return _finish(frames, image_size)
+
+
+def prepare(
+  frames: tf.Tensor, image_size: int, central_crop: bool
+) -> tf.Tensor:
+  """Prepares frames for evaluation: no randomness.
+
+  Args:
+    frames: [F, H, W, 3] uint8 frames.
+    image_size: Height and width of the result.
+    central_crop: Whether to take the central square first, as fits a network
+      trained on random square crops.
+
+  Returns:
+    [F, image_size, image_size, 3] float32 frames in [-1, 1].
+  """
+  frames = tf.image.convert_image_dtype(frames, tf.float32)
+  if central_crop:
+    height, width = tf.shape(frames)[1], tf.shape(frames)[2]
+    side = tf.minimum(height, width)
+    frames = tf.image.crop_to_bounding_box(
+      frames, (height - side) // 2, (width - side) // 2, side, side
+    )
+  return _finish(frames, image_size)
+
+
+def _finish(frames: tf.Tensor, image_size: int) -> tf.Tensor:
+  frames = _resize(frames, [image_size, image_size])
+  frames = tf.clip_by_value(frames, 0.0, 1.0) * 2.0 - 1.0
+  return tf.ensure_shape(frames, [None, image_size, image_size, 3])
+
+
+def _resize(frames: tf.Tensor, size: list[int]) -> tf.Tensor:
+  # Enlarged frames are the same without antialiasing, and done much faster;
+  # frames of that size already are just copied.
+  return tf.cond(
+    tf.reduce_any(tf.shape(frames)[1:3] > size),
+    lambda: tf.image.resize(frames, size, antialias=True),
+    lambda: tf.image.resize(frames, size),
+  )
+
+
+def _random_square_crop(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+  size = tf.cast(tf.shape(frames)[1:3], tf.float32)
+  draws = tf.random.stateless_uniform([3], seed)
+  scale = _CROP_MIN_SCALE + (1.0 - _CROP_MIN_SCALE) * draws[0]
+  side = tf.round(tf.reduce_min(size) * scale)
+  offset = tf.cast((size - side + 1.0) * draws[1:], tf.int32)
+  side = tf.cast(side, tf.int32)
+  return tf.image.crop_to_bounding_box(frames, offset[0], offset[1], side, side)
+
+
+def _color_operations(
+  config: EasyDict, seeds: list[tf.Tensor]
+) -> list[Callable[[tf.Tensor], tf.Tensor]]:
+  """The colour operations that are on, each with its factor drawn."""
+
+  def draw(index: int, low: float, high: float) -> tf.Tensor:
+    return tf.random.stateless_uniform([], seeds[index], low, high)
+
+  operations = []
+  if config.BRIGHTNESS:
+    limit = config.BRIGHTNESS_MAX_DELTA
+    delta = draw(2, -limit, limit)
+    operations.append(lambda x: x + delta)
+  if config.CONTRAST:
+    contrast = draw(3, config.CONTRAST_LOWER, config.CONTRAST_UPPER)
+    operations.append(lambda x: tf.image.adjust_contrast(x, contrast))
+  if config.HUE:
+    hue = draw(4, -config.HUE_MAX_DELTA, config.HUE_MAX_DELTA)
+    operations.append(lambda x: tf.image.adjust_hue(x, hue))
+  if config.SATURATION:
+    saturation = draw(5, config.SATURATION_LOWER, config.SATURATION_UPPER)
+    operations.append(lambda x: tf.image.adjust_saturation(x, saturation))
+  return operations
+
+
+def _in_random_order(
+  operations: list[Callable[[tf.Tensor], tf.Tensor]],
+  frames: tf.Tensor,
+  seed: tf.Tensor,
+) -> tf.Tensor:
+  if not operations:
+    return frames
+  order = tf.random.experimental.stateless_shuffle(
+    tf.range(len(operations)), seed
+  )
+  for position in range(len(operations)):
+    branches = [
+      lambda op=operation, x=frames: op(x) for operation in operations
+    ]
+    frames = tf.switch_case(order[position], branches)
+  return frames

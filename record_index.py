@@ -1,0 +1,126 @@
+"""Where each record of a set of TFRecord files lies, for random access."""
+
+import os
+import struct
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from errors import UserError
+
+# A TFRecord: length (8 bytes), its checksum (4), data, checksum of data (4).
+_HEADER_BYTES = 12
+_FOOTER_BYTES = 4
+
+
+class Record(NamedTuple):
+  """Place of one record: file, first byte of its data, number of bytes."""
+
+  path: str
+  offset: int
+  length: int
+
+
+def find_records(paths: Sequence[str | os.PathLike]) -> list[Record]:
+  """Lists the records of TFRecord files without reading their data.
+
+  Args:
+    paths: TFRecord files, uncompressed.
+
+  Returns:
+    One entry a record, in the order of `paths` and within each file.
+
+  Raises:
+    UserError: A file ends in the middle of a record or is no TFRecord file.
+  """
+  return [record for path in paths for record in _records_of(str(path))]
+
+
+def _records_of(path: str) -> list[Record]:
+  records = []
+  size = tf.io.gfile.stat(path).length
+  position = 0
+  with tf.io.gfile.GFile(path, "rb") as file:
+    while position < size:
+      file.seek(position)
+      header = file.read(_HEADER_BYTES)
+      length = (
+        struct.unpack("<Q", header[:8])[0]
+        if len(header) == _HEADER_BYTES
+        else size
+      )
+      end = position + _HEADER_BYTES + length + _FOOTER_BYTES
+      if end > size:
+        raise UserError(
+          f"{path}: record {len(records)} is truncated or this is no TFRecord"
+          f" file (record ends at byte {end}, file at {size}); convert or"
+          " download it again"
+        )
+      records.append(Record(path, position + _HEADER_BYTES, length))
+      position = end
+  return records
+
+
+def read(record: Record) -> bytes:
+  """Reads the data of one record; safe to call from several threads."""
+  with tf.io.gfile.GFile(record.path, "rb") as file:
+    file.seek(record.offset)
+    return file.read(record.length)
+
+
+def check(records: Sequence[Record]) -> None:
+  """Parses every record and decodes every frame; slow, for finding damage.
+
+  Args:
+    records: As `find_records` returns them.
+
+  Raises:
+    UserError: A record can't be parsed, has no frames or more labels than
+      frames, or a frame is no JPEG or of another size than the first.
+  """
+  for record in records:
+    where = f"{record.path}: record at byte {record.offset}"
+    try:
+      example = tf.train.SequenceExample.FromString(read(record))
+    except Exception as error:  # protobuf's DecodeError has no public name.
+      raise UserError(
+        f"{where} is damaged, no SequenceExample; convert the videos again"
+      ) from error
+    damage = _damage(example.feature_lists.feature_list)
+    if damage:
+      name = b"".join(example.context.feature["name"].bytes_list.value)
+      raise UserError(
+        f"{where}, video {name.decode(errors='replace')!r}: {damage}; convert"
+        " the videos again"
+      )
+
+
+def _damage(lists: Mapping[str, tf.train.FeatureList]) -> str | None:
+  """Says what is wrong with a video; None if nothing is."""
+  jpegs = [b"".join(f.bytes_list.value) for f in lists["video"].feature]
+  labels = lists["frame_labels"].feature
+  if not jpegs:
+    return "no frames under the key `video`"
+  if len(labels) > len(jpegs):
+    return f"{len(labels)} frame_labels, expected {len(jpegs)}, one a frame"
+  shapes = [_jpeg_shape(jpeg) for jpeg in jpegs]
+  for number, shape in enumerate(shapes):
+    if shape is None:
+      return f"frame {number} is no sound JPEG image"
+    if shape != shapes[0]:
+      return (
+        f"frame {number} has {shape[1]} x {shape[0]} pixels, expected"
+        f" {shapes[0][1]} x {shapes[0][0]} as frame 0"
+      )
+  return None
+
+
+def _jpeg_shape(data: bytes) -> tuple[int, ...] | None:
+  """Height, width and channels as decoded; None if it is no sound JPEG."""
+  if data[:2] != b"\xff\xd8":
+    return None
+  try:
+    return tuple(tf.io.decode_jpeg(data, channels=3).shape)
+  except tf.errors.InvalidArgumentError:
+    return None

@@ -1,0 +1,161 @@
+"""Merging settings over defaults without letting a mistake through."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from easydict import EasyDict
+
+from errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Rules:
+  """What settings may be.
+
+  Attributes:
+    defaults: The tree of all settings; a setting has its default's type.
+    choices: Values a setting may have, by its full key, where they are few.
+    ranges: Closed range of a number or of the items of a list, by full key;
+      None = no bound.
+    non_empty: Full keys of lists that need an item.
+  """
+
+  defaults: Mapping[str, Any]
+  choices: Mapping[str, tuple[str, ...]]
+  ranges: Mapping[str, tuple[float | None, float | None]]
+  non_empty: tuple[str, ...]
+
+
+def plain(value: Any) -> Any:
+  """Copies a tree of settings into dicts and lists, as YAML knows them."""
+  if isinstance(value, dict):
+    return {key: plain(item) for key, item in value.items()}
+  if isinstance(value, (list, tuple)):
+    return [plain(item) for item in value]
+  return value
+
+
+def merge(
+  config: EasyDict,
+  changes: Mapping[str, Any],
+  source: str,
+  rules: Rules,
+  prefix: str = "",
+) -> None:
+  """Merges changes into a configuration, in place and recursively.
+
+  Args:
+    config: The configuration, or the section of it at `prefix`.
+    changes: New values, a part of the same tree.
+    source: Where they come from, for messages.
+    rules: What they may be.
+    prefix: Full key of the section, with a dot at its end.
+
+  Raises:
+    UserError: A key is unknown, or a value has the wrong type or lies outside
+      its choices or range.
+  """
+  for name, value in changes.items():
+    key = f"{prefix}{name}"
+    if name not in config:
+      raise UserError(f"{source}: {_unknown_key(key, rules)}")
+    if isinstance(config[name], dict):
+      if not isinstance(value, dict):
+        raise UserError(
+          f"{source}: {key} is a section with the keys"
+          f" {', '.join(config[name])}; received {value!r}"
+        )
+      merge(config[name], value, source, rules, f"{key}.")
+    else:
+      config[name] = _checked(key, value, source, rules)
+
+
+def _unknown_key(key: str, rules: Rules) -> str:
+  """Says that a key is unknown and which known one is nearest."""
+  known = list(_keys(rules.defaults))
+  last = key.rpartition(".")[2]
+  same_name = [name for name in known if name.rpartition(".")[2] == last]
+  near = same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
+  return f"unknown key {key}; did you mean {near[0]}?"
+
+
+def _keys(section: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
+  for name, value in section.items():
+    yield f"{prefix}{name}"
+    if isinstance(value, dict):
+      yield from _keys(value, f"{prefix}{name}.")
+
+
+def _default(key: str, rules: Rules) -> Any:
+  value = rules.defaults
+  for name in key.split("."):
+    value = value[name]
+  return value
+
+
+def _checked(key: str, value: Any, source: str, rules: Rules) -> Any:
+  """Returns the value in the default's type, or says why it can't be."""
+  try:
+    value = _converted(value, _default(key, rules))
+  except TypeError as error:
+    raise UserError(
+      f"{source}: {key} expects {error}; received {value!r}"
+    ) from error
+  choices = rules.choices.get(key)
+  if choices and value not in choices:
+    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.0)[0]
+    raise UserError(
+      f"{source}: {key} expects one of {', '.join(choices)}; received"
+      f" {value!r}, did you mean {near}?"
+    )
+  if key in rules.non_empty and not value:
+    raise UserError(f"{source}: {key} expects at least one item; received []")
+  low, high = rules.ranges.get(key, (None, None))
+  for number in value if isinstance(value, list) else [value]:
+    if (low is not None and number < low) or (
+      high is not None and number > high
+    ):
+      bounds = f"at least {low}" if high is None else f"{low} to {high}"
+      raise UserError(f"{source}: {key} expects {bounds}; received {number!r}")
+  return value
+
+
+def _converted(value: Any, default: Any) -> Any:
+  """Gives `value` the type of `default`; raises TypeError naming that type."""
+  if isinstance(default, list):
+    if not isinstance(value, (list, tuple)):
+      raise TypeError(f"a list such as {plain(default)}")
+    if default and isinstance(default[0], list):
+      return [_converted_layer(item, default[0]) for item in value]
+    return [_converted(item, default[0]) for item in value]
+  if isinstance(default, bool) or isinstance(value, bool):
+    if type(value) is not type(default):
+      raise TypeError(_type_name(default))
+    return value
+  if isinstance(default, float):
+    # YAML reads 1e-4, without a dot, as text.
+    try:
+      return float(value)
+    except (TypeError, ValueError):
+      raise TypeError(_type_name(default)) from None
+  if not isinstance(value, type(default)):
+    raise TypeError(_type_name(default))
+  return value
+
+
+def _converted_layer(value: Any, default: list[Any]) -> list[Any]:
+  if not isinstance(value, (list, tuple)) or len(value) != len(default):
+    raise TypeError(f"a list of layers such as {default}")
+  return [_converted(v, d) for v, d in zip(value, default, strict=True)]
+
+
+def _type_name(default: Any) -> str:
+  names = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+  }
+  return names[type(default)]

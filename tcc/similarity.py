@@ -1,0 +1,57 @@
+"""Similarity of embeddings and soft nearest neighbours (paper, section 3.2)."""
+
+import tensorflow as tf
+
+SIMILARITY_TYPES = ("l2", "cosine")
+
+
+def similarities(
+  queries: tf.Tensor,
+  candidates: tf.Tensor,
+  similarity_type: str,
+  temperature: float,
+) -> tf.Tensor:
+  """Scaled similarities of all queries with all candidates.
+
+  Args:
+    queries: [..., M, D] embeddings.
+    candidates: [..., N, D] embeddings.
+    similarity_type: `l2`, the negative squared Euclidean distance, or `cosine`,
+      the inner product (a cosine when embeddings have length 1).
+    temperature: Divides the similarities, as does the dimension D.
+
+  Returns:
+    [..., M, N] similarities, ready for a softmax over the candidates.
+  """
+  products = tf.matmul(queries, candidates, transpose_b=True)
+  if similarity_type == "l2":
+    query_norms = tf.reduce_sum(tf.square(queries), -1, keepdims=True)
+    candidate_norms = tf.reduce_sum(tf.square(candidates), -1)
+    distances = query_norms + candidate_norms[..., None, :] - 2.0 * products
+    # Rounding can leave a squared distance slightly below 0.
+    products = -tf.maximum(distances, 0.0)
+  dimension = tf.cast(tf.shape(queries)[-1], queries.dtype)
+  return products / dimension / temperature
+
+
+def soft_nearest_neighbors(
+  queries: tf.Tensor,
+  candidates: tf.Tensor,
+  similarity_type: str,
+  temperature: float,
+) -> tf.Tensor:
+  """Averages of the candidates, weighted by their similarity to each query.
+
+  Args:
+    queries: [..., M, D] embeddings.
+    candidates: [..., N, D] embeddings.
+    similarity_type: As in `similarities`.
+    temperature: As in `similarities`.
+
+  Returns:
+    [..., M, D] soft nearest neighbours.
+  """
+  weights = tf.nn.softmax(
+    similarities(queries, candidates, similarity_type, temperature)
+  )
+  return tf.matmul(weights, candidates)

@@ -1,0 +1,72 @@
+"""Cycle-consistency over random cycles through sequences of a batch."""
+
+import tensorflow as tf
+
+from tcc.losses import cycle_loss, frame_times
+from tcc.similarity import similarities, soft_nearest_neighbors
+
+
+def compute_stochastic_alignment_loss(
+  embs: tf.Tensor,
+  steps: tf.Tensor,
+  seq_lens: tf.Tensor,
+  num_steps: int | tf.Tensor,
+  batch_size: int | tf.Tensor,
+  loss_type: str,
+  similarity_type: str,
+  num_cycles: int | tf.Tensor,
+  cycle_length: int,
+  temperature: float,
+  label_smoothing: float,
+  variance_lambda: float,
+  huber_delta: float,
+  normalize_indices: bool,
+) -> tf.Tensor:
+  """Mean loss of random cycles; with cycles of two, unbiased for all pairs.
+
+  Each cycle draws `cycle_length` different sequences, starts at a random frame
+  of the first, hops from one to the next by soft nearest neighbours, and
+  returns to the first.
+
+  Args:
+    embs: [N, T, D] embeddings.
+    steps: [N, T] index of each frame in its sequence.
+    seq_lens: [N] lengths of the sequences.
+    num_steps: T.
+    batch_size: N, at least `cycle_length`.
+    loss_type: One of `tcc.losses.LOSS_TYPES`.
+    similarity_type: `l2` or `cosine`.
+    num_cycles: Number of cycles drawn.
+    cycle_length: Different sequences in a cycle, at least 2.
+    temperature: Of all softmaxes; positive.
+    label_smoothing: For the classification loss, 0 to 1.
+    variance_lambda: Weight of the logarithm in `regression_mse_var`.
+    huber_delta: Where `regression_huber` turns linear.
+    normalize_indices: Whether times are divided by the sequences' lengths.
+
+  Returns:
+    Scalar: the mean over the cycles.
+  """
+  # The order of random numbers is a uniform permutation of the sequences.
+  order = tf.argsort(tf.random.uniform([num_cycles, batch_size]), axis=1)
+  cycles = order[:, :cycle_length]
+  start = tf.random.uniform([num_cycles], maxval=num_steps, dtype=tf.int32)
+  first = tf.gather(embs, cycles[:, 0])
+  queries = tf.gather(first, start[:, None], batch_dims=1)
+  for hop in range(1, cycle_length):
+    queries = soft_nearest_neighbors(
+      queries, tf.gather(embs, cycles[:, hop]), similarity_type, temperature
+    )
+  logits = similarities(queries, first, similarity_type, temperature)[:, 0]
+  times = frame_times(steps, seq_lens, normalize_indices, embs.dtype)
+  return tf.reduce_mean(
+    cycle_loss(
+      logits,
+      start,
+      tf.gather(times, cycles[:, 0]),
+      loss_type,
+      label_smoothing,
+      variance_lambda,
+      huber_delta,
+    )
+  )

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Environment, lint, tests. `--all` adds the tests marked slow; any other
+# option goes to pytest.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+
+selection=(-m "not slow")
+options=()
+for option in "$@"; do
+  if [ "$option" = --all ]; then selection=(); else options+=("$option"); fi
+done
+
+ruff check .
+ruff format --check .
+exec python -m pytest "${selection[@]}" "${options[@]}"

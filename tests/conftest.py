@@ -1,0 +1,44 @@
+import pytest
+import record_files
+
+import config
+
+
+@pytest.fixture(scope="session")
+def toy_records(tmp_path_factory):
+  """A folder with 7 train videos in 2 files and 2 val videos of a data set.
+
+  Frame t of train video i has label t // 10, the video has label i % 3; odd
+  videos have frames of another size. Val has no labels.
+  """
+  folder = tmp_path_factory.mktemp("toy")
+  train = [
+    record_files.serialized(
+      index,
+      length,
+      size=(24, 16) if index % 2 else (16, 16),
+      frame_labels=[frame // 10 for frame in range(length)],
+      label=index % 3,
+    )
+    for index, length in enumerate(record_files.TOY_LENGTHS)
+  ]
+  record_files.write(folder, [train[:3], train[3:]])
+  val = [record_files.serialized(index, 20) for index in (8, 9)]
+  record_files.write(folder, [val], split="val")
+  return folder
+
+
+@pytest.fixture
+def toy_config(toy_records):
+  """Makes configurations for the toy records: small, nothing augmented."""
+
+  def make(*settings):
+    plain = [
+      f"AUGMENTATION.{name}=false"
+      for name in ("RANDOM_FLIP", "BRIGHTNESS", "CONTRAST")
+    ]
+    small = ["IMAGE_SIZE=16", "TRAIN.NUM_FRAMES=8", "TRAIN.MAX_ITERS=12"]
+    data = ["DATASETS=[toy]", f"PATH_TO_TFRECORDS={toy_records}"]
+    return config.load(settings=[*data, *small, *plain, *settings])
+
+  return make

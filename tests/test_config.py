@@ -1,0 +1,118 @@
+import pathlib
+
+import pytest
+
+import config as configuration
+from errors import UserError
+
+CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+
+
+def test_partial_file_keeps_the_other_defaults(tmp_path):
+  path = tmp_path / "part.yml"
+  path.write_text("TRAIN:\n  MAX_ITERS: 7\nOPTIMIZER: {LR: {INITIAL_LR: 2}}\n")
+  config = configuration.load([path])
+  assert config.TRAIN.MAX_ITERS == 7
+  assert config.OPTIMIZER.LR.INITIAL_LR == 2.0
+  assert isinstance(config.OPTIMIZER.LR.INITIAL_LR, float)
+  config.TRAIN.MAX_ITERS = configuration.CONFIG.TRAIN.MAX_ITERS
+  config.OPTIMIZER.LR.INITIAL_LR = 1e-4
+  assert config == configuration.CONFIG
+
+
+def test_settings_go_over_files_and_numbers_may_lack_a_dot(tmp_path):
+  path = tmp_path / "part.yml"
+  path.write_text("TRAIN: {MAX_ITERS: 7}")
+  config = configuration.load(
+    [path],
+    [
+      "TRAIN.MAX_ITERS=9",
+      "OPTIMIZER.LR.INITIAL_LR=1e-3",
+      "DATASETS=[a, b]",
+      "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, true]]",
+    ],
+  )
+  assert config.TRAIN.MAX_ITERS == 9
+  assert config.OPTIMIZER.LR.INITIAL_LR == 0.001
+  assert config.DATASETS == ["a", "b"]
+  assert config.MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS == [[8, 3, True]]
+
+
+@pytest.mark.parametrize(
+  ("setting", "message"),
+  [
+    (
+      "TRAIN.MAXITERS=3",
+      "--set: unknown key TRAIN.MAXITERS; did you mean TRAIN.MAX_ITERS?",
+    ),
+    ("MAX_ITERS=3", "unknown key MAX_ITERS; did you mean TRAIN.MAX_ITERS?"),
+    (
+      "TRAIN.MAX_ITERS=ten",
+      "TRAIN.MAX_ITERS expects a whole number; received 'ten'",
+    ),
+    ("TRAIN.MAX_ITERS=1.5", "expects a whole number; received 1.5"),
+    ("TRAIN.MAX_ITERS=true", "expects a whole number; received True"),
+    ("MODEL.TRAIN_EMBEDDING=1", "expects true or false; received 1"),
+    ("LOGDIR=[1]", "LOGDIR expects text; received [1]"),
+    ("DATASETS=pouring", "expects a list such as ['pouring']"),
+    ("TRAIN=3", "TRAIN is a section with the keys MAX_ITERS, BATCH_SIZE"),
+    (
+      "MODEL.TRAIN_BASE=only_batch_norm",
+      "MODEL.TRAIN_BASE expects one of train_all, only_bn, frozen; received"
+      " 'only_batch_norm', did you mean only_bn?",
+    ),
+    ("EVAL.CLASSIFICATION_FRACTIONS=[0.5, 2]", "expects 0 to 1; received 2.0"),
+    ("DATASETS=[]", "DATASETS expects at least one item; received []"),
+    ("ALIGNMENT.CYCLE_LENGTH=1", "expects at least 2; received 1"),
+    (
+      "MODEL.CONV_EMBEDDER_MODEL.FC_LAYERS=[[256]]",
+      "a list of layers such as [256, True]",
+    ),
+    ("TRAIN.MAX_ITERS", "expected KEY=value, such as TRAIN.MAX_ITERS=100"),
+  ],
+)
+def test_mistakes_are_told_in_one_line(setting, message):
+  with pytest.raises(UserError) as error:
+    configuration.load([], [setting])
+  assert message in str(error.value)
+  assert "\n" not in str(error.value)
+
+
+def test_file_mistakes_name_the_file(tmp_path):
+  path = tmp_path / "mine.yml"
+  with pytest.raises(UserError, match="mine.yml: can't be read"):
+    configuration.load([path])
+  path.write_text("- a\n- b\n")
+  with pytest.raises(UserError, match="mine.yml: expected keys and values"):
+    configuration.load([path])
+  path.write_text("TRAIN: {STEPS: 3}")
+  with pytest.raises(UserError, match="mine.yml: unknown key TRAIN.STEPS"):
+    configuration.load([path])
+
+
+def test_saved_configuration_is_read_back_and_used(tmp_path):
+  config = configuration.load([], ["IMAGE_SIZE=64", "DATASETS=[a]"])
+  configuration.save(config, tmp_path)
+  config.LOGDIR = str(tmp_path)
+  assert configuration.of_logdir(tmp_path) == config
+  again = configuration.for_run(str(tmp_path), None, ["DATASETS=[b]"])
+  assert (again.IMAGE_SIZE, again.DATASETS) == (64, ["b"])
+
+
+def test_directory_without_configuration_is_named(tmp_path):
+  with pytest.raises(UserError, match=r"config.yml: not found; expected the"):
+    configuration.of_logdir(tmp_path)
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yml")), ids=str)
+def test_shipped_configurations_are_valid(path):
+  assert configuration.load([path])
+
+
+def test_choices_and_ranges_name_existing_keys_and_fit_the_defaults():
+  for key in (*configuration.CHOICES, *configuration.RANGES):
+    default = configuration.CONFIG
+    for name in key.split("."):
+      default = default[name]
+    text = str(default).replace("'", "")
+    assert configuration.load([], [f"{key}={text}"]) == configuration.CONFIG

@@ -1,0 +1,403 @@
+import collections
+import re
+
+import numpy as np
+import pytest
+import record_files
+import tensorflow as tf
+from record_files import TOY_LENGTHS
+
+import config
+import datasets
+from errors import UserError
+
+
+def sampled(length, num_frames, *settings, seed=0):
+  section = config.load(settings=[f"DATA.{s}" for s in settings]).DATA
+  steps = datasets.sample_steps(
+    tf.constant(length, tf.int64), num_frames, section, tf.constant([3, seed])
+  )
+  assert steps.dtype == tf.int64
+  return steps.numpy()
+
+
+@pytest.mark.parametrize("offset", [0, 1, 7])
+def test_uniform_samples_are_sorted_distinct_and_from_the_offset_on(offset):
+  counts = np.zeros(30)
+  for seed in range(150):
+    steps = sampled(30, 10, f"RANDOM_OFFSET={offset}", seed=seed)
+    assert (np.diff(steps) > 0).all()
+    counts[steps] += 1
+  assert not counts[:offset].any()
+  expected = 1500 / (30 - offset)
+  # Five standard deviations of a binomial count.
+  assert np.abs(counts[offset:] - expected).max() < 5 * np.sqrt(expected)
+
+
+@pytest.mark.parametrize(
+  "length, offset, expected",
+  [
+    (5, 1, [1, 2, 3, 4, 4, 4]),
+    (7, 1, [1, 2, 3, 4, 5, 6]),
+    (1, 1, [0] * 6),
+    (1, 0, [0] * 6),
+    (4, 9, [3] * 6),
+  ],
+)
+def test_short_videos_repeat_their_last_frame(length, offset, expected):
+  assert sampled(length, 6, f"RANDOM_OFFSET={offset}").tolist() == expected
+
+
+def test_stride_samples_equal_steps_from_a_random_start():
+  starts = collections.Counter()
+  for seed in range(100):
+    steps = sampled(20, 4, "SAMPLING_STRATEGY=stride", "STRIDE=5", seed=seed)
+    assert (np.diff(steps) == 5).all() and steps[-1] < 20
+    starts[steps[0]] += 1
+  assert sorted(starts) == [0, 1, 2, 3, 4] and min(starts.values()) > 6
+  short = sampled(12, 4, "SAMPLING_STRATEGY=stride", "STRIDE=5")
+  assert short.tolist() == [0, 5, 10, 11]
+  assert sampled(1, 3, "SAMPLING_STRATEGY=stride").tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize("num_steps, stride", [(1, 15), (2, 15), (4, 3)])
+def test_context_is_the_past_up_to_the_frame_itself(num_steps, stride):
+  section = config.load().DATA
+  section.update(NUM_STEPS=num_steps, FRAME_STRIDE=stride)
+  steps = [0, 2, 9, 40]
+  context = datasets.context_steps(tf.constant(steps, tf.int64), section)
+  assert context.numpy().reshape(4, num_steps).tolist() == [
+    [max(0, t - back * stride) for back in reversed(range(num_steps))]
+    for t in steps
+  ]
+
+
+def batches_of(configuration, batch_size=3, **keywords):
+  batches = datasets.train_batches(configuration, batch_size, **keywords)
+  return list(batches.as_numpy_iterator())
+
+
+def names(batch):
+  return [int(name.split()[-1]) for name in batch["name"]]
+
+
+def assert_same(batches, others):
+  assert len(batches) == len(others) > 0
+  for batch, other in zip(batches, others, strict=True):
+    for key in batch:
+      np.testing.assert_array_equal(batch[key], other[key], strict=True)
+
+
+def test_batch_has_the_keys_shapes_and_types_of_the_contract(toy_config):
+  settings = toy_config("DATA.NUM_STEPS=3", "TRAIN.MAX_ITERS=1")
+  data = datasets.train_batches(settings, 3, num_frames_factor=2)
+  expected = {
+    "frames": ((3, 16, 3, 16, 16, 3), "float32"),
+    "steps": ((3, 16), "int64"),
+    "seq_lens": ((3,), "int64"),
+    "frame_labels": ((3, 16), "int64"),
+    "seq_labels": ((3,), "int64"),
+    "name": ((3,), "string"),
+  }
+  assert {
+    key: (tuple(spec.shape), spec.dtype.name)
+    for key, spec in data.element_spec.items()
+  } == expected
+  [batch] = data.as_numpy_iterator()
+  assert {key: value.shape for key, value in batch.items()} == {
+    key: shape for key, (shape, _) in expected.items()
+  }
+
+
+def test_pixels_are_those_of_the_frames_that_the_batch_names(toy_config):
+  settings = toy_config("DATA.NUM_STEPS=3", "DATA.FRAME_STRIDE=4")
+  for batch in batches_of(settings):
+    back = np.array([8, 4, 0])
+    expected = np.maximum(batch["steps"][..., None] - back, 0)
+    found = record_files.frame_numbers(batch["frames"])
+    np.testing.assert_array_equal(found, expected)
+    videos = record_files.video_numbers(batch["frames"])
+    for row, number in enumerate(names(batch)):
+      assert (videos[row] == number).all()
+      assert batch["seq_lens"][row] == TOY_LENGTHS[number]
+      assert batch["seq_labels"][row] == number % 3
+    np.testing.assert_array_equal(batch["frame_labels"], batch["steps"] // 10)
+
+
+def test_frames_that_are_the_same_stay_the_same_when_augmented(toy_config):
+  augmentation = [
+    f"AUGMENTATION.{name}=true"
+    for name in ("RANDOM_FLIP", "RANDOM_CROP", "BRIGHTNESS", "CONTRAST")
+  ]
+  settings = toy_config("DATA.PER_DATASET_FRACTION=0", *augmentation)
+  seen = set()
+  for batch in batches_of(settings):
+    # The only video has one frame: each place of each batch has its own draw.
+    for frames in batch["frames"]:
+      assert (frames == frames[:1, :1]).all()
+      seen.add(frames.tobytes())
+  assert len(seen) > 30
+
+
+@pytest.mark.parametrize("start", [1, 5, 11])
+def test_continuing_gives_the_batches_the_full_run_sees(toy_config, start):
+  settings = toy_config(
+    "AUGMENTATION.RANDOM_FLIP=true", "AUGMENTATION.BRIGHTNESS=true"
+  )
+  full = batches_of(settings)
+  assert len(full) == 12
+  assert_same(batches_of(settings, start_step=start), full[start:])
+
+
+def test_nothing_is_left_after_the_last_step(toy_config):
+  assert batches_of(toy_config(), start_step=12) == []
+  assert batches_of(toy_config(), start_step=20) == []
+
+
+def test_batches_follow_from_the_seed(toy_config):
+  first = batches_of(toy_config("SEED=5"))
+  assert_same(first, batches_of(toy_config("SEED=5")))
+  other = batches_of(toy_config("SEED=6"))
+  assert [names(b) for b in first] != [names(b) for b in other]
+  assert (first[0]["steps"] != other[0]["steps"]).any()
+
+
+def choices(num_videos, batch_size, num_steps, seed=0, block=0):
+  """Video numbers [num_steps, batch_size] of a single data set."""
+  videos = [list(range(num_videos))]
+  return np.array(
+    [
+      [
+        datasets.choose_record(videos, step, slot, batch_size, seed, block)
+        for slot in range(batch_size)
+      ]
+      for step in range(num_steps)
+    ]
+  )
+
+
+@pytest.mark.parametrize("num_videos, batch_size", [(8, 2), (7, 3), (4, 4)])
+@pytest.mark.parametrize("block", [0, 1, 3])
+def test_an_epoch_has_every_video_once(num_videos, batch_size, block):
+  length = num_videos // batch_size
+  rows = choices(num_videos, batch_size, 40 * length, block=block)
+  for epoch in np.split(rows, 40):
+    # What remains after the last whole batch waits for another epoch.
+    assert len(set(epoch.flat)) == length * batch_size
+  counts = np.bincount(rows.flat, minlength=num_videos)
+  # Nobody always remains.
+  assert counts.min() > 0.7 * counts.mean()
+
+
+def test_epochs_are_shuffled_each_in_its_own_way():
+  rows = choices(num_videos=6, batch_size=2, num_steps=3 * 50)
+  epochs = {tuple(epoch.flat) for epoch in np.split(rows, 50)}
+  assert len(epochs) > 40
+  # Every video comes first about equally often.
+  firsts = np.bincount(rows[::3, 0], minlength=6)
+  assert firsts.min() > 0
+  assert (choices(6, 2, 9, seed=1) != rows[:9]).any()
+
+
+def test_too_few_videos_for_a_batch_are_spread_evenly():
+  for row in choices(num_videos=3, batch_size=7, num_steps=20):
+    assert sorted(np.bincount(row, minlength=3)) == [2, 2, 3]
+
+
+def test_shuffle_queue_bounds_how_far_a_video_moves():
+  rows = choices(num_videos=12, batch_size=4, num_steps=30, block=4)
+  assert [set(row // 4) for row in rows] == [{0}, {1}, {2}] * 10
+  assert len({tuple(row) for row in rows}) > 20
+  in_order = choices(num_videos=5, batch_size=2, num_steps=5, block=1)
+  assert in_order.tolist() == [[0, 1], [2, 3], [4, 0], [1, 2], [3, 4]]
+
+
+def test_shuffle_queue_size_is_taken_from_the_configuration(toy_config):
+  rows = [names(b) for b in batches_of(toy_config("DATA.SHUFFLE_QUEUE_SIZE=1"))]
+  assert rows[:3] == [[0, 1, 2], [3, 4, 5], [6, 0, 1]]
+
+
+def test_data_sets_take_turns(tmp_path):
+  for index, name in enumerate(("run", "jump", "swim")):
+    folder = tmp_path / f"{name}_tfrecords"
+    folder.mkdir()
+    record = record_files.serialized(index, 12)
+    record_files.write(folder, [[record, record]], dataset=name)
+  settings = config.load(
+    settings=[
+      "DATASETS=[run,jump,swim]",
+      f"PATH_TO_TFRECORDS={tmp_path}/%s_tfrecords/",
+      "TRAIN.NUM_FRAMES=2",
+      "TRAIN.MAX_ITERS=7",
+      "IMAGE_SIZE=16",
+    ]
+  )
+  rows = [names(batch) for batch in batches_of(settings, 2)]
+  assert rows == [[i % 3] * 2 for i in range(7)]
+
+
+@pytest.mark.parametrize(
+  "fraction, number", [(0, 1), (0.1, 1), (0.5, 3), (0.99, 6), (1, 7)]
+)
+def test_fraction_keeps_the_first_training_videos(toy_config, fraction, number):
+  settings = toy_config(f"DATA.PER_DATASET_FRACTION={fraction}")
+  kept = datasets.records_of(settings, "toy", "train")
+  full = datasets.records_of(toy_config(), "toy", "train")
+  assert len(full) == 7 and kept == full[:number]
+  assert len(datasets.records_of(settings, "toy", "val")) == 2
+
+
+def test_per_class_reads_every_file_of_the_split(tmp_path):
+  for index, label in enumerate(("cat", "dog")):
+    shard = [record_files.serialized(index, 2)]
+    record_files.write(tmp_path, [shard], dataset=label)
+    record_files.write(tmp_path, [shard], dataset=label, split="val")
+  settings = config.load(
+    settings=["DATA.PER_CLASS=true", f"PATH_TO_TFRECORDS={tmp_path}"]
+  )
+  paths = [r.path for r in datasets.records_of(settings, "any", "train")]
+  assert paths == [
+    f"{tmp_path}/{label}_train-0-of-1.tfrecord" for label in ("cat", "dog")
+  ]
+  settings.DATA.PER_CLASS = False
+  with pytest.raises(UserError, match=r"any_train-\*-of-\*.tfrecord: found no"):
+    datasets.records_of(settings, "any", "train")
+
+
+def bare_record(length, **labels):
+  """A record without name, len and label."""
+  result = tf.train.SequenceExample()
+  lists = result.feature_lists.feature_list
+  for frame in range(length):
+    feature = lists["video"].feature.add()
+    feature.bytes_list.value.append(record_files.jpeg(0, frame))
+  for label in labels.get("frame_labels", ()):
+    lists["frame_labels"].feature.add().int64_list.value.append(label)
+  return result.SerializeToString()
+
+
+def test_what_a_record_does_not_say_is_minus_one():
+  video = datasets.parse(tf.constant(bare_record(3)))
+  assert video["seq_label"] == -1 and video["seq_len"] == 3
+  assert video["name"] == b""
+  assert video["frame_labels"].numpy().tolist() == [-1, -1, -1]
+  video = datasets.parse(tf.constant(bare_record(3, frame_labels=[4, 5])))
+  assert video["frame_labels"].numpy().tolist() == [4, 5, -1]
+
+
+def test_labels_of_frames_can_be_left_out(toy_config):
+  for batch in batches_of(toy_config("DATA.FRAME_LABELS=false")):
+    assert (batch["frame_labels"] == -1).all()
+    assert (batch["seq_labels"] >= 0).all()
+
+
+def test_bare_records_train(tmp_path):
+  record_files.write(tmp_path, [[bare_record(3), bare_record(9)]])
+  settings = config.load(
+    settings=[
+      "DATASETS=[toy]",
+      f"PATH_TO_TFRECORDS={tmp_path}",
+      "TRAIN.MAX_ITERS=2",
+      "IMAGE_SIZE=16",
+    ]
+  )
+  for batch in batches_of(settings, 2):
+    assert (batch["frame_labels"] == -1).all()
+    assert (batch["seq_labels"] == -1).all()
+    assert sorted(batch["seq_lens"]) == [3, 9]
+
+
+def test_a_record_that_ends_in_zero_bytes_is_read_whole(tmp_path):
+  # The order of fields is free; here a label that is 0 comes last.
+  labels = tf.train.SequenceExample()
+  feature = labels.feature_lists.feature_list["frame_labels"].feature
+  for label in (2, 0):
+    feature.add().int64_list.value.append(label)
+  record = bare_record(2) + labels.SerializeToString()
+  assert record.endswith(b"\0")
+  record_files.write(tmp_path, [[record]])
+  settings = config.load(
+    settings=["DATASETS=[toy]", f"PATH_TO_TFRECORDS={tmp_path}"]
+  )
+  settings.TRAIN.update(MAX_ITERS=1, NUM_FRAMES=2)
+  settings.DATA.RANDOM_OFFSET = 0
+  [batch] = batches_of(settings, 1)
+  assert batch["frame_labels"].tolist() == [[2, 0]]
+
+
+def test_evaluation_batches_are_the_same_each_time_and_not_augmented(
+  toy_config,
+):
+  settings = toy_config(
+    "AUGMENTATION.BRIGHTNESS=true",
+    "EVAL.VAL_ITERS=4",
+    "EVAL.BATCH_SIZE=2",
+    "EVAL.NUM_FRAMES=5",
+  )
+  for split, numbers in (("train", set(range(7))), ("val", {8, 9})):
+    data = datasets.eval_batches(settings, "toy", split)
+    batches = list(data.as_numpy_iterator())
+    assert len(batches) == 4
+    assert_same(batches, list(data.as_numpy_iterator()))
+    for batch in batches:
+      assert batch["frames"].shape == (2, 5, 2, 16, 16, 3)
+      found = record_files.frame_numbers(batch["frames"][:, :, -1])
+      np.testing.assert_array_equal(found, batch["steps"])
+      assert set(names(batch)) <= numbers
+
+
+def test_videos_come_in_order_with_encoded_frames(toy_config):
+  videos = list(datasets.videos(toy_config(), "toy", "train"))
+  assert [v["seq_len"] for v in videos] == list(TOY_LENGTHS)
+  assert [v["name"] for v in videos] == [b"video %d" % i for i in range(7)]
+  assert [v["seq_label"] for v in videos] == [i % 3 for i in range(7)]
+  for number, video in enumerate(videos):
+    length = TOY_LENGTHS[number]
+    assert video["frame_labels"].tolist() == [t // 10 for t in range(length)]
+    frames = datasets.decode(tf.constant(video["jpegs"])).numpy() / 127.5 - 1
+    found = record_files.frame_numbers(frames)
+    assert found.tolist() == list(range(length))
+
+
+def test_a_data_set_without_records_is_named(toy_config):
+  settings = toy_config("DATASETS=[toy,missing]")
+  with pytest.raises(
+    UserError, match=r"missing_train-\*-of-\*.tfrecord: found no such records"
+  ):
+    datasets.train_batches(settings, 2)
+
+
+def test_an_empty_record_file_is_named(tmp_path):
+  [path] = record_files.write(tmp_path, [[]])
+  settings = config.load(settings=[f"PATH_TO_TFRECORDS={tmp_path}"])
+  with pytest.raises(UserError, match=f"{path}: holds no videos"):
+    datasets.records_of(settings, "toy", "train")
+
+
+def test_a_truncated_file_stops_before_the_first_batch(tmp_path):
+  [path] = record_files.write(tmp_path, [[bare_record(3)]])
+  path.write_bytes(path.read_bytes()[:-9])
+  settings = config.load(
+    settings=["DATASETS=[toy]", f"PATH_TO_TFRECORDS={tmp_path}"]
+  )
+  with pytest.raises(UserError, match=f"{path}: record 0 is truncated"):
+    datasets.train_batches(settings, 2)
+
+
+@pytest.mark.parametrize(
+  "record, message",
+  [
+    (b"\xff\xff\xff", "no SequenceExample"),
+    (bare_record(2, frame_labels=[0, 1, 2]), "3 frame_labels, expected 2"),
+    (bare_record(0), "no frames under the key `video`"),
+  ],
+)
+def test_a_damaged_record_among_the_videos_is_named(tmp_path, record, message):
+  [path] = record_files.write(tmp_path, [[bare_record(2), record]])
+  settings = config.load(settings=[f"PATH_TO_TFRECORDS={tmp_path}"])
+  settings.update(DATASETS=["toy"])
+  with pytest.raises(UserError, match=f"{re.escape(str(path))}.*{message}"):
+    list(datasets.videos(settings, "toy", "train"))
+  # The pipeline stops as well; its caller then looks for the damage.
+  with pytest.raises(tf.errors.InvalidArgumentError):
+    batches_of(settings, 2)

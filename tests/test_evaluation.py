@@ -1,0 +1,412 @@
+"""The tasks through their public contract: golden numbers and hard data."""
+
+import json
+import math
+import pathlib
+import warnings
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import config as configuration
+from evaluation import TASKS
+
+DATA = pathlib.Path(__file__).parent / "data"
+GOLDEN = json.loads((DATA / "evaluation.json").read_text())
+LABEL_TASKS = [
+  "classification",
+  "event_completion",
+  "few_shot_classification",
+]
+EMBEDDING_TASKS = [*LABEL_TASKS, "kendalls_tau"]
+
+
+@pytest.fixture
+def config():
+  small = ["EVAL.FEW_SHOT_NUM_LABELED=[1,3]", "EVAL.FEW_SHOT_NUM_EPISODES=4"]
+  return configuration.load(settings=small)
+
+
+def golden_split(split, count):
+  with np.load(DATA / "evaluation_inputs.npz") as arrays:
+    return {
+      key: [arrays[f"{split}_{key}_{i}"] for i in range(count)]
+      for key in ("embs", "labels")
+    }
+
+
+def made_videos(num_videos, seed, lengths=(25, 40), num_phases=4):
+  """Videos that run along one curve, at different speeds, with some noise."""
+  random = np.random.default_rng(seed)
+  videos = {"embs": [], "labels": []}
+  for _ in range(num_videos):
+    times = np.linspace(0, 1, random.integers(*lengths)) ** random.uniform(
+      0.7, 1.4
+    )
+    curve = np.stack([np.cos(3 * times), np.sin(3 * times), times], axis=1)
+    embs = curve + 0.05 * random.normal(size=curve.shape)
+    videos["embs"].append(embs.astype(np.float32))
+    phases = np.minimum(times * num_phases, num_phases - 1)
+    videos["labels"].append(phases.astype(np.int64))
+  return videos
+
+
+def evaluate(task, config, train, val):
+  return TASKS[task](config).evaluate_embeddings("toy", train, val)
+
+
+def messages_of(task, config, train, val):
+  """The result and the texts of all warnings."""
+  with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    result = evaluate(task, config, train, val)
+  return result, [str(warning.message) for warning in caught]
+
+
+def same_scalars(a, b):
+  return a.scalars.keys() == b.scalars.keys() and all(
+    a.scalars[tag] == pytest.approx(b.scalars[tag], abs=1e-9)
+    for tag in a.scalars
+  )
+
+
+@pytest.mark.parametrize("task", EMBEDDING_TASKS)
+def test_golden_numbers(task):
+  train, val = golden_split("train", 12), golden_split("val", 6)
+  task_of_defaults = TASKS[task](configuration.load())
+  result = task_of_defaults.evaluate_embeddings("pouring", train, val)
+  prefix = {"few_shot_classification": "few_shot_cxn"}.get(task, task) + "/"
+  expected = {
+    tag: value
+    for tag, value in GOLDEN["scalars"].items()
+    if tag.startswith(prefix)
+  }
+  assert result.scalars == pytest.approx(expected, abs=1e-6, rel=0)
+  assert result.value == pytest.approx(GOLDEN["headline"][task], abs=1e-6)
+  assert all(type(value) is float for value in result.scalars.values())
+  assert result.images == {}
+
+
+@pytest.mark.parametrize("task", EMBEDDING_TASKS)
+def test_ordinary_data_gives_numbers_without_warnings(task, config):
+  train, val = made_videos(5, seed=0), made_videos(3, seed=1)
+  result, messages = messages_of(task, config, train, val)
+  assert not messages
+  assert result.scalars
+  assert all(0 <= value <= 1 for value in result.scalars.values())
+  assert result.value > 0.7
+  # The input belongs to the evaluator, which hands it to the next task.
+  again = made_videos(5, seed=0)
+  assert all(map(np.array_equal, train["embs"], again["embs"]))
+
+
+@pytest.mark.parametrize("task", LABEL_TASKS)
+@pytest.mark.parametrize("without", ["absent", "empty", "all -1"])
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_no_labels_skips_with_one_warning(task, without, split, config):
+  splits = {"train": made_videos(4, seed=0), "val": made_videos(3, seed=1)}
+  videos = splits[split]
+  if without == "absent":
+    del videos["labels"]
+  elif without == "empty":
+    videos["labels"] = []
+  else:
+    videos["labels"] = [np.full_like(x, -1) for x in videos["labels"]]
+  result, messages = messages_of(task, config, **splits)
+  assert math.isnan(result.value)
+  assert result.scalars == {}
+  assert len(messages) == 1
+  assert f"toy: no usable frame labels in {split};" in messages[0]
+
+
+def test_kendalls_tau_needs_no_labels(config):
+  train, val = made_videos(3, seed=0), made_videos(3, seed=1)
+  with_labels = evaluate("kendalls_tau", config, train, val)
+  del train["labels"], val["labels"]
+  assert evaluate("kendalls_tau", config, train, val) == with_labels
+
+
+@pytest.mark.parametrize("task", LABEL_TASKS)
+def test_a_video_without_some_phase_is_used(task, config):
+  train, val = made_videos(4, seed=0), made_videos(3, seed=1)
+  for videos in (train, val):
+    keep = videos["labels"][0] != 1
+    videos["embs"][0] = videos["embs"][0][keep]
+    videos["labels"][0] = videos["labels"][0][keep]
+  result, messages = messages_of(task, config, train, val)
+  assert not messages
+  assert result.value > 0.7
+
+
+@pytest.mark.parametrize("task", LABEL_TASKS)
+def test_a_phase_that_no_video_has(task, config):
+  train, val = made_videos(4, seed=0), made_videos(3, seed=1)
+  for videos in (train, val):
+    videos["labels"] = [np.where(x == 0, 1, x) for x in videos["labels"]]
+  result, messages = messages_of(task, config, train, val)
+  assert not messages
+  assert all(math.isfinite(value) for value in result.scalars.values())
+
+
+def test_a_fraction_with_one_phase_predicts_it(config):
+  train, val = made_videos(10, seed=0), made_videos(3, seed=1)
+  train["labels"][0][:] = 2
+  result = evaluate("classification", config, train, val)
+  labels = np.concatenate(val["labels"])
+  scalars = result.scalars
+  assert scalars["classification/train_toy_0.1_accuracy"] == 1
+  share = (labels == 2).mean()
+  assert scalars["classification/val_toy_0.1_accuracy"] == share
+  assert scalars["classification/val_toy_1.0_accuracy"] > share
+
+
+def test_event_completion_is_skipped_when_there_is_one_phase(config):
+  train, val = made_videos(4, 0, num_phases=1), made_videos(3, 1, num_phases=1)
+  result, messages = messages_of("event_completion", config, train, val)
+  assert result.scalars == {}
+  assert len(messages) == 1
+  assert "an event lies between two phases" in messages[0]
+  assert evaluate("classification", config, train, val).value == 1
+
+
+@pytest.mark.parametrize("task", LABEL_TASKS)
+def test_unlabelled_videos_and_frames_do_not_count(task, config):
+  train, val = made_videos(5, seed=0), made_videos(3, seed=1)
+  expected = evaluate(task, config, train, val)
+  for videos in (train, val):
+    # First, so that it would be the first fraction's only video.
+    videos["embs"].insert(0, 100 * np.ones((7, 3), np.float32))
+    videos["labels"].insert(0, np.full(7, -1))
+  assert same_scalars(evaluate(task, config, train, val), expected)
+
+
+@pytest.mark.parametrize("task", ["classification", "few_shot_classification"])
+def test_unlabelled_frames_are_ignored_by_classifiers(task, config):
+  train, val = made_videos(5, seed=0), made_videos(3, seed=1)
+  expected = evaluate(task, config, train, val)
+  for videos in (train, val):
+    for i, (embs, labels) in enumerate(zip(*videos.values(), strict=True)):
+      junk = 100 * np.ones((6, 3), np.float32)
+      videos["embs"][i] = np.concatenate([junk[:3], embs, junk[3:]])
+      videos["labels"][i] = np.pad(labels, 3, constant_values=-1)
+  assert same_scalars(evaluate(task, config, train, val), expected)
+
+
+@pytest.mark.parametrize("task", EMBEDDING_TASKS)
+def test_frames_with_nan_embeddings_are_dropped_and_counted(task, config):
+  train, val = made_videos(5, seed=0), made_videos(3, seed=1)
+  total = sum(map(len, val["embs"]))
+  val["embs"][0][3:8, 0] = math.nan
+  val["embs"][2][:, 1] = math.inf
+  dropped = 5 + len(val["embs"][2])
+  result, messages = messages_of(task, config, train, val)
+  assert messages == [
+    f"toy: {dropped} of {total} val frames have NaN or infinite embeddings and"
+    " are left out"
+  ]
+  assert result.value > 0.7
+
+
+@pytest.mark.parametrize("task", EMBEDDING_TASKS)
+def test_embeddings_that_are_all_nan_never_give_a_number(task, config):
+  train, val = made_videos(4, seed=0), made_videos(3, seed=1)
+  for embs in val["embs"]:
+    embs[:] = math.nan
+  result, messages = messages_of(task, config, train, val)
+  assert math.isnan(result.value)
+  assert len(messages) == 2  # what was dropped, and what follows from it
+
+
+def test_one_validation_video_has_no_tau(config):
+  train, val = made_videos(4, seed=0), made_videos(1, seed=1)
+  result, messages = messages_of("kendalls_tau", config, train, val)
+  assert math.isnan(result.value)
+  assert math.isnan(result.scalars["kendalls_tau/toy_val_align_tau"])
+  assert result.scalars["kendalls_tau/toy_train_align_tau"] > 0.8
+  assert len(messages) == 1
+  assert "Kendall's tau of val is NaN" in messages[0]
+
+
+def test_collapsed_embeddings_have_no_tau(config):
+  train, val = made_videos(4, seed=0), made_videos(3, seed=1)
+  val["embs"] = [np.full_like(x, 0.1) for x in val["embs"]]
+  result, messages = messages_of("kendalls_tau", config, train, val)
+  assert math.isnan(result.value)
+  assert len(messages) == 1
+
+
+@pytest.mark.parametrize("task", LABEL_TASKS)
+def test_one_validation_video_is_enough_for_label_tasks(task, config):
+  train, val = made_videos(4, seed=0), made_videos(1, seed=1)
+  result, messages = messages_of(task, config, train, val)
+  assert not messages
+  assert result.value > 0.7
+
+
+@pytest.mark.parametrize("task", EMBEDDING_TASKS)
+@pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
+def test_videos_of_one_to_five_frames(task, length, config):
+  config.EVAL.KENDALLS_TAU_STRIDE = 1
+  lengths = (length, length + 1)
+  train = made_videos(6, seed=0, lengths=lengths)
+  val = made_videos(4, seed=1, lengths=lengths)
+  result, messages = messages_of(task, config, train, val)
+  if math.isnan(result.value):
+    assert length == 1
+    assert messages
+  else:
+    assert result.value <= 1
+
+
+def test_a_mixture_of_lengths_with_an_empty_video(config):
+  train, val = made_videos(4, seed=0), made_videos(3, seed=1)
+  for videos in (train, val):
+    videos["embs"].append(np.empty((0, 3), np.float32))
+    videos["labels"].append(np.empty(0, np.int64))
+  for task in EMBEDDING_TASKS:
+    result, messages = messages_of(task, config, train, val)
+    assert not messages
+    assert result.value > 0.7
+
+
+def test_no_videos_at_all(config):
+  nothing = {"embs": [], "labels": []}
+  for task in EMBEDDING_TASKS:
+    with pytest.warns(UserWarning, match="toy: "):
+      result = evaluate(task, config, nothing, nothing)
+    assert math.isnan(result.value)
+
+
+def test_single_frame_has_no_event_completion_score(config):
+  train, val = made_videos(4, seed=0), made_videos(1, 1, lengths=(1, 2))
+  result, messages = messages_of("event_completion", config, train, val)
+  assert math.isnan(result.value)
+  assert len(messages) == 1
+  assert "R² needs at least two frames" in messages[0]
+  assert result.scalars["event_completion/train_toy_1.0_score"] > 0.7
+
+
+def test_more_labelled_videos_than_there_are_are_left_out(config):
+  train, val = made_videos(4, seed=0), made_videos(3, seed=1)
+  config.EVAL.FEW_SHOT_NUM_LABELED = [1, 4]
+  expected = evaluate("few_shot_classification", config, train, val)
+  config.EVAL.FEW_SHOT_NUM_LABELED = [1, 4, 5, 9]
+  result, messages = messages_of("few_shot_classification", config, train, val)
+  assert result == expected
+  assert len(messages) == 1
+  assert "with 5, 9 labelled videos is left out" in messages[0]
+  config.EVAL.FEW_SHOT_NUM_LABELED = [9]
+  result, messages = messages_of("few_shot_classification", config, train, val)
+  assert math.isnan(result.value)
+  assert result.scalars == {}
+
+
+def test_one_episode_has_no_interval(config):
+  config.EVAL.FEW_SHOT_NUM_EPISODES = 1
+  train, val = made_videos(4, seed=0), made_videos(3, seed=1)
+  result, messages = messages_of("few_shot_classification", config, train, val)
+  assert not messages
+  assert math.isnan(result.scalars["few_shot_cxn/val_toy_1_ci"])
+  assert result.scalars["few_shot_cxn/val_toy_1_accuracy"] > 0.5
+
+
+def test_every_video_as_label_leaves_nothing_to_chance(config):
+  train, val = made_videos(4, seed=0), made_videos(3, seed=1)
+  config.EVAL.FEW_SHOT_NUM_LABELED = [4]
+  few_shot = evaluate("few_shot_classification", config, train, val)
+  all_labels = evaluate("classification", config, train, val)
+  assert few_shot.value == pytest.approx(all_labels.value, abs=0.01)
+  assert few_shot.scalars["few_shot_cxn/val_toy_4_ci"] < 0.01
+
+
+@pytest.mark.parametrize("task", ["classification", "few_shot_classification"])
+def test_the_names_of_phases_do_not_matter(task, config):
+  train, val = made_videos(5, seed=0), made_videos(3, seed=1)
+  expected = evaluate(task, config, train, val)
+  # The order is kept: it decides between phases with equally many votes.
+  names = np.array([3, 10, 11, 40])
+  for videos in (train, val):
+    videos["labels"] = [names[x] for x in videos["labels"]]
+  assert evaluate(task, config, train, val) == expected
+  permuted = dict(zip(names, [2, 0, 3, 1], strict=True))
+  for videos in (train, val):
+    videos["labels"] = [
+      np.array([permuted[label] for label in x]) for x in videos["labels"]
+    ]
+  result = evaluate(task, config, train, val)
+  assert result.value == pytest.approx(expected.value, abs=0.01)
+
+
+@pytest.mark.parametrize("task", EMBEDDING_TASKS)
+def test_scale_and_offset_of_embeddings_do_not_matter(task, config):
+  train, val = made_videos(5, seed=0), made_videos(3, seed=1)
+  expected = evaluate(task, config, train, val)
+  for videos in (train, val):
+    videos["embs"] = [64 * x.astype(np.float64) + 2**20 for x in videos["embs"]]
+  result = evaluate(task, config, train, val)
+  assert result.value == pytest.approx(expected.value, abs=1e-6)
+
+
+@pytest.mark.parametrize("distance", ["sqeuclidean", "cosine"])
+def test_tau_of_warped_and_reversed_videos(distance, config):
+  config.EVAL.KENDALLS_TAU_STRIDE = 1
+  config.EVAL.KENDALLS_TAU_DISTANCE = distance
+  angles = np.linspace(0, 1.5, 30)
+
+  def video(times):
+    return np.stack([np.cos(times), np.sin(times)], 1).astype(np.float32)
+
+  warped = {"embs": [video(angles), video(angles**2 / 1.5)]}
+  reversed_ = {"embs": [video(angles), video(angles[::-1])]}
+  result = evaluate("kendalls_tau", config, reversed_, warped)
+  tau = result.scalars["kendalls_tau/toy_train_align_tau"]
+  assert tau == pytest.approx(-1, abs=1e-12)
+  # Some frames of the slow part share a neighbour, and tau-b knows ties.
+  assert 0.95 < result.value <= 1
+  same = {"embs": [video(angles), 3 * video(angles)]}
+  if distance == "cosine":
+    result = evaluate("kendalls_tau", config, same, same)
+    assert result.value == pytest.approx(1, abs=1e-12)
+
+
+class QuadraticLoss:
+  """An algorithm whose loss can be computed in the head."""
+
+  def __call__(self, batch, training):
+    assert training is False
+    return 2 * batch["frames"]
+
+  def compute_loss(self, embs, batch, training):
+    assert training is False
+    return tf.reduce_mean(embs * batch["frames"])
+
+
+def batches(*values):
+  return ({"frames": tf.constant([value, value])} for value in values)
+
+
+def test_algo_loss_is_the_mean_of_val_iters_batches(config):
+  config.EVAL.VAL_ITERS = 2
+  result = TASKS["algo_loss"](config).evaluate_batches(
+    QuadraticLoss(), batches(1.0, 2.0, 1000.0), batches(3.0)
+  )
+  assert result.scalars == {"algo_loss/train_loss": 5, "algo_loss/val_loss": 18}
+  assert result.value == 18
+
+
+def test_algo_loss_takes_no_batch_it_does_not_use(config):
+  config.EVAL.VAL_ITERS = 2
+  rest = batches(1.0, 2.0, 3.0)
+  TASKS["algo_loss"](config).evaluate_batches(
+    QuadraticLoss(), rest, batches(1.0)
+  )
+  assert next(rest)["frames"].numpy().tolist() == [3, 3]
+
+
+def test_algo_loss_without_batches_or_with_nan_is_nan(config):
+  task = TASKS["algo_loss"](config)
+  with pytest.warns(UserWarning, match="no val batch"):
+    result = task.evaluate_batches(QuadraticLoss(), batches(1.0, math.nan), [])
+  assert math.isnan(result.value)
+  assert all(math.isnan(loss) for loss in result.scalars.values())

@@ -1,0 +1,52 @@
+import math
+
+import pytest
+
+import metrics
+from errors import UserError
+
+
+def test_scalars_come_back_by_step_and_nan_stays_nan(tmp_path):
+  metrics.append(tmp_path, 10, {"a/val": 0.5, "b/val": math.nan})
+  metrics.append(tmp_path, 0, {"a/val": 0.25})
+  assert "NaN" not in (tmp_path / "eval_logs/metrics.jsonl").read_text()
+  scalars = metrics.read(tmp_path)
+  assert list(scalars) == [0, 10]
+  assert scalars[0] == {"a/val": 0.25}
+  assert scalars[10]["a/val"] == 0.5
+  assert math.isnan(scalars[10]["b/val"])
+
+
+def test_last_line_of_a_step_counts(tmp_path):
+  metrics.append(tmp_path, 3, {"a/val": 1.0})
+  metrics.append(tmp_path, 3, {"a/val": 2.0})
+  assert metrics.read(tmp_path) == {3: {"a/val": 2.0}}
+
+
+def test_table_shows_first_and_last_step_of_what_matters(tmp_path):
+  for step, value in ((0, 0.1), (5, 0.5), (9, 0.9)):
+    scalars = {
+      "kendalls_tau/d_val_align_tau": value,
+      "kendalls_tau/d_train_align_tau": value,
+      "classification/train_d_1.0_accuracy": value,
+      "few_shot_cxn/val_d_1_ci": value,
+      "metrics/d_kendalls_tau": value,
+    }
+    metrics.append(tmp_path, step, scalars)
+  lines = metrics.table(tmp_path).splitlines()
+  assert lines[0].split() == ["metric", "step", "0", "step", "9"]
+  assert [line.split() for line in lines[2:]] == [
+    ["kendalls_tau/d_val_align_tau", "0.1000", "0.9000"]
+  ]
+
+
+def test_mistakes_are_told_in_one_line(tmp_path):
+  with pytest.raises(UserError, match="nothing was evaluated yet; run `python"):
+    metrics.table(tmp_path)
+  metrics.append(tmp_path, 0, {"a/val": 1.0})
+  with (tmp_path / "eval_logs/metrics.jsonl").open("a") as file:
+    file.write("[1]\n")
+  with pytest.raises(
+    UserError, match="metrics.jsonl: line 2 is no JSON object"
+  ):
+    metrics.read(tmp_path)

@@ -1,0 +1,132 @@
+"""The README's commands, run as they stand there, on tiny videos."""
+
+import json
+import os
+import pathlib
+import re
+import shlex
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import embeddings
+import metrics
+import videos
+
+ROOT = pathlib.Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def own_videos_commands():
+  section = README.split("## Your own videos")[1]
+  block = re.search(r"```bash\n(.*?)```", section, re.S)[1]
+  lines = [line for line in block.splitlines() if line.startswith("python ")]
+  assert len(lines) == 5
+  return lines
+
+
+def write_square_videos(folder):
+  """Films a square that crosses the picture; returns its annotations."""
+  annotations = {}
+  for split, count in (("train", 4), ("val", 3)):
+    for number in range(count):
+      length = 14 + 2 * number
+      frames = np.full([length, 48, 64, 3], 40 + 30 * number, np.uint8)
+      for t in range(length):
+        x = t * 40 // (length - 1)
+        frames[t, 16:32, x : x + 16] = 220
+      name = f"{split}{number}"
+      path = folder / split / f"{name}.mp4"
+      path.parent.mkdir(parents=True, exist_ok=True)
+      videos.write(path, frames, fps=10)
+      middle, end = length * 50_000, length * 100_000
+      annotations[name] = {"me": {"0": [0, middle], "1": [middle, end]}}
+  return annotations
+
+
+def run(command, home):
+  environment = os.environ | {"HOME": str(home), "CUDA_VISIBLE_DEVICES": ""}
+  words = [
+    word.replace("~", str(home), 1) if "~/" in word else word
+    for word in shlex.split(command)
+  ]
+  words[0] = sys.executable
+  done = subprocess.run(
+    words, cwd=ROOT, env=environment, capture_output=True, text=True
+  )
+  assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+  return done
+
+
+def test_own_videos_in_five_lines_and_evaluation(tmp_path):
+  annotations = write_square_videos(tmp_path / "videos")
+  labels = tmp_path / "labels.json"
+  labels.write_text(json.dumps(annotations))
+  convert_train, convert_val, train, extract, visualize = own_videos_commands()
+  run(f"{convert_train} --label_file {labels}", tmp_path)
+  run(f"{convert_val} --label_file {labels}", tmp_path)
+  run(f"{train} --config configs/smoke.yml", tmp_path)
+  run(extract, tmp_path)
+  run(visualize, tmp_path)
+  evaluation = re.search(r"`(python evaluate.py --logdir ~/.*?)`", README)[1]
+  table = run(evaluation, tmp_path).stdout
+  assert "kendalls_tau/mine_val_align_tau" in table
+  scalars = metrics.read(tmp_path / "mine_logs")
+  assert list(scalars) == [0, 1]
+  assert 0 <= scalars[1]["classification/val_mine_1.0_accuracy"] <= 1
+  videos_embedded = embeddings.load(tmp_path / "mine.npy")
+  assert videos_embedded["names"] == ["val0", "val1", "val2"]
+  assert videos_embedded["seq_lens"] == [14, 16, 18]
+  aligned = list(videos.read(tmp_path / "aligned.mp4"))
+  assert len(aligned) == 14
+
+
+@pytest.mark.parametrize(
+  "script",
+  [
+    "train.py",
+    "evaluate.py",
+    "extract_embeddings.py",
+    "visualize_alignment.py",
+    "dataset_preparation/videos_to_tfrecords.py",
+    "dataset_preparation/synthetic_pouring.py",
+  ],
+)
+def test_flags_named_in_the_readme_exist(script):
+  """By its path, from another folder: `--help` has every flag used with it."""
+  done = subprocess.run(
+    [sys.executable, ROOT / script, "--help"],
+    cwd="/",
+    capture_output=True,
+    text=True,
+  )
+  module = script.removesuffix(".py").replace("/", ".")
+  names = f"({re.escape(script)}|-m {re.escape(module)})"
+  for line in README.replace("\\\n", " ").splitlines():
+    for call in re.split(r"(?=python )", line):
+      if re.match(f"python {names}", call):
+        for flag in re.findall(r"--(?:no(?=[a-z_]+\b))?([a-z_]+)", call):
+          assert re.search(rf"--(\[no\])?{flag}\b", done.stdout), flag
+
+
+def test_files_named_in_the_readme_exist():
+  names = re.findall(r"`([\w/]+(?:\.py|\.sh|\.yml|/))`", README)
+  assert len(names) > 20
+  for name in [*names, *re.findall(r"\]\(((?!http)[^)]+)\)", README)]:
+    assert (ROOT / name).exists(), name
+
+
+def test_map_names_every_module():
+  for path in ROOT.glob("*.py"):
+    assert path.name in README, path.name
+
+
+def test_readme_and_code_know_the_same_algorithms_and_tasks():
+  from algos import ALGOS
+  from evaluation import TASKS
+
+  for registry, folder in ((ALGOS, "algos"), (TASKS, "evaluation")):
+    rows = re.findall(rf"^\| `(\w+)` \|.*`{folder}/\w+\.py` \|$", README, re.M)
+    assert sorted(rows) == sorted(registry)

@@ -1,0 +1,81 @@
+"""Makes small video files of every kind for tests."""
+
+from fractions import Fraction
+
+import av
+import numpy as np
+
+HEIGHT, WIDTH = 64, 96
+# Colours of the quarters: top left, top right, bottom left, bottom right.
+RED, GREEN, BLUE, WHITE = (250, 0, 0), (0, 250, 0), (0, 0, 250), (250,) * 3
+QUARTERS = "RGBW"
+
+
+def quartered(number=0, seed=None):
+  """An image of four colours; the bottom right darkens frame by frame."""
+  image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+  image[: HEIGHT // 2, : WIDTH // 2] = RED
+  image[: HEIGHT // 2, WIDTH // 2 :] = GREEN
+  image[HEIGHT // 2 :, : WIDTH // 2] = BLUE
+  image[HEIGHT // 2 :, WIDTH // 2 :] = np.array(WHITE) - 2 * number
+  if seed is not None:
+    noise = np.random.default_rng(seed + number).integers(0, 60, image.shape)
+    image = (image // 2 + noise).astype(np.uint8)
+  return image
+
+
+def make(
+  path,
+  codec="libx264",
+  num_frames=30,
+  fps=10,
+  first=0,
+  pts=None,
+  rotation=None,
+  hflip=False,
+  container_options=None,
+  seed=None,
+):
+  """Writes a video of `quartered` frames; `pts` are numbers of ticks."""
+  pts = pts or range(first, first + num_frames)
+  with av.open(str(path), "w", options=container_options or {}) as container:
+    stream = container.add_stream(codec, rate=fps)
+    stream.width, stream.height = WIDTH, HEIGHT
+    stream.pix_fmt = "yuv420p"
+    stream.thread_count = 1
+    if codec == "libsvtav1":
+      stream.options = {"preset": "12"}
+    if rotation is not None:
+      stream.set_display_rotation(rotation, hflip=hflip)
+    for number, tick in enumerate(pts):
+      frame = av.VideoFrame.from_ndarray(
+        quartered(number, seed), format="rgb24"
+      )
+      frame.pts, frame.time_base = tick, Fraction(1, fps)
+      container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+  return path
+
+
+def make_audio(path):
+  """Writes a file of one second of silence."""
+  with av.open(str(path), "w") as container:
+    stream = container.add_stream("aac", rate=16000)
+    frame = av.AudioFrame.from_ndarray(
+      np.zeros((1, 16000), np.float32), format="fltp", layout="mono"
+    )
+    frame.rate, frame.pts, frame.time_base = 16000, 0, Fraction(1, 16000)
+    container.mux(stream.encode(frame))
+    container.mux(stream.encode())
+  return path
+
+
+def colours(image):
+  """Names the colours of an image's quarters, in the order of QUARTERS."""
+  height, width = image.shape[:2]
+  names = ""
+  for y in (height // 4, 3 * height // 4):
+    for x in (width // 4, 3 * width // 4):
+      bright = image[y, x].astype(int) > 125
+      names += "W" if bright.all() else "RGB"[int(np.flatnonzero(bright)[0])]
+  return names
