@@ -6,6 +6,7 @@ python train.py --logdir /tmp/my_run --config configs/demo.yml
 import quiet_tensorflow  # noqa: F401
 
 import contextlib
+import itertools
 import math
 import pathlib
 import signal
@@ -175,7 +176,8 @@ def _loop(
   """Takes the steps from `step` on; returns what `train` returns."""
   saved = step
   with _caught_signals() as caught:
-    for batch in batches:
+    # Asking for one batch more than there is would take seconds.
+    for batch in itertools.islice(batches, config.TRAIN.MAX_ITERS - step):
       scalars = train_step(batch)
       loss = float(scalars["loss"])
       if not math.isfinite(loss):

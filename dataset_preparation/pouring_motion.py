@@ -39,7 +39,7 @@ class Script:
     bottle: Shape of the bottle.
     cup: Shape of the cup.
     home: Middle of the bottle's base before, on the table.
-    return_x: The same after, its x.
+    return_base: The same after.
     cup_base: Middle of the cup's base.
     grip_height: Height of the hand above the bottle's base.
     hand_start: Where the hand comes from.
@@ -62,7 +62,7 @@ class Script:
   bottle: Bottle
   cup: Cup
   home: np.ndarray
-  return_x: float
+  return_base: np.ndarray
   cup_base: np.ndarray
   grip_height: float
   hand_start: np.ndarray
@@ -104,7 +104,7 @@ class State:
     closed: How far the fingers are closed, 0 to 1.
     bottle: Middle of the bottle's base.
     tilt: The bottle's tilt, in radians.
-    bottle_fill: Part of the bottle that is full.
+    ground: Height of the table under the bottle.
     cup_fill: Part of the cup that is full.
     stream: Part of the way from mouth to cup where the stream ends and starts:
       (0, 1) while it flows, (0, 0) when there is none.
@@ -117,7 +117,7 @@ class State:
   closed: float
   bottle: np.ndarray
   tilt: float
-  bottle_fill: float
+  ground: float
   cup_fill: float
   stream: tuple[float, float]
 
@@ -171,7 +171,11 @@ def draw_script(rng: np.random.Generator) -> Script:
   )
   top = rng.uniform(0.105, 0.13)
   cup = Cup(rng.uniform(0.24, 0.29), top, top * rng.uniform(0.68, 1.0))
-  home = np.array([rng.uniform(0.47, 0.53), rng.uniform(0.78, 0.83)])
+  # The bottle comes from the back of the table and goes to its front, beside
+  # the cup. Were it only carried from left to right and back, a video played
+  # backwards would look like its mirror image, and a network trained on both
+  # could align them backwards.
+  home = np.array([rng.uniform(0.5, 0.56), rng.uniform(0.63, 0.67)])
   tilts, tilt_fills = tilt_table(bottle)
   gap = rng.uniform(0.13, 0.18)
   return Script(
@@ -180,8 +184,8 @@ def draw_script(rng: np.random.Generator) -> Script:
     bottle=bottle,
     cup=cup,
     home=home,
-    return_x=home[0] - rng.uniform(0.0, 0.09),
-    cup_base=home + [rng.uniform(0.39, 0.45), rng.uniform(-0.015, 0.03)],
+    return_base=home + [rng.uniform(-0.1, -0.03), rng.uniform(0.15, 0.2)],
+    cup_base=home + [rng.uniform(0.28, 0.34), rng.uniform(0.12, 0.17)],
     grip_height=height * rng.uniform(0.32, 0.4),
     hand_start=np.array([rng.uniform(0.1, 0.17), rng.uniform(0.5, 0.76)]),
     hand_end=np.array([rng.uniform(0.07, 0.16), rng.uniform(0.28, 0.56)]),
@@ -243,7 +247,7 @@ def _grip_and_tilt(
   """Gives where the bottle is held or to be held, and its tilt."""
   grip = np.array([0, script.grip_height])
   before = script.home - grip
-  after = np.array([script.return_x, script.home[1]]) - grip
+  after = script.return_base - grip
   if phase == REACH:
     return before, 0.0
   if phase == LET_GO:
@@ -321,7 +325,7 @@ def state_at(script: Script, time: float) -> State:
     closed=closed,
     bottle=held - axis(tilt) * script.grip_height,
     tilt=tilt,
-    bottle_fill=_mix(*script.bottle_fills, _poured(script, time)),
+    ground=_mix(script.home[1], script.return_base[1], _poured(script, time)),
     cup_fill=script.cup_fill * _poured(script, time - _FALL),
     stream=_stream_at(script, time),
   )
