@@ -105,6 +105,7 @@ class State:
     bottle: Middle of the bottle's base.
     tilt: The bottle's tilt, in radians.
     ground: Height of the table under the bottle.
+    bottle_fill: Part of the bottle that is full.
     cup_fill: Part of the cup that is full.
     stream: Part of the way from mouth to cup where the stream ends and starts:
       (0, 1) while it flows, (0, 0) when there is none.
@@ -118,6 +119,7 @@ class State:
   bottle: np.ndarray
   tilt: float
   ground: float
+  bottle_fill: float
   cup_fill: float
   stream: tuple[float, float]
 
@@ -171,10 +173,8 @@ def draw_script(rng: np.random.Generator) -> Script:
   )
   top = rng.uniform(0.105, 0.13)
   cup = Cup(rng.uniform(0.24, 0.29), top, top * rng.uniform(0.68, 1.0))
-  # The bottle comes from the back of the table and goes to its front, beside
-  # the cup. Were it only carried from left to right and back, a video played
-  # backwards would look like its mirror image, and a network trained on both
-  # could align them backwards.
+  # The bottle comes from the back of the table and goes to its front, so that
+  # where things stand tells before from after.
   home = np.array([rng.uniform(0.5, 0.56), rng.uniform(0.63, 0.67)])
   tilts, tilt_fills = tilt_table(bottle)
   gap = rng.uniform(0.13, 0.18)
@@ -326,6 +326,7 @@ def state_at(script: Script, time: float) -> State:
     bottle=held - axis(tilt) * script.grip_height,
     tilt=tilt,
     ground=_mix(script.home[1], script.return_base[1], _poured(script, time)),
+    bottle_fill=_mix(*script.bottle_fills, _poured(script, time)),
     cup_fill=script.cup_fill * _poured(script, time - _FALL),
     stream=_stream_at(script, time),
   )

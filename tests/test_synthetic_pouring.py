@@ -148,6 +148,8 @@ def test_what_happens_in_the_script():
     phase = np.repeat(np.arange(5), script.frames)
     tilt = np.array([state.tilt for state in states])
     cup = np.array([state.cup_fill for state in states])
+    bottle = np.array([state.bottle_fill for state in states])
+    assert np.all(np.diff(bottle) <= 0) and bottle[0] > 3 * bottle[-1] - 0.2
     flows = np.array([state.stream[1] > state.stream[0] for state in states])
     height = np.array([state.ground - state.bottle[1] for state in states])
     np.testing.assert_array_equal(flows, phase == 2)
@@ -157,7 +159,7 @@ def test_what_happens_in_the_script():
     np.testing.assert_allclose(tilt[standing], 0)
     np.testing.assert_allclose(height[standing], 0, atol=1e-9)
     assert tilt[phase == 2].min() > np.radians(30)
-    # Back and front of the table: what tells before from after in a mirror.
+    # From the back of the table to its front.
     assert states[-1].bottle[1] - states[0].bottle[1] > 0.12
     # Nothing jumps: less than a tenth of the picture from frame to frame.
     hand = np.array([state.hand for state in states])
