@@ -112,7 +112,7 @@ def test_flags_named_in_the_readme_exist(script):
 
 
 def test_files_named_in_the_readme_exist():
-  names = re.findall(r"`([\w/]+(?:\.py|\.sh|\.yml|/))`", README)
+  names = re.findall(r"`(?!L/)([\w/]+(?:\.py|\.sh|\.yml|/))`", README)
   assert len(names) > 20
   for name in [*names, *re.findall(r"\]\(((?!http)[^)]+)\)", README)]:
     assert (ROOT / name).exists(), name
