@@ -84,7 +84,7 @@ def _last(config: EasyDict) -> list[tuple[int, str]]:
 def _new_checkpoints(config: EasyDict) -> Iterator[tuple[int, str]]:
   """Yields checkpoints without metrics until the last step has some."""
   done = set(metrics.read(config.LOGDIR))
-  while config.TRAIN.MAX_ITERS not in done:
+  while True:
     new = [
       (step, path)
       for step, path in checkpoints.list_checkpoints(config.LOGDIR)
@@ -93,6 +93,8 @@ def _new_checkpoints(config: EasyDict) -> Iterator[tuple[int, str]]:
     for step, path in new:
       yield step, path
       done.add(step)
+    if config.TRAIN.MAX_ITERS in done:
+      return
     if not new:
       time.sleep(_POLL_SECONDS)
 

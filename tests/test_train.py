@@ -207,6 +207,8 @@ def test_damaged_record_is_named(records, tmp_path):
 def test_evaluation_of_all_checkpoints(records, tmp_path, capsys):
   config = tiny_config(records, tmp_path)
   train.train(config)
+  evaluate.evaluate(config, continuous_eval=False)
+  assert list(metrics.read(tmp_path)) == [4]
   evaluate.evaluate(config)
   results = metrics.read(tmp_path)
   assert list(results) == [0, 2, 4]
@@ -229,7 +231,7 @@ def test_evaluation_of_all_checkpoints(records, tmp_path, capsys):
   assert "step 0" in table and "step 4" in table
   evaluate.evaluate(config)
   lines = (tmp_path / "eval_logs" / "metrics.jsonl").read_text().splitlines()
-  assert [json.loads(line)["step"] for line in lines] == [0, 2, 4]
+  assert [json.loads(line)["step"] for line in lines] == [4, 0, 2]
 
 
 def test_unknown_task_is_named(records, tmp_path):
