@@ -82,7 +82,7 @@ def _last(config: EasyDict) -> list[tuple[int, str]]:
 
 
 def _new_checkpoints(config: EasyDict) -> Iterator[tuple[int, str]]:
-  """Yields checkpoints without metrics until the last step has some."""
+  """Yields all checkpoints without metrics until the last step has some."""
   done = set(metrics.read(config.LOGDIR))
   while True:
     new = [

@@ -176,8 +176,10 @@ def _loop(
   """Takes the steps from `step` on; returns what `train` returns."""
   saved = step
   with _caught_signals() as caught:
-    # Asking for one batch more than there is would take seconds.
-    for batch in itertools.islice(batches, config.TRAIN.MAX_ITERS - step):
+    # Never asks for a batch beyond the last, which would wait for nothing. A
+    # run that continues with fewer steps than it has taken has none to take.
+    steps_left = max(0, config.TRAIN.MAX_ITERS - step)
+    for batch in itertools.islice(batches, steps_left):
       scalars = train_step(batch)
       loss = float(scalars["loss"])
       if not math.isfinite(loss):

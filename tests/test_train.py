@@ -147,6 +147,14 @@ def test_interrupted_run_continues_exactly(records, tmp_path):
       )
 
 
+def test_continuing_with_fewer_steps_takes_none(records, tmp_path):
+  config = tiny_config(records, tmp_path, "TRAIN.MAX_ITERS=2")
+  train.train(config)
+  config.TRAIN.MAX_ITERS = 1
+  assert train.train(config, force_train=True) == 0
+  assert [s for s, _ in checkpoints.list_checkpoints(tmp_path)] == [0, 2]
+
+
 def test_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
   records, tmp_path
 ):
