@@ -12,6 +12,7 @@ import tensorflow as tf
 from absl import logging
 from easydict import EasyDict
 
+import config as configuration
 import models
 from algos import ALGOS
 from algos.algorithm import Algorithm
@@ -150,12 +151,11 @@ def _explained(path: str) -> Iterator[None]:
 
 
 def _random_states(algo: Algorithm) -> list[tf.Variable]:
-  """What dropout draws its masks by, which networks don't save themselves."""
+  """What dropout and losses draw by, which networks don't save themselves."""
   return [
     variable.value
-    for network in _networks(algo).values()
-    for variable in network.variables
-    if not any(variable is weight for weight in network.weights)
+    for variable in algo.variables
+    if not any(variable is weight for weight in algo.weights)
   ]
 
 
@@ -206,9 +206,40 @@ def restore_networks(algo: Algorithm, path: str) -> None:
   Raises:
     UserError: The checkpoint does not fit the network or can't be read.
   """
+  _restore(_networks(algo), path)
+
+
+def _restore(networks: dict[str, tf.Module], path: str) -> None:
   with _explained(path):
-    status = tf.train.Checkpoint(**_networks(algo)).restore(path)
+    status = tf.train.Checkpoint(**networks).restore(path)
     status.assert_existing_objects_matched().expect_partial()
+
+
+def init_from(algo: Algorithm, logdir: str) -> None:
+  """Starts a network from the last checkpoint of another run.
+
+  Backbone and embedder are taken over; the head, too, if the other run trained
+  with the same algorithm. The optimiser is not.
+
+  Args:
+    algo: The algorithm, built.
+    logdir: Log directory of the other run.
+
+  Raises:
+    UserError: There is no checkpoint, or its network is another one.
+  """
+  path = latest_checkpoint(logdir)
+  networks = {"cnn": algo.cnn, "emb": algo.emb}
+  if configuration.of_logdir(logdir).TRAINING_ALGO == algo.name:
+    networks = _networks(algo)
+  try:
+    _restore(networks, path)
+  except UserError as error:
+    raise UserError(
+      f"--init_from {path}: does not fit this run's network; train both with"
+      f" the same MODEL, IMAGE_SIZE and DATA.NUM_STEPS ({error})"
+    ) from error
+  logging.info("Starting from the network of %s", path)
 
 
 def list_checkpoints(logdir: str | os.PathLike) -> list[tuple[int, str]]:

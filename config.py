@@ -181,6 +181,8 @@ CONFIG = EasyDict(
       "SAL_LOSS_WEIGHT": 0.33,
     },
     "CLASSIFICATION": {
+      # Phases; 0 = as the labels of the training videos say.
+      "NUM_CLASSES": 0,
       "LABEL_SMOOTHING": 0.0,
       # Dropout before the classifier.
       "DROPOUT_RATE": 0.0,
@@ -259,10 +261,16 @@ CONFIG = EasyDict(
 
 # Values a setting may have, where they are few.
 CHOICES = {
-  "TRAINING_ALGO": ("alignment",),
+  "TRAINING_ALGO": (
+    "alignment",
+    "sal",
+    "tcn",
+    "alignment_sal_tcn",
+    "classification",
+  ),
   "PRECISION": ("float32", "bfloat16", "auto"),
   "EVAL.KENDALLS_TAU_DISTANCE": ("sqeuclidean", "cosine"),
-  "MODEL.EMBEDDER_TYPE": ("conv",),
+  "MODEL.EMBEDDER_TYPE": ("conv", "convgru"),
   "MODEL.TRAIN_BASE": ("train_all", "only_bn", "frozen"),
   "MODEL.CONV_EMBEDDER_MODEL.FLATTEN_METHOD": (
     "max_pool",
@@ -303,12 +311,23 @@ RANGES = {
   "MODEL.CONV_EMBEDDER_MODEL.EMBEDDING_SIZE": (1, None),
   "MODEL.CONV_EMBEDDER_MODEL.BASE_DROPOUT_RATE": (0, 0.99),
   "MODEL.CONV_EMBEDDER_MODEL.FC_DROPOUT_RATE": (0, 0.99),
+  "MODEL.CONVGRU_EMBEDDER_MODEL.GRU_LAYERS": (1, None),
+  "MODEL.CONVGRU_EMBEDDER_MODEL.DROPOUT_RATE": (0, 0.99),
   "ALIGNMENT.CYCLE_LENGTH": (2, None),
   "ALIGNMENT.LABEL_SMOOTHING": (0, 1),
   "ALIGNMENT.SOFTMAX_TEMPERATURE": (1e-9, None),
   "ALIGNMENT.VARIANCE_LAMBDA": (0, None),
   "ALIGNMENT.FRACTION": (0, None),
   "ALIGNMENT.HUBER_DELTA": (0, None),
+  "SAL.DROPOUT_RATE": (0, 0.99),
+  "SAL.SHUFFLE_FRACTION": (0, 1),
+  "SAL.NUM_SAMPLES": (1, None),
+  "SAL.LABEL_SMOOTHING": (0, 1),
+  "TCN.POSITIVE_WINDOW": (1, None),
+  "TCN.REG_LAMBDA": (0, None),
+  "CLASSIFICATION.NUM_CLASSES": (0, None),
+  "CLASSIFICATION.LABEL_SMOOTHING": (0, 1),
+  "CLASSIFICATION.DROPOUT_RATE": (0, 0.99),
   "OPTIMIZER.LR.INITIAL_LR": (0, None),
   "OPTIMIZER.LR.EXP_DECAY_STEPS": (1, None),
   "OPTIMIZER.LR.NUM_WARMUP_STEPS": (0, None),
@@ -329,6 +348,7 @@ NON_EMPTY = (
   "EVAL.TASKS",
   "EVAL.CLASSIFICATION_FRACTIONS",
   "EVAL.FEW_SHOT_NUM_LABELED",
+  "MODEL.CONVGRU_EMBEDDER_MODEL.GRU_LAYERS",
 )
 
 _RULES = Rules(CONFIG, CHOICES, RANGES, NON_EMPTY)

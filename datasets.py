@@ -52,11 +52,49 @@ def records_of(config: EasyDict, dataset: str, split: str) -> list[Record]:
   return records
 
 
+def count_classes(config: EasyDict) -> int:
+  """Number of phases that a classifier of the only data set tells apart.
+
+  Args:
+    config: The configuration.
+
+  Returns:
+    Phases that `dataset.json` names or the training videos are labelled with,
+    whichever are more.
+
+  Raises:
+    UserError: There are several data sets, or the only one has no labels.
+  """
+  if len(config.DATASETS) != 1:
+    raise UserError(
+      "DATASETS: classification takes one data set, as the phases of several"
+      f" are not the same; received {', '.join(config.DATASETS)}"
+    )
+  if not config.DATA.FRAME_LABELS:
+    raise UserError(
+      "DATA.FRAME_LABELS: classification needs the labels of frames; set true"
+    )
+  [dataset] = config.DATASETS
+  paths = dataset_info.record_paths(
+    config.PATH_TO_TFRECORDS, dataset, "train", config.DATA.PER_CLASS
+  )
+  _, num_labels = dataset_info.count_records(paths)
+  if not num_labels:
+    raise UserError(
+      f"{paths[0]}: the frames of {dataset} have no labels, which"
+      " classification needs; convert the videos with --label_file, or choose"
+      " another TRAINING_ALGO"
+    )
+  folder = dataset_info.records_folder(config.PATH_TO_TFRECORDS, dataset)
+  stored = dataset_info.read_file(folder, dataset)
+  return max(num_labels, len(stored.class_names) if stored else 0)
+
+
 def train_batches(
   config: EasyDict,
   batch_size: int,
   start_step: int = 0,
-  num_frames_factor: int = 1,
+  with_positives: bool = False,
 ) -> tf.data.Dataset:
   """Batches of augmented videos, from `start_step` to TRAIN.MAX_ITERS.
 
@@ -64,7 +102,8 @@ def train_batches(
     config: The configuration.
     batch_size: Videos a batch, over all replicas.
     start_step: Steps already taken; their batches are left out, not computed.
-    num_frames_factor: Frames sampled for each of TRAIN.NUM_FRAMES.
+    with_positives: Whether each sampled frame comes after a positive, a frame
+      shortly before it, so that S is twice TRAIN.NUM_FRAMES.
 
   Returns:
     A data set of batches: frames [B,S,C,H,W,3] float32 in [-1,1], steps [B,S]
@@ -79,14 +118,15 @@ def train_batches(
     config,
     batch_size,
     range(start_step, config.TRAIN.MAX_ITERS),
-    config.TRAIN.NUM_FRAMES * num_frames_factor,
+    config.TRAIN.NUM_FRAMES,
+    with_positives,
     seed=config.SEED,
     augment=True,
   )
 
 
 def eval_batches(
-  config: EasyDict, dataset: str, split: str, num_frames_factor: int = 1
+  config: EasyDict, dataset: str, split: str, with_positives: bool = False
 ) -> tf.data.Dataset:
   """The same EVAL.VAL_ITERS batches each time, sampled but not augmented.
 
@@ -94,7 +134,7 @@ def eval_batches(
     config: The configuration.
     dataset: Name of the data set.
     split: `train` or `val`.
-    num_frames_factor: Frames sampled for each of EVAL.NUM_FRAMES.
+    with_positives: As in `train_batches`, of EVAL.NUM_FRAMES.
 
   Returns:
     A data set of batches, as `train_batches`.
@@ -107,7 +147,8 @@ def eval_batches(
     config,
     config.EVAL.BATCH_SIZE,
     range(config.EVAL.VAL_ITERS),
-    config.EVAL.NUM_FRAMES * num_frames_factor,
+    config.EVAL.NUM_FRAMES,
+    with_positives,
     seed=config.SEED + _EVAL_SEED,
     augment=False,
   )
@@ -119,6 +160,7 @@ def _batches(
   batch_size: int,
   step_range: range,
   num_frames: int,
+  with_positives: bool,
   seed: int,
   augment: bool,
 ) -> tf.data.Dataset:
@@ -136,9 +178,12 @@ def _batches(
     return example, tf.numpy_function(read, [example], tf.string)
 
   def sample(example: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), example]), num=2)
+    seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), example]), num=3)
     video = parse(serialized, config.DATA.FRAME_LABELS)
     steps = sample_steps(video["seq_len"], num_frames, config.DATA, seeds[0])
+    if with_positives:
+      window = config.TCN.POSITIVE_WINDOW
+      steps = interleave_positives(steps, window, seeds[2])
     # A frame may be in several contexts: prepare it once.
     distinct, places = tf.unique(context_steps(steps, config.DATA))
     frames = decode(tf.gather(video["jpegs"], distinct))
@@ -150,7 +195,7 @@ def _batches(
       frames = preprocessing.prepare(
         frames, config.IMAGE_SIZE, config.AUGMENTATION.RANDOM_CROP
       )
-    shape = [num_frames, config.DATA.NUM_STEPS, *frames.shape[1:]]
+    shape = [steps.shape[0], config.DATA.NUM_STEPS, *frames.shape[1:]]
     return {
       "frames": tf.reshape(tf.gather(frames, places), shape),
       "steps": steps,
@@ -292,6 +337,27 @@ def sample_steps(
     padding = tf.fill([num_frames - tf.shape(steps)[0]], last)
     steps = tf.concat([steps, padding], 0)
   return tf.ensure_shape(tf.minimum(steps, last), [num_frames])
+
+
+def interleave_positives(
+  steps: tf.Tensor, window: int, seed: tf.Tensor
+) -> tf.Tensor:
+  """Draws for each frame another shortly before it, as TCN needs.
+
+  Args:
+    steps: [S] int64 sampled frames, the anchors.
+    window: A positive lies uniformly in [step - window, step); what would lie
+      before the video is its first frame.
+    seed: [2] integers that determine the choice.
+
+  Returns:
+    [2 S] int64: positive, anchor, positive, anchor, ...
+  """
+  back = tf.random.stateless_uniform(
+    tf.shape(steps), seed, 1, window + 1, tf.int64
+  )
+  positives = tf.maximum(steps - back, 0)
+  return tf.reshape(tf.stack([positives, steps], axis=1), [2 * steps.shape[0]])
 
 
 def context_steps(steps: tf.Tensor, config: EasyDict) -> tf.Tensor:

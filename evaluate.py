@@ -138,7 +138,7 @@ def _run_task(
 ) -> Result:
   if hasattr(task, "evaluate_batches"):
     train, val = (
-      datasets.eval_batches(config, dataset, split, algo.frames_per_sample)
+      datasets.eval_batches(config, dataset, split, algo.needs_positives)
       for split in ("train", "val")
     )
     return task.evaluate_batches(algo, train, val)

@@ -97,10 +97,11 @@ def video_embedder(
     )
     return algo.features(frames)
 
-  embed = tf.function(algo.embed)
+  embed = tf.function(algo.emb.embed_piece)
 
   def embed_video(jpegs: np.ndarray, steps: np.ndarray) -> np.ndarray:
     features: dict[int, tf.Tensor] = {}
+    states = algo.emb.initial_states(1)
     pieces = []
     for piece in np.split(steps, range(size, len(steps), size)):
       context = datasets.context_steps(piece, config.DATA).numpy()
@@ -114,8 +115,10 @@ def video_embedder(
       stacked = tf.reshape(
         stacked, [-1, config.DATA.NUM_STEPS, *stacked.shape[1:]]
       )
+      # Only the last piece is padded, so no padding enters a state in use.
       rows = _padded(np.arange(len(piece)), size)
-      pieces.append(embed(tf.gather(stacked, rows)).numpy()[: len(piece)])
+      embs, states = embed(tf.gather(stacked, rows)[None], states)
+      pieces.append(embs[0, : len(piece)].numpy())
     return np.concatenate(pieces)
 
   return embed_video

@@ -1,10 +1,11 @@
-"""Backbones (frame to feature map) and embedders (feature maps to embedding).
+"""Backbones (frame to feature map), embedders (to embeddings), classifiers.
 
 Every function returns a built `keras.Model`; the settings come as arguments.
 """
 
 import importlib
 import pathlib
+from collections.abc import Sequence
 
 import keras
 import tensorflow as tf
@@ -241,31 +242,99 @@ def leaf_layers(network: keras.Model) -> list[keras.layers.Layer]:
   return leaves
 
 
+class Embedder(keras.Model):
+  """Feature maps of the sampled frames of videos to embeddings.
+
+  A part that sees one frame with its context at a time, then perhaps a
+  recurrent part, which runs over the frames of a video and whose state is
+  explicit: a long video may come in pieces.
+
+  Attributes:
+    frame_network: [N, C, h, w, channels] to [N, F].
+    recurrent_network: [B, S, F] and states [B, units] to [B, S, D] and the
+      states after; or None.
+    embedding_size: D.
+  """
+
+  def __init__(
+    self,
+    frame_network: keras.Model,
+    recurrent_network: keras.Model | None = None,
+  ) -> None:
+    """Takes the two parts, built."""
+    super().__init__(name="emb")
+    self.frame_network = frame_network
+    self.recurrent_network = recurrent_network
+    self._state_sizes = []
+    self.embedding_size = frame_network.output_shape[-1]
+    if recurrent_network:
+      (*_, self.embedding_size), *_ = recurrent_network.output_shape
+      self._state_sizes = [x.shape[-1] for x in recurrent_network.inputs[1:]]
+    self.built = True
+
+  def call(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
+    """[B, S, D] float32 embeddings of [B, S, C, h, w, channels] maps."""
+    states = self.initial_states(tf.shape(features)[0])
+    return self.embed_piece(features, states, training)[0]
+
+  def initial_states(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
+    """The states at the start of videos: zeros, [B, units] each."""
+    return [tf.zeros([batch_size, size]) for size in self._state_sizes]
+
+  def embed_piece(
+    self,
+    features: tf.Tensor,
+    states: list[tf.Tensor],
+    training: bool = False,
+  ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Embeds a piece of each of some videos.
+
+    Args:
+      features: [B, S, C, h, w, channels] feature maps.
+      states: What the call for the piece before returned, or `initial_states`.
+      training: Whether batch norm and dropout train.
+
+    Returns:
+      [B, S, D] float32 embeddings, and the states after the piece.
+    """
+    shape = tf.shape(features)
+    vectors = self.frame_network(
+      tf.reshape(features, tf.concat([[-1], shape[2:]], 0)), training=training
+    )
+    embs = tf.reshape(
+      vectors, [shape[0], features.shape[1] or shape[1], vectors.shape[-1]]
+    )
+    if self.recurrent_network:
+      embs, *states = self.recurrent_network([embs, *states], training=training)
+    return embs, states
+
+
+def _penalties(l2_weight: float, *parts: str) -> dict[str, keras.Regularizer]:
+  """L2 penalties as arguments of a layer."""
+  return {
+    f"{part}_regularizer": keras.regularizers.L2(l2_weight) for part in parts
+  }
+
+
 def conv_embedder(
   feature_shape: tuple[int, int, int],
   num_context: int,
-  settings: EasyDict,
-  l2_weight: float,
-  batch_norm_momentum: float,
+  model: EasyDict,
   policy: str,
-) -> keras.Model:
+) -> Embedder:
   """The convolutional embedder (paper, table 9).
 
   Args:
     feature_shape: Height, width and channels of the backbone's feature map.
     num_context: Context frames an embedding sees, C.
-    settings: The CONV_EMBEDDER_MODEL section.
-    l2_weight: Weight of the L2 penalty on kernels and biases.
-    batch_norm_momentum: Share of the old moving statistics a step keeps.
+    model: The MODEL section; CONV_EMBEDDER_MODEL describes the layers.
     policy: Keras dtype policy of all layers but the last, which is float32.
 
   Returns:
-    A model from [N, C, h, w, channels] to [N, EMBEDDING_SIZE] float32.
+    An embedder of EMBEDDING_SIZE dimensions, not recurrent.
   """
-  regularized = {
-    "kernel_regularizer": keras.regularizers.L2(l2_weight),
-    "bias_regularizer": keras.regularizers.L2(l2_weight),
-  }
+  settings = model.CONV_EMBEDDER_MODEL
+  penalties = _penalties(model.L2_REG_WEIGHT, "kernel", "bias")
   inputs = keras.Input([num_context, *feature_shape], dtype="float32")
   x = inputs
   if settings.BASE_DROPOUT_RATE:
@@ -275,19 +344,11 @@ def conv_embedder(
       else keras.layers.Dropout
     )
     x = dropout(settings.BASE_DROPOUT_RATE, dtype=policy)(x)
-  for channels, size, activate in settings.CONV_LAYERS:
-    x = keras.layers.Conv3D(
-      _scaled(channels, settings.CAPACITY_SCALAR),
-      size,
-      padding="same",
-      kernel_initializer="he_normal",
-      dtype=policy,
-      **regularized,
-    )(x)
-    if settings.USE_BN:
-      x = FusedBatchNormalization(momentum=batch_norm_momentum, dtype=policy)(x)
-    if activate:
-      x = keras.layers.ReLU(dtype=policy)(x)
+  layers = [
+    (_scaled(channels, settings.CAPACITY_SCALAR), size, activate)
+    for channels, size, activate in settings.CONV_LAYERS
+  ]
+  x = _convolutions(x, keras.layers.Conv3D, layers, settings, model, policy)
   x = _FLATTEN[settings.FLATTEN_METHOD](dtype=policy)(x)
   for units, activate in settings.FC_LAYERS:
     x = keras.layers.Dropout(settings.FC_DROPOUT_RATE, dtype=policy)(x)
@@ -295,14 +356,104 @@ def conv_embedder(
       _scaled(units, settings.CAPACITY_SCALAR),
       activation="relu" if activate else None,
       dtype=policy,
-      **regularized,
+      **penalties,
     )(x)
-  x = keras.layers.Dense(
-    settings.EMBEDDING_SIZE, dtype="float32", **regularized
-  )(x)
+  x = keras.layers.Dense(settings.EMBEDDING_SIZE, dtype="float32", **penalties)(
+    x
+  )
   if settings.L2_NORMALIZE:
     x = keras.layers.UnitNormalization(dtype="float32")(x)
-  return keras.Model(inputs, x, name="emb")
+  return Embedder(keras.Model(inputs, x, name="frame_network"))
+
+
+def convgru_embedder(
+  feature_shape: tuple[int, int, int],
+  num_context: int,
+  model: EasyDict,
+  policy: str,
+) -> Embedder:
+  """The recurrent embedder: convolutions on each frame, then GRUs over time.
+
+  A recurrent network can solve cycle-consistency by counting frames instead of
+  looking at them.
+
+  Args:
+    feature_shape: Height, width and channels of the backbone's feature map.
+    num_context: Context frames, which has to be 1.
+    model: The MODEL section; CONVGRU_EMBEDDER_MODEL describes the layers.
+    policy: Keras dtype policy of the convolutions; the GRUs are float32.
+
+  Returns:
+    An embedder of as many dimensions as the last of GRU_LAYERS has units.
+
+  Raises:
+    UserError: There is more than one context frame.
+  """
+  if num_context != 1:
+    raise UserError(
+      "DATA.NUM_STEPS: the convgru embedder sees one frame at a time, its"
+      f" context is its state; expected 1, received {num_context}"
+    )
+  settings = model.CONVGRU_EMBEDDER_MODEL
+  inputs = keras.Input([1, *feature_shape], dtype="float32")
+  x = inputs[:, 0]
+  x = _convolutions(
+    x, keras.layers.Conv2D, settings.CONV_LAYERS, settings, model, policy
+  )
+  x = keras.layers.GlobalMaxPooling2D(dtype=policy)(x)
+  x = keras.layers.Dropout(settings.DROPOUT_RATE, dtype="float32")(x)
+  return Embedder(
+    keras.Model(inputs, x, name="frame_network"),
+    _recurrent_network(x.shape[-1], settings.GRU_LAYERS, model.L2_REG_WEIGHT),
+  )
+
+
+def _recurrent_network(
+  input_size: int, units: Sequence[int], l2_weight: float
+) -> keras.Model:
+  """GRUs over [B, S, input_size]; takes their states and returns the next."""
+  inputs = keras.Input([None, input_size], dtype="float32")
+  states = [keras.Input([size], dtype="float32") for size in units]
+  x, new_states = inputs, []
+  for size, state in zip(units, states, strict=True):
+    x, new_state = keras.layers.GRU(
+      size,
+      return_sequences=True,
+      return_state=True,
+      dtype="float32",
+      **_penalties(l2_weight, "kernel", "recurrent", "bias"),
+    )(x, initial_state=state)
+    new_states.append(new_state)
+  return keras.Model(
+    [inputs, *states], [x, *new_states], name="recurrent_network"
+  )
+
+
+def _convolutions(
+  x: keras.KerasTensor,
+  convolution: type[keras.layers.Layer],
+  layers: Sequence[tuple[int, int, bool]],
+  settings: EasyDict,
+  model: EasyDict,
+  policy: str,
+) -> keras.KerasTensor:
+  """Convolutions, each with batch norm and ReLU where the settings say so."""
+  for channels, size, activate in layers:
+    x = convolution(
+      channels,
+      size,
+      padding="same",
+      kernel_initializer="he_normal",
+      dtype=policy,
+      **_penalties(model.L2_REG_WEIGHT, "kernel", "bias"),
+    )(x)
+    if settings.USE_BN:
+      x = FusedBatchNormalization(
+        momentum=model.BATCH_NORM_MOMENTUM, dtype=policy
+      )(x)
+    if activate:
+      x = keras.layers.ReLU(dtype=policy)(x)
+  return x
 
 
 def _scaled(size: int, scalar: float) -> int:
@@ -316,7 +467,7 @@ _FLATTEN = {
 }
 
 
-def build_embedder(config: EasyDict, backbone: keras.Model) -> keras.Model:
+def build_embedder(config: EasyDict, backbone: keras.Model) -> Embedder:
   """Builds the embedder EMBEDDER_TYPE for the feature maps of a backbone.
 
   Args:
@@ -324,20 +475,50 @@ def build_embedder(config: EasyDict, backbone: keras.Model) -> keras.Model:
     backbone: As `build_backbone` returns it.
 
   Returns:
-    A model from [N, C, h, w, channels] to [N, EMBEDDING_SIZE] float32.
+    The embedder.
+
+  Raises:
+    UserError: The embedder can't take the context frames of DATA.NUM_STEPS.
   """
   size = config.IMAGE_SIZE
-  model = config.MODEL
-  embedder = EMBEDDERS[model.EMBEDDER_TYPE](
+  embedder = EMBEDDERS[config.MODEL.EMBEDDER_TYPE](
     backbone.compute_output_shape([1, size, size, 3])[1:],
     config.DATA.NUM_STEPS,
-    model.CONV_EMBEDDER_MODEL,
-    model.L2_REG_WEIGHT,
-    model.BATCH_NORM_MOMENTUM,
+    config.MODEL,
     compute_policy(config.PRECISION),
   )
-  embedder.trainable = model.TRAIN_EMBEDDING
+  embedder.trainable = config.MODEL.TRAIN_EMBEDDING
   return embedder
 
 
-EMBEDDERS = {"conv": conv_embedder}
+EMBEDDERS = {"conv": conv_embedder, "convgru": convgru_embedder}
+
+
+def dense_head(
+  input_size: int,
+  layers: Sequence[tuple[int, bool]],
+  dropout_rate: float,
+  l2_weight: float,
+) -> keras.Model:
+  """Builds a classifier of embeddings.
+
+  Args:
+    input_size: Dimensions of what it classifies.
+    layers: Units of each dense layer and whether a ReLU follows.
+    dropout_rate: Of the dropout before each layer.
+    l2_weight: Weight of the L2 penalty on kernels and biases.
+
+  Returns:
+    A model from [N, input_size] to float32 logits [N, units of the last layer].
+  """
+  inputs = keras.Input([input_size], dtype="float32")
+  x = inputs
+  for units, activate in layers:
+    x = keras.layers.Dropout(dropout_rate, dtype="float32")(x)
+    x = keras.layers.Dense(
+      units,
+      activation="relu" if activate else None,
+      dtype="float32",
+      **_penalties(l2_weight, "kernel", "bias"),
+    )(x)
+  return keras.Model(inputs, x, name="head")

@@ -38,6 +38,7 @@ def train(
   force_train: bool = False,
   debug: bool = False,
   visualize: bool = False,
+  init_from: str | None = None,
 ) -> int:
   """Trains until TRAIN.MAX_ITERS, an interrupt, or a loss that is not finite.
 
@@ -46,6 +47,8 @@ def train(
     force_train: Whether to continue in a directory that has training logs.
     debug: Whether to log gradient norms and histograms of variables.
     visualize: Whether to log batches as images.
+    init_from: Log directory of another run, whose network a new run starts
+      from. A run that continues does not look at it.
 
   Returns:
     The signal that stopped training early, or 0.
@@ -55,6 +58,11 @@ def train(
   """
   for dataset in config.DATASETS:
     datasets.records_of(config, dataset, "train")  # Fails early and clean.
+  if init_from:
+    checkpoints.latest_checkpoint(init_from)  # Likewise.
+  if ALGOS[config.TRAINING_ALGO].needs_labels:
+    # Written down, so that the network can be restored without the videos.
+    config.CLASSIFICATION.NUM_CLASSES = datasets.count_classes(config)
   _claim_logdir(config.LOGDIR, force_train)
   keras.utils.set_random_seed(config.SEED)  # First weights and dropout.
   strategy = tf.distribute.MirroredStrategy()
@@ -71,13 +79,15 @@ def train(
   logging.info("Training on %s", ", ".join(strategy.extended.worker_devices))
   saver = checkpoints.Saver(algo, optimizer, config.LOGDIR)
   start_step = saver.restore_latest()
+  if start_step == 0 and init_from:
+    checkpoints.init_from(algo, init_from)
   batches = distribute(
     strategy,
     datasets.train_batches(
       config,
       config.TRAIN.BATCH_SIZE * strategy.num_replicas_in_sync,
       start_step,
-      algo.frames_per_sample,
+      algo.needs_positives,
     ),
   )
   if start_step == 0:
@@ -239,7 +249,9 @@ def _caught_signals() -> Iterator[list[int]]:
 def main() -> None:
   """Reads the flags, trains, and ends with the status of a caught signal."""
   config = configuration.for_run(FLAGS.logdir, FLAGS.config, FLAGS.set)
-  stopped_by = train(config, FLAGS.force_train, FLAGS.debug, FLAGS.visualize)
+  stopped_by = train(
+    config, FLAGS.force_train, FLAGS.debug, FLAGS.visualize, FLAGS.init_from
+  )
   if stopped_by:
     sys.exit(128 + stopped_by)
 
@@ -261,4 +273,10 @@ if __name__ == "__main__":
     "debug", False, "Log norms of gradients and histograms of variables."
   )
   flags.DEFINE_bool("visualize", False, "Log batches as images.")
+  flags.DEFINE_string(
+    "init_from",
+    None,
+    "Log directory of another run whose network a new run starts from; the"
+    " classifier is taken over if the algorithm is the same.",
+  )
   errors.run(main)

@@ -11,16 +11,18 @@ class Algorithm(keras.Model):
   """A network and the loss it is trained with.
 
   A subclass implements `compute_losses`; one that trains a classifier head
-  builds it in its constructor and returns it from `head`.
+  sets `head` in its constructor.
 
   Attributes:
     cnn: The backbone, [N, H, W, 3] to [N, h, w, channels].
-    emb: The embedder, [N, C, h, w, channels] to [N, D].
-    frames_per_sample: Frames the sampler takes for each of NUM_FRAMES.
-    needs_labels: Whether batches must have labels of frames.
+    emb: The embedder, [B, S, C, h, w, channels] to [B, S, D].
+    head: The network behind the embeddings that only training needs, or None.
+    needs_positives: Whether batches must hold positive, anchor, positive,
+      anchor, ... instead of single frames: 2 NUM_FRAMES frames a video.
+    needs_labels: Whether frames must have labels.
   """
 
-  frames_per_sample = 1
+  needs_positives = False
   needs_labels = False
 
   def __init__(self, config: EasyDict) -> None:
@@ -30,18 +32,15 @@ class Algorithm(keras.Model):
       config: The configuration.
 
     Raises:
-      UserError: The backbone can't be had.
+      UserError: The backbone can't be had, or settings contradict each other.
     """
     super().__init__(name=config.TRAINING_ALGO)
     self.cnn = models.build_backbone(config)
     self.emb = models.build_embedder(config, self.cnn)
     self._trains_base = config.MODEL.TRAIN_BASE != "frozen"
     self._trains_embedder = config.MODEL.TRAIN_EMBEDDING
-
-  @property
-  def head(self) -> keras.Model | None:
-    """The network behind the embeddings that only training needs, if any."""
-    return None
+    self._seeds = keras.random.SeedGenerator(config.SEED)
+    self.head = None
 
   def call(
     self, batch: dict[str, tf.Tensor], training: bool = False
@@ -57,20 +56,23 @@ class Algorithm(keras.Model):
       [B, S, D] float32 embeddings.
     """
     frames = batch["frames"]
-    batch_size, num_frames, num_context, *image = _shape(frames)
+    batch_size, num_frames, num_context, *image = shape_of(frames)
     features = self.features(tf.reshape(frames, [-1, *image]), training)
-    embs = self.embed(
-      tf.reshape(features, [-1, num_context, *_shape(features)[1:]]), training
+    features = tf.reshape(
+      features, [batch_size, num_frames, num_context, *shape_of(features)[1:]]
     )
-    return tf.reshape(embs, [batch_size, num_frames, embs.shape[-1]])
+    return self.emb(features, training=training and self._trains_embedder)
 
   def features(self, frames: tf.Tensor, training: bool = False) -> tf.Tensor:
     """Feature maps [N, h, w, channels] of frames [N, H, W, 3]."""
     return self.cnn(frames, training=training and self._trains_base)
 
-  def embed(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
-    """Embeddings [N, D] of feature maps [N, C, h, w, channels]."""
-    return self.emb(features, training=training and self._trains_embedder)
+  def seed(self) -> tf.Tensor:
+    """[2] integers, others at each call, that a random choice depends on.
+
+    Checkpoints keep where they stand, so that a run continues exactly.
+    """
+    return tf.cast(self._seeds.next(), tf.int64)
 
   def compute_losses(
     self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool
@@ -98,7 +100,7 @@ class Algorithm(keras.Model):
     return tf.reduce_mean(self.losses) if self.losses else tf.zeros([])
 
 
-def _shape(tensor: tf.Tensor) -> list[int | tf.Tensor]:
+def shape_of(tensor: tf.Tensor) -> list[int | tf.Tensor]:
   """The shape, with numbers where they are known before the graph runs."""
   dynamic = tf.unstack(tf.shape(tensor))
   return [

@@ -1,5 +1,7 @@
 """The temporal cycle-consistency loss, for anyone's embeddings."""
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from tcc.deterministic_alignment import compute_deterministic_alignment_loss
@@ -24,19 +26,21 @@ def compute_alignment_loss(
   variance_lambda: float = 0.001,
   huber_delta: float = 0.1,
   normalize_indices: bool = True,
+  seed: tf.Tensor | None = None,
 ) -> tf.Tensor:
   """Temporal cycle-consistency loss of a batch (paper, sections 3.2 and 3.3).
 
   A frame finds its soft nearest neighbour in another sequence, and that one its
   own in the first sequence. The loss says how far from its start this cycle
-  ends. It is computed in float32 at least, whatever the type of `embs`.
+  ends. It is computed in float32 at least, whatever the type of `embs`. With
+  all pairs, `tcc.deterministic_alignment.MAX_PAIRWISE_ELEMENTS` bounds memory.
 
   Beware of embedders that can count: a recurrent or position-encoding network
   can number the frames without looking at them, which solves the loss.
 
   Args:
     embs: [N, T, D] floating-point embeddings of N sequences.
-    batch_size: N, at least 2.
+    batch_size: N, at least 2, and at least `cycle_length` if it is used.
     steps: [N, T] index of each frame in its sequence; 0..T-1 if None.
     seq_lens: [N] lengths of the sequences the frames were sampled from; T if
       None.
@@ -46,13 +50,16 @@ def compute_alignment_loss(
       paper's TCC) or `regression_huber`.
     similarity_type: `l2`, negative squared distance, or `cosine`, inner
       product.
-    num_cycles: Random cycles to draw, with `stochastic_matching`.
-    cycle_length: Sequences in such a cycle, 2 to N.
+    num_cycles: Random cycles to draw with `stochastic_matching`; at least 1.
+    cycle_length: Different sequences in a random cycle, 2 to N.
     temperature: Divides the similarities; positive.
     label_smoothing: For `classification`, 0 to 1.
     variance_lambda: Weight of log variance in `regression_mse_var`.
-    huber_delta: Where `regression_huber` turns from square to linear.
+    huber_delta: Where `regression_huber` turns from square to linear;
+      positive.
     normalize_indices: Whether a regression loss divides time by `seq_lens`.
+    seed: [2] integers that determine the random cycles, on every device alike;
+      None draws others at each call.
 
   Returns:
     Scalar loss.
@@ -72,18 +79,33 @@ def compute_alignment_loss(
     )
   if embs.dtype != tf.float64:
     embs = tf.cast(embs, tf.float32)
-  _check_options(loss_type, similarity_type, temperature)
-  _check_batch(batch_size, cycle_length if stochastic_matching else 2)
-  num_steps = embs.shape[1] or tf.shape(embs)[1]
-  steps, seq_lens = _frame_positions(
-    embs, steps, seq_lens, batch_size, num_steps
+  _check_choice("loss_type", loss_type, LOSS_TYPES)
+  _check_choice("similarity_type", similarity_type, SIMILARITY_TYPES)
+  _check_range("temperature", temperature, lambda x: x > 0, "positive")
+  _check_range(
+    "label_smoothing", label_smoothing, lambda x: 0 <= x <= 1, "from 0 to 1"
   )
+  _check_range("huber_delta", huber_delta, lambda x: x > 0, "positive")
+  static_batch_size = tf.get_static_value(batch_size)
+  embs = _with_shape(
+    "embs [batch_size, T, D]", embs, [static_batch_size, None, None]
+  )
+  if stochastic_matching:
+    _check_range("num_cycles", num_cycles, lambda x: x >= 1, "at least 1")
+    _check_range("cycle_length", cycle_length, lambda x: x >= 2, "at least 2")
+    seed = None if seed is None else _with_shape("seed", seed, [2])
+  _check_batch(embs.shape[0], cycle_length if stochastic_matching else 2)
+  num_steps = embs.shape[1] or tf.shape(embs)[1]
+  if steps is None:
+    steps = tf.broadcast_to(tf.range(num_steps), [batch_size, num_steps])
+  if seq_lens is None:
+    seq_lens = tf.fill([batch_size], num_steps)
   if normalize_embeddings:
     embs = tf.math.l2_normalize(embs, axis=-1)
   options = {
     "embs": embs,
-    "steps": steps,
-    "seq_lens": seq_lens,
+    "steps": _with_shape("steps [batch_size, T]", steps, embs.shape[:2]),
+    "seq_lens": _with_shape("seq_lens [batch_size]", seq_lens, embs.shape[:1]),
     "num_steps": num_steps,
     "batch_size": batch_size,
     "loss_type": loss_type,
@@ -96,62 +118,46 @@ def compute_alignment_loss(
   }
   if stochastic_matching:
     return compute_stochastic_alignment_loss(
-      num_cycles=num_cycles, cycle_length=cycle_length, **options
+      num_cycles=num_cycles, cycle_length=cycle_length, seed=seed, **options
     )
   return compute_deterministic_alignment_loss(**options)
 
 
-def _check_options(
-  loss_type: str, similarity_type: str, temperature: float
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+  if value not in choices:
+    raise ValueError(
+      f"{name} must be one of {', '.join(choices)}. Received: {value!r}"
+    )
+
+
+def _check_range(
+  name: str,
+  value: float | tf.Tensor,
+  valid: Callable[[float], bool],
+  expected: str,
 ) -> None:
-  if loss_type not in LOSS_TYPES:
-    raise ValueError(
-      f"loss_type must be one of {', '.join(LOSS_TYPES)}. Received:"
-      f" {loss_type!r}"
-    )
-  if similarity_type not in SIMILARITY_TYPES:
-    raise ValueError(
-      f"similarity_type must be one of {', '.join(SIMILARITY_TYPES)}."
-      f" Received: {similarity_type!r}"
-    )
-  if not tf.is_tensor(temperature) and temperature <= 0:
-    raise ValueError(f"temperature must be positive. Received: {temperature}")
+  """Checks a number, unless it is a tensor that has its value at run time."""
+  value = tf.get_static_value(value)
+  if value is not None and not valid(value):
+    raise ValueError(f"{name} must be {expected}. Received: {value}")
 
 
-def _check_batch(batch_size: int | tf.Tensor, cycle_length: int) -> None:
-  if cycle_length < 2:
-    raise ValueError(
-      f"cycle_length must be at least 2. Received: {cycle_length}"
-    )
-  if not tf.is_tensor(batch_size) and batch_size < cycle_length:
+def _check_batch(batch_size: int | None, cycle_length: int) -> None:
+  if batch_size is not None and batch_size < cycle_length:
     raise ValueError(
       f"batch_size must be at least {cycle_length}, so that a cycle can pass"
       f" through {cycle_length} different sequences. Received: {batch_size}"
     )
 
 
-def _frame_positions(
-  embs: tf.Tensor,
-  steps: tf.Tensor | None,
-  seq_lens: tf.Tensor | None,
-  batch_size: int | tf.Tensor,
-  num_steps: int | tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor]:
-  """Fills in default steps and lengths and checks all shapes."""
-  if steps is None:
-    steps = tf.broadcast_to(tf.range(num_steps), [batch_size, num_steps])
-  if seq_lens is None:
-    seq_lens = tf.fill([batch_size], num_steps)
-  steps, seq_lens = tf.convert_to_tensor(steps), tf.convert_to_tensor(seq_lens)
-  static_batch = None if tf.is_tensor(batch_size) else batch_size
-  for name, tensor, expected in (
-    ("embs", embs, [static_batch, None, None]),
-    ("steps", steps, [static_batch, embs.shape[1]]),
-    ("seq_lens", seq_lens, [static_batch]),
-  ):
-    if not tensor.shape.is_compatible_with(expected):
-      raise ValueError(
-        f"{name} must have the shape {expected}. Received: shape"
-        f" {tensor.shape.as_list()}"
-      )
-  return steps, seq_lens
+def _with_shape(
+  name: str, value: tf.Tensor, shape: list[int | None] | tf.TensorShape
+) -> tf.Tensor:
+  """Checks a shape, now or at run time, and makes it known statically."""
+  value = tf.convert_to_tensor(value)
+  if not value.shape.is_compatible_with(shape):
+    raise ValueError(
+      f"{name} must have the shape {tf.TensorShape(shape)}. Received:"
+      f" {value.shape}"
+    )
+  return tf.ensure_shape(value, shape)

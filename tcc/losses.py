@@ -21,6 +21,7 @@ def classification_loss(
     [...] losses.
   """
   log_probabilities = tf.nn.log_softmax(logits)
+  labels = tf.broadcast_to(labels, tf.shape(logits)[:-1])
   right = tf.gather(log_probabilities, labels[..., None], batch_dims=-1)[..., 0]
   evenly = tf.reduce_mean(log_probabilities, -1)
   return -(1.0 - label_smoothing) * right - label_smoothing * evenly
@@ -28,7 +29,7 @@ def classification_loss(
 
 def regression_loss(
   logits: tf.Tensor,
-  labels: tf.Tensor,
+  start: tf.Tensor,
   times: tf.Tensor,
   loss_type: str,
   variance_lambda: float,
@@ -38,8 +39,8 @@ def regression_loss(
 
   Args:
     logits: [..., T] similarities of the cycled-back embedding to all frames.
-    labels: [...] int, index of the frame the cycle started at.
-    times: [..., T] time of each frame; no gradient flows into it.
+    start: [...] time of the frame the cycle started at.
+    times: [..., T] time of each frame.
     loss_type: `regression_mse`, `regression_mse_var` (divided by the variance
       of the predicted time, plus its weighted logarithm) or `regression_huber`.
     variance_lambda: Weight of the logarithm in `regression_mse_var`.
@@ -48,8 +49,6 @@ def regression_loss(
   Returns:
     [...] losses.
   """
-  times = tf.stop_gradient(times)
-  start = tf.gather(times, labels[..., None], batch_dims=-1)[..., 0]
   weights = tf.nn.softmax(logits)
   mean = tf.reduce_sum(weights * times, -1)
   error = start - mean
@@ -75,6 +74,7 @@ LOSS_TYPES = (
 def cycle_loss(
   logits: tf.Tensor,
   labels: tf.Tensor,
+  start: tf.Tensor,
   times: tf.Tensor,
   loss_type: str,
   label_smoothing: float,
@@ -83,9 +83,13 @@ def cycle_loss(
 ) -> tf.Tensor:
   """Loss of each cycle, of any type in `LOSS_TYPES`; see the functions above.
 
+  What several cycles share need not be repeated: `labels`, `start` and `times`
+  broadcast.
+
   Args:
     logits: [..., T] similarities of the cycled-back embedding to all frames.
     labels: [...] int, index of the frame the cycle started at.
+    start: [...] time of that frame.
     times: [..., T] time of each frame.
     loss_type: One of `LOSS_TYPES`.
     label_smoothing: For `classification`.
@@ -98,7 +102,7 @@ def cycle_loss(
   if loss_type == "classification":
     return classification_loss(logits, labels, label_smoothing)
   return regression_loss(
-    logits, labels, times, loss_type, variance_lambda, huber_delta
+    logits, start, times, loss_type, variance_lambda, huber_delta
   )
 
 
@@ -114,9 +118,9 @@ def frame_times(
     dtype: Floating-point type of the result.
 
   Returns:
-    [N, T] times.
+    [N, T] times, into which no gradient flows.
   """
   times = tf.cast(steps, dtype)
   if normalize_indices:
     times /= tf.cast(seq_lens, dtype)[:, None]
-  return times
+  return tf.stop_gradient(times)

@@ -23,15 +23,14 @@ def similarities(
   Returns:
     [..., M, N] similarities, ready for a softmax over the candidates.
   """
-  products = tf.matmul(queries, candidates, transpose_b=True)
-  if similarity_type == "l2":
-    query_norms = tf.reduce_sum(tf.square(queries), -1, keepdims=True)
-    candidate_norms = tf.reduce_sum(tf.square(candidates), -1)
-    distances = query_norms + candidate_norms[..., None, :] - 2.0 * products
-    # Rounding can leave a squared distance slightly below 0.
-    products = -tf.maximum(distances, 0.0)
-  dimension = tf.cast(tf.shape(queries)[-1], queries.dtype)
-  return products / dimension / temperature
+  scale = 1.0 / tf.cast(tf.shape(queries)[-1], queries.dtype) / temperature
+  if similarity_type == "cosine":
+    return tf.matmul(queries * scale, candidates, transpose_b=True)
+  query_norms = scale * tf.reduce_sum(tf.square(queries), -1, keepdims=True)
+  candidate_norms = scale * tf.reduce_sum(tf.square(candidates), -1)
+  # Rounding can leave a squared distance slightly below 0: no softmax minds.
+  products = tf.matmul(queries * (2.0 * scale), candidates, transpose_b=True)
+  return products - query_norms - candidate_norms[..., None, :]
 
 
 def soft_nearest_neighbors(

@@ -1,5 +1,7 @@
 """Cycle-consistency over random cycles through sequences of a batch."""
 
+import functools
+
 import tensorflow as tf
 
 from tcc.losses import cycle_loss, frame_times
@@ -21,6 +23,7 @@ def compute_stochastic_alignment_loss(
   variance_lambda: float,
   huber_delta: float,
   normalize_indices: bool,
+  seed: tf.Tensor | None = None,
 ) -> tf.Tensor:
   """Mean loss of random cycles; with cycles of two, unbiased for all pairs.
 
@@ -43,14 +46,21 @@ def compute_stochastic_alignment_loss(
     variance_lambda: Weight of the logarithm in `regression_mse_var`.
     huber_delta: Where `regression_huber` turns linear.
     normalize_indices: Whether times are divided by the sequences' lengths.
+    seed: [2] integers that determine the cycles; None draws others each time.
 
   Returns:
     Scalar: the mean over the cycles.
   """
+  if seed is None:
+    seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+  # One type and one generator, so that a seed means the same cycles whatever
+  # its type, on every device, and with XLA.
+  draw = functools.partial(tf.random.stateless_uniform, alg="philox")
+  seeds = tf.random.split(tf.cast(seed, tf.int64), num=2, alg="philox")
   # The order of random numbers is a uniform permutation of the sequences.
-  order = tf.argsort(tf.random.uniform([num_cycles, batch_size]), axis=1)
+  order = tf.argsort(draw([num_cycles, batch_size], seeds[0]), axis=1)
   cycles = order[:, :cycle_length]
-  start = tf.random.uniform([num_cycles], maxval=num_steps, dtype=tf.int32)
+  start = draw([num_cycles], seeds[1], 0, num_steps, tf.int32)
   first = tf.gather(embs, cycles[:, 0])
   queries = tf.gather(first, start[:, None], batch_dims=1)
   for hop in range(1, cycle_length):
@@ -59,11 +69,13 @@ def compute_stochastic_alignment_loss(
     )
   logits = similarities(queries, first, similarity_type, temperature)[:, 0]
   times = frame_times(steps, seq_lens, normalize_indices, embs.dtype)
+  times = tf.gather(times, cycles[:, 0])
   return tf.reduce_mean(
     cycle_loss(
       logits,
       start,
-      tf.gather(times, cycles[:, 0]),
+      tf.gather(times, start, batch_dims=1),
+      times,
       loss_type,
       label_smoothing,
       variance_lambda,

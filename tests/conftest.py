@@ -1,7 +1,14 @@
 import pytest
 import record_files
+import tensorflow as tf
 
 import config
+
+# Two replicas on one CPU; what names no device runs on the first.
+tf.config.set_logical_device_configuration(
+  tf.config.list_physical_devices("CPU")[0],
+  [tf.config.LogicalDeviceConfiguration()] * 2,
+)
 
 
 @pytest.fixture(scope="session")

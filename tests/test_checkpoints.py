@@ -8,6 +8,7 @@ import tensorflow as tf
 import tiny
 
 import checkpoints
+import config as configuration
 from errors import UserError
 from optimizers import build_optimizer
 
@@ -191,6 +192,42 @@ def test_ten_are_kept(tmp_path):
   saver.save(1200)
   found = checkpoints.list_checkpoints(tmp_path)
   assert [step for step, _ in found] == [*steps[1:], 1200]
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+  """A run of Shuffle and Learn, saved with its configuration."""
+  settings = ("TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=5")
+  algo, _, saver = run(tmp_path / "sal", *settings, seed=3)
+  saver.save(1)
+  configuration.save(tiny.config(*settings), tmp_path / "sal")
+  return tmp_path / "sal", algo, settings
+
+
+def test_init_from_takes_over_the_network_but_not_another_head(pretrained):
+  logdir, other, settings = pretrained
+  same = tiny.algorithm(*settings)
+  checkpoints.init_from(same, logdir)
+  assert_same(other.get_weights(), same.get_weights())
+
+  head = ("TRAINING_ALGO=classification", "CLASSIFICATION.NUM_CLASSES=2")
+  algo = tiny.algorithm(*head)
+  before = algo.head.get_weights()
+  checkpoints.init_from(algo, logdir)
+  assert_same(before, algo.head.get_weights())
+  assert_same(other.cnn.get_weights(), algo.cnn.get_weights())
+  assert_same(other.emb.get_weights(), algo.emb.get_weights())
+
+
+def test_init_from_another_network_is_refused(pretrained):
+  logdir, _, _ = pretrained
+  algo = tiny.algorithm("MODEL.CONV_EMBEDDER_MODEL.EMBEDDING_SIZE=5")
+  with pytest.raises(UserError) as caught:
+    checkpoints.init_from(algo, logdir)
+  assert str(caught.value).startswith(
+    f"--init_from {logdir}/ckpt-1: does not fit this run's network; train both"
+    " with the same MODEL, IMAGE_SIZE and DATA.NUM_STEPS ("
+  )
 
 
 @pytest.mark.parametrize("exists", [True, False])

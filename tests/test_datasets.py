@@ -90,7 +90,7 @@ def assert_same(batches, others):
 
 def test_batch_has_the_keys_shapes_and_types_of_the_contract(toy_config):
   settings = toy_config("DATA.NUM_STEPS=3", "TRAIN.MAX_ITERS=1")
-  data = datasets.train_batches(settings, 3, num_frames_factor=2)
+  data = datasets.train_batches(settings, 3, with_positives=True)
   expected = {
     "frames": ((3, 16, 3, 16, 16, 3), "float32"),
     "steps": ((3, 16), "int64"),
@@ -107,6 +107,34 @@ def test_batch_has_the_keys_shapes_and_types_of_the_contract(toy_config):
   assert {key: value.shape for key, value in batch.items()} == {
     key: shape for key, (shape, _) in expected.items()
   }
+
+
+@pytest.mark.parametrize("window", [1, 3])
+def test_positives_lie_in_the_window_before_their_anchors(window):
+  steps = tf.constant([0, 1, 2, 7, 30], tf.int64)
+  seen = {int(step): set() for step in steps}
+  for seed in range(60):
+    pairs = datasets.interleave_positives(steps, window, [seed, 0])
+    assert pairs.dtype == tf.int64
+    positives, anchors = pairs.numpy().reshape(-1, 2).T
+    np.testing.assert_array_equal(anchors, steps)
+    for anchor, positive in zip(anchors, positives, strict=True):
+      seen[anchor].add(int(positive))
+  assert seen == {
+    step: {max(0, step - back) for back in range(1, window + 1)}
+    for step in seen
+  }
+
+
+def test_batches_with_positives_show_them(toy_config):
+  settings = toy_config("TCN.POSITIVE_WINDOW=4", "DATA.NUM_STEPS=2")
+  for batch in batches_of(settings, with_positives=True):
+    positives, anchors = batch["steps"][:, 0::2], batch["steps"][:, 1::2]
+    assert anchors.shape == (3, settings.TRAIN.NUM_FRAMES)
+    assert (positives >= np.maximum(anchors - 4, 0)).all()
+    assert (positives < np.maximum(anchors, 1)).all()
+    found = record_files.frame_numbers(batch["frames"])
+    np.testing.assert_array_equal(found[..., -1], batch["steps"])
 
 
 def test_pixels_are_those_of_the_frames_that_the_batch_names(toy_config):

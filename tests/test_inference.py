@@ -73,6 +73,26 @@ def test_embeddings_do_not_depend_on_frames_per_batch(embed):
       np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_recurrent_embeddings_do_not_depend_on_frames_per_batch(where):
+  """The state runs on within a video and starts anew with the next."""
+  settings = ("MODEL.EMBEDDER_TYPE=convgru", "DATA.NUM_STEPS=1")
+  algo = tiny.algorithm(*settings)
+  videos = list(datasets.videos(tiny.config(where), "tiny", "val"))
+  expected = []
+  for video in videos:
+    frames = datasets.decode(tf.constant(video["jpegs"]))
+    frames = preprocessing.prepare(frames, 32, False)
+    expected.append(algo({"frames": frames[None, :, None]})[0].numpy())
+  # What comes before a frame matters.
+  alone = algo({"frames": frames[-1:][None, :, None]})[0, 0].numpy()
+  assert np.abs(alone - expected[-1][-1]).max() > 1e-3
+  for size in (1, 2, 4, 25):
+    config = tiny.config(*settings, where, f"EVAL.FRAMES_PER_BATCH={size}")
+    result = inference.embed_split(algo, config, "tiny", "val")
+    for embs, reference in zip(result["embs"], expected, strict=True):
+      np.testing.assert_allclose(embs, reference, atol=1e-5)
+
+
 @pytest.mark.parametrize("stride", [2, 3, 20])
 def test_stride_leaves_out_frames_but_keeps_their_contexts(embed, stride):
   every = embed()

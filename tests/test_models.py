@@ -379,10 +379,11 @@ def test_an_embedder_that_is_not_trained_stays_as_it_is():
   assert changed
   assert not changed & {id(w) for w in algo.emb.weights}
   assert algo.regularization_loss() == 0.0
-  x = tiny.frames(3, 2, 8, 8, 128)
-  np.testing.assert_array_equal(
-    algo.embed(x, training=True), algo.embed(x, training=False)
+  still = tiny.algorithm(
+    "MODEL.TRAIN_EMBEDDING=false", "MODEL.TRAIN_BASE=frozen"
   )
+  data = tiny.batch()
+  np.testing.assert_array_equal(still(data, training=True), still(data))
 
 
 def test_names_do_not_decide_what_trains(tmp_path):
@@ -449,16 +450,11 @@ def test_policy_of_a_precision():
 
 
 def embedder(*settings, shape=(4, 5, 6), context=3, l2=0.0, policy="float32"):
+  """The part of the embedder that sees one frame and its context."""
   section = [f"MODEL.CONV_EMBEDDER_MODEL.{setting}" for setting in settings]
+  model = tiny.config(*section, f"MODEL.L2_REG_WEIGHT={l2}").MODEL
   keras.utils.set_random_seed(1)
-  return models.conv_embedder(
-    shape,
-    context,
-    tiny.config(*section).MODEL.CONV_EMBEDDER_MODEL,
-    l2,
-    0.9,
-    policy,
-  )
+  return models.conv_embedder(shape, context, model, policy).frame_network
 
 
 @pytest.mark.parametrize(
@@ -555,6 +551,57 @@ def test_without_batch_norm_there_is_none():
   assert not any(is_batch_norm(x) for x in embedder("USE_BN=false").layers)
   found = [x for x in embedder().layers if is_batch_norm(x)]
   assert [type(x) for x in found] == [FusedBatchNormalization]
+
+
+# The recurrent embedder ------------------------------------------------------
+
+
+def convgru(*settings, **options):
+  return models.convgru_embedder(
+    (4, 5, 6),
+    options.get("num_context", 1),
+    tiny.config(*settings).MODEL,
+    "float32",
+  )
+
+
+def test_convgru_takes_one_context_frame():
+  with pytest.raises(UserError) as caught:
+    convgru(num_context=2)
+  assert str(caught.value) == (
+    "DATA.NUM_STEPS: the convgru embedder sees one frame at a time, its context"
+    " is its state; expected 1, received 2"
+  )
+
+
+def test_convgru_equals_a_naive_one():
+  section = "MODEL.CONVGRU_EMBEDDER_MODEL."
+  emb = convgru(
+    f"{section}CONV_LAYERS=[]", f"{section}GRU_LAYERS=[3]", "SEED=1"
+  )
+  rng = np.random.default_rng(1)
+  emb.set_weights([rng.normal(size=w.shape) for w in emb.weights])
+  kernel, recurrent, (b, c) = emb.get_weights()
+  x = tiny.frames(2, 7, 1, 4, 5, 6)
+  h = np.zeros([2, 3])
+  expected = []
+  for vector in np.moveaxis(x.numpy().max((2, 3, 4)), 1, 0):
+    z, r, a = np.split(vector @ kernel + b, 3, axis=1)
+    hz, hr, ha = np.split(h @ recurrent + c, 3, axis=1)
+    z, r = (1 / (1 + np.exp(-s)) for s in (z + hz, r + hr))
+    h = z * h + (1 - z) * np.tanh(a + r * ha)
+    expected.append(h)
+  np.testing.assert_allclose(
+    emb(x), np.stack(expected, 1), rtol=1e-4, atol=1e-5
+  )
+  assert emb.embedding_size == 3
+
+
+def test_convgru_has_dropout_before_the_recurrent_layers():
+  emb = convgru("MODEL.CONVGRU_EMBEDDER_MODEL.DROPOUT_RATE=0.5")
+  assert isinstance(emb.frame_network.layers[-1], keras.layers.Dropout)
+  x = tiny.frames(2, 3, 1, 4, 5, 6)
+  assert not np.array_equal(emb(x, training=True), emb(x))
 
 
 def test_regularization_is_the_mean_over_kernels_and_biases():

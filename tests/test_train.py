@@ -1,3 +1,4 @@
+import functools
 import json
 import math
 import os
@@ -40,6 +41,13 @@ TINY = (
   "LOGGING.REPORT_INTERVAL=2",
   "CHECKPOINT.SAVE_INTERVAL=2",
 )
+
+
+@pytest.fixture(autouse=True)
+def one_replica(monkeypatch):
+  """As on a machine with one CPU; conftest.py splits it in two."""
+  strategy = functools.partial(tf.distribute.MirroredStrategy, ["CPU:0"])
+  monkeypatch.setattr(tf.distribute, "MirroredStrategy", strategy)
 
 
 @pytest.fixture(scope="module")
@@ -178,6 +186,38 @@ def test_debug_and_visualize_log_more(records, tmp_path):
   assert "batch" in tags
   assert any(tag.startswith("gradient_norm/") for tag in tags)
   assert any("kernel" in tag and "norm" not in tag for tag in tags)
+
+
+def test_a_run_starts_from_the_network_of_another(records, tmp_path):
+  first = tiny_config(records, tmp_path / "first", "TRAIN.MAX_ITERS=2")
+  train.train(first)
+  second = tiny_config(
+    records,
+    tmp_path / "second",
+    "TRAINING_ALGO=classification",
+    "TRAIN.MAX_ITERS=1",
+    "DATA.PER_DATASET_FRACTION=0.25",
+  )
+  train.train(second, init_from=first.LOGDIR)
+  networks = []
+  for config, step in ((first, 2), (second, 0)):
+    algo = checkpoints.build_to_restore(configuration.of_logdir(config.LOGDIR))
+    path = dict(checkpoints.list_checkpoints(config.LOGDIR))[step]
+    checkpoints.restore_networks(algo, path)
+    networks.append([*algo.cnn.get_weights(), *algo.emb.get_weights()])
+  for old, new in zip(*networks, strict=True):
+    np.testing.assert_array_equal(old, new)
+  saved = configuration.of_logdir(second.LOGDIR)
+  assert saved.CLASSIFICATION.NUM_CLASSES == 3
+  evaluate.evaluate(saved)
+  assert set(metrics.read(second.LOGDIR)) == {0, 1}
+
+
+def test_init_from_a_directory_without_checkpoint(records, tmp_path):
+  config = tiny_config(records, tmp_path / "new")
+  with pytest.raises(UserError, match="nowhere: holds no checkpoint"):
+    train.train(config, init_from=str(tmp_path / "nowhere"))
+  assert not (tmp_path / "new").exists()
 
 
 def test_nothing_to_train_and_too_small_batches_are_refused(records, tmp_path):

@@ -18,6 +18,8 @@ SETTINGS = [
   "MODEL.CONV_EMBEDDER_MODEL.FC_LAYERS=[[8, false]]",
   "MODEL.CONV_EMBEDDER_MODEL.CAPACITY_SCALAR=1",
   "MODEL.CONV_EMBEDDER_MODEL.EMBEDDING_SIZE=6",
+  "MODEL.CONVGRU_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, true]]",
+  "MODEL.CONVGRU_EMBEDDER_MODEL.GRU_LAYERS=[7, 6]",
 ]
 
 
@@ -38,7 +40,8 @@ def frames(*shape, seed=0):
 
 def batch(num_videos=2, num_frames=3, num_context=2, size=32, seed=0):
   rng = np.random.default_rng(seed)
-  steps = np.sort(rng.permutation(20)[: num_videos * num_frames])
+  count = num_videos * num_frames
+  steps = np.sort(rng.permutation(max(20, count))[:count])
   return {
     "frames": frames(
       num_videos, num_frames, num_context, size, size, 3, seed=seed

@@ -1,0 +1,168 @@
+"""Shuffle and Learn: is a triplet of frames in order of time?
+
+Misra et al., ECCV 2016, as the paper's section 4.2 uses it.
+"""
+
+from collections.abc import Callable
+
+import keras
+import tensorflow as tf
+from easydict import EasyDict
+
+import models
+from algos.algorithm import Algorithm
+from errors import UserError
+
+# A triplet is drawn from five frames a < b < c < d < e: (b, c, d) is in order,
+# (b, a, d) and (b, e, d) are not.
+_NUM_FRAMES = 5
+_IN_ORDER, _TOO_EARLY, _TOO_LATE = (1, 2, 3), (1, 0, 3), (1, 4, 3)
+
+
+class Sal(Algorithm):
+  """Trains with a classifier of triplets: in order or shuffled."""
+
+  def __init__(self, config: EasyDict) -> None:
+    """Builds network and classifier; see `Algorithm`."""
+    check_num_frames(config)
+    super().__init__(config)
+    self.head = build_head(config, self.emb.embedding_size)
+    self._loss = build_loss(config, self.head)
+
+  def compute_losses(
+    self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool
+  ) -> dict[str, tf.Tensor]:
+    """Cross-entropy of triplets drawn as the SAL section describes."""
+    return {"loss": self._loss(embs, batch["steps"], self.seed(), training)}
+
+
+def check_num_frames(config: EasyDict) -> None:
+  """Raises a UserError if a video has too few sampled frames for a triplet."""
+  for section in ("TRAIN", "EVAL"):
+    if config[section].NUM_FRAMES < _NUM_FRAMES:
+      raise UserError(
+        f"{section}.NUM_FRAMES: Shuffle and Learn draws triplets from"
+        f" {_NUM_FRAMES} frames of a video; received"
+        f" {config[section].NUM_FRAMES}"
+      )
+
+
+def build_head(config: EasyDict, embedding_size: int) -> keras.Model:
+  """Builds the classifier of triplets.
+
+  Args:
+    config: The configuration; the SAL section describes the classifier.
+    embedding_size: D.
+
+  Returns:
+    A model from [N, 3 D] to [N, 2] logits.
+
+  Raises:
+    UserError: The last of SAL.FC_LAYERS does not have two units.
+  """
+  if not config.SAL.FC_LAYERS or config.SAL.FC_LAYERS[-1] != [2, False]:
+    raise UserError(
+      "SAL.FC_LAYERS: the last layer has to be [2, false], for shuffled and in"
+      f" order; received {config.SAL.FC_LAYERS}"
+    )
+  return models.dense_head(
+    3 * embedding_size,
+    config.SAL.FC_LAYERS,
+    config.SAL.DROPOUT_RATE,
+    config.MODEL.L2_REG_WEIGHT,
+  )
+
+
+def build_loss(
+  config: EasyDict, head: keras.Model
+) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor, bool], tf.Tensor]:
+  """The loss of the SAL section.
+
+  Args:
+    config: The configuration.
+    head: As `build_head` returns it.
+
+  Returns:
+    A function of [B, S, D] embeddings, [B, S] steps, a seed [2] and `training`
+    that returns a scalar.
+  """
+  num_samples = config.SAL.NUM_SAMPLES
+  shuffle_fraction = config.SAL.SHUFFLE_FRACTION
+  label_smoothing = config.SAL.LABEL_SMOOTHING
+
+  def loss(
+    embs: tf.Tensor, steps: tf.Tensor, seed: tf.Tensor, training: bool
+  ) -> tf.Tensor:
+    places, labels = sample_triplets(steps, num_samples, shuffle_fraction, seed)
+    triplets = tf.gather(embs, places, batch_dims=1)
+    logits = head(
+      tf.reshape(triplets, [-1, 3 * embs.shape[-1]]), training=training
+    )
+    return tf.reduce_mean(
+      keras.losses.categorical_crossentropy(
+        tf.one_hot(tf.reshape(labels, [-1]), 2),
+        logits,
+        from_logits=True,
+        label_smoothing=label_smoothing,
+      )
+    )
+
+  return loss
+
+
+def sample_triplets(
+  steps: tf.Tensor, num_samples: int, shuffle_fraction: float, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+  """Draws triplets of frames, some in order of time and some not.
+
+  For each triplet five different frames are drawn; with probability 1/2 they
+  are taken backwards.
+
+  Args:
+    steps: [B, S] index of each sampled frame in its video, ascending; S at
+      least 5. Frames that repeat another are drawn only if a video has fewer
+      than five different ones.
+    num_samples: Triplets a video.
+    shuffle_fraction: Expected share of triplets that are out of order; the
+      number of a batch differs from its expectation by less than one.
+    seed: [2] integers that determine the choice.
+
+  Returns:
+    [B, num_samples, 3] int32 places in the S frames, and [B, num_samples] int32
+    labels: 1 for triplets in order, 0 for others.
+  """
+  shape = tf.concat([tf.shape(steps)[:1], [num_samples]], 0)
+  seeds = tf.random.split(seed, num=3)
+  places = _five_places(steps, num_samples, seeds[0])
+  backwards = tf.random.stateless_uniform(shape, seeds[1]) < 0.5
+  places = tf.where(backwards[..., None], places[..., ::-1], places)
+  rank = _even_ranks(shape, seeds[2])
+  kind = tf.cast(rank < shuffle_fraction, tf.int32) + tf.cast(
+    rank < shuffle_fraction / 2, tf.int32
+  )
+  choice = tf.gather([_IN_ORDER, _TOO_EARLY, _TOO_LATE], kind)
+  triplets = tf.gather(places, choice, batch_dims=2)
+  return triplets, tf.cast(tf.equal(kind, 0), tf.int32)
+
+
+def _five_places(
+  steps: tf.Tensor, num_samples: int, seed: tf.Tensor
+) -> tf.Tensor:
+  """[B, num_samples, 5] ascending places, those of repeated frames last."""
+  repeats = tf.concat(
+    [tf.zeros_like(steps[:, :1], tf.bool), steps[:, 1:] == steps[:, :-1]], 1
+  )
+  shape = tf.shape(steps)
+  order = tf.random.stateless_uniform([shape[0], num_samples, shape[1]], seed)
+  order += tf.cast(repeats, tf.float32)[:, None]
+  return tf.sort(tf.argsort(order, axis=-1)[..., :_NUM_FRAMES], axis=-1)
+
+
+def _even_ranks(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+  """Uniform numbers in [0, 1), each part of the interval equally often."""
+  count = tf.reduce_prod(shape)
+  seeds = tf.random.split(seed, num=2)
+  order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds[0])
+  offset = tf.random.stateless_uniform([], seeds[1])
+  ranks = (tf.cast(order, tf.float32) + offset) / tf.cast(count, tf.float32)
+  return tf.reshape(ranks, shape)

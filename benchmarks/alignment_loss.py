@@ -1,0 +1,189 @@
+"""What the loss over all pairs of sequences costs, forward and backward.
+
+Against the obvious implementation, in one run: a Python loop over the N(N-1)
+ordered pairs that calls `align_pair_of_sequences` for each and averages the
+losses. Both run eagerly and in a `tf.function`, where the loop is unrolled when
+it is traced. Then: seconds to trace and to run as N grows, and the peak memory
+of a large batch in blocks and without. Times are medians of alternating runs.
+
+Usage: python -m benchmarks.alignment_loss [--repeats 7]
+"""
+
+import quiet_tensorflow  # noqa: F401
+
+import concurrent.futures
+import multiprocessing
+import os
+import pathlib
+import re
+import statistics
+import time
+from collections.abc import Callable
+
+import tensorflow as tf
+from absl import flags
+
+import errors
+from tcc import align_pair_of_sequences, compute_alignment_loss
+from tcc import deterministic_alignment as deterministic
+from tcc.losses import regression_loss
+
+FLAGS = flags.FLAGS
+
+Step = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+def all_pairs(embs: tf.Tensor) -> tf.Tensor:
+  """The loss as the library computes it."""
+  return compute_alignment_loss(
+    embs, embs.shape[0], loss_type="regression_mse_var"
+  )
+
+
+def loop_over_pairs(embs: tf.Tensor) -> tf.Tensor:
+  """The same loss, one pair of sequences after the other."""
+  batch_size, num_steps, _ = embs.shape
+  times = tf.range(num_steps, dtype=embs.dtype) / num_steps
+  losses = []
+  for i in range(batch_size):
+    for j in range(batch_size):
+      if i != j:
+        logits, _ = align_pair_of_sequences(embs[i], embs[j], "l2", 0.1)
+        loss = regression_loss(
+          logits, times, times, "regression_mse_var", 0.001, 0.1
+        )
+        losses.append(tf.reduce_mean(loss))
+  return tf.reduce_mean(losses)
+
+
+def with_gradient(loss: Callable[[tf.Tensor], tf.Tensor]) -> Step:
+  """The loss and its gradient by the embeddings."""
+
+  def step(embs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    with tf.GradientTape() as tape:
+      tape.watch(embs)
+      value = loss(embs)
+    return value, tape.gradient(value, embs)
+
+  return step
+
+
+def traced(step: Step, embs: tf.Tensor) -> tuple[Step, float]:
+  """A graph function and the seconds it took to trace."""
+  start = time.perf_counter()
+  function = tf.function(step).get_concrete_function(
+    tf.TensorSpec(embs.shape, embs.dtype)
+  )
+  return function, time.perf_counter() - start
+
+
+def median_seconds(
+  steps: list[Step], embs: tf.Tensor, repeats: int
+) -> list[float]:
+  """Median seconds of each step, run in turns after a first time."""
+  seconds = [[] for _ in steps]
+  for repeat in range(repeats + 1):
+    for step, times in zip(steps, seconds, strict=True):
+      start = time.perf_counter()
+      for result in step(embs):
+        result.numpy()
+      if repeat:
+        times.append(time.perf_counter() - start)
+  return [statistics.median(times) for times in seconds]
+
+
+def compare(shape: tuple[int, int, int], repeats: int, eager: bool) -> None:
+  """Prints the loop over pairs against all pairs at once."""
+  embs = tf.random.stateless_normal(shape, [0, 1])
+  steps = [with_gradient(loop_over_pairs), with_gradient(all_pairs)]
+  kind, note = "eager", ""
+  if not eager:
+    # The large graph of the loop would slow down what is traced after it.
+    ours, our_trace = traced(steps[1], embs)
+    loop, loop_trace = traced(steps[0], embs)
+    steps = [loop, ours]
+    kind, note = "graph", f"   traced in {loop_trace:.2f} s, {our_trace:.2f} s"
+  loop, ours = median_seconds(steps, embs, repeats)
+  print(
+    "N={:<3}T={:<4}D={:<4}".format(*shape)
+    + f"{kind}   loop {loop * 1e3:9.2f} ms   all pairs {ours * 1e3:8.2f} ms"
+    f"   ratio {loop / ours:6.1f}{note}",
+    flush=True,
+  )
+
+
+def grow(batch_size: int, repeats: int) -> None:
+  """Prints the time of a batch of 64 frames of 128 dimensions."""
+  embs = tf.random.stateless_normal([batch_size, 64, 128], [0, 1])
+  step, seconds_to_trace = traced(with_gradient(all_pairs), embs)
+  (seconds,) = median_seconds([step], embs, repeats)
+  pairs = batch_size * (batch_size - 1)
+  print(
+    f"N={batch_size:<3}T=64  D=128 traced in {seconds_to_trace:.2f} s, runs in"
+    f" {seconds * 1e3:8.2f} ms, {seconds / pairs * 1e6:6.1f} us a pair",
+    flush=True,
+  )
+
+
+def peak_bytes() -> int:
+  """Most memory this process has held so far: the GPU's where there is one."""
+  if tf.config.list_physical_devices("GPU"):
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"]
+  # Unlike getrusage, this does not start from what the parent process held.
+  status = pathlib.Path("/proc/self/status").read_text()
+  return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+
+
+def measure_memory(
+  shape: tuple[int, int, int], bound: int, graph: bool
+) -> tuple[float, float]:
+  """MiB that a step needs, and seconds it takes, with a bound for blocks."""
+  deterministic.MAX_PAIRWISE_ELEMENTS = bound
+  step = with_gradient(all_pairs)
+  step = tf.function(step) if graph else step
+  step(tf.ones([2, 2, 2]))
+  embs = tf.random.stateless_normal(shape, [0, 1])
+  before = peak_bytes()
+  (seconds,) = median_seconds([step], embs, repeats=1)
+  return (peak_bytes() - before) / 2**20, seconds
+
+
+def compare_memory(shape: tuple[int, int, int]) -> None:
+  """Prints the peak memory in blocks and without, each in a new process."""
+  bound = deterministic.MAX_PAIRWISE_ELEMENTS
+  # New processes are silenced like this one, unless they find this set.
+  os.environ.pop("TF_CPP_MIN_LOG_LEVEL")
+  for graph in (False, True):
+    for name, limit in (("at once", 2**62), ("in blocks", bound)):
+      with concurrent.futures.ProcessPoolExecutor(
+        1, multiprocessing.get_context("spawn")
+      ) as pool:
+        mebibytes, seconds = pool.submit(
+          measure_memory, shape, limit, graph
+        ).result()
+      print(
+        "N={:<3}T={:<4}D={:<4}".format(*shape)
+        + f"{'graph' if graph else 'eager'}   {name:9}   peak"
+        f" {mebibytes:7.0f} MiB   {seconds:6.2f} s",
+        flush=True,
+      )
+
+
+def main() -> None:
+  """Runs all measurements."""
+  repeats = FLAGS.repeats
+  print("forward and gradient, loop over pairs against all pairs at once")
+  for eager in (True, False):
+    compare((16, 64, 128), repeats, eager)
+  for shape in ((2, 20, 128), (4, 20, 128)):
+    compare(shape, 10 * repeats, eager=False)
+  print("as the batch grows")
+  for batch_size in (4, 8, 16, 32):
+    grow(batch_size, repeats)
+  print("memory of forward and gradient")
+  compare_memory((64, 128, 128))
+
+
+if __name__ == "__main__":
+  flags.DEFINE_integer("repeats", 7, "Runs to take a median of.", lower_bound=1)
+  errors.run(main)

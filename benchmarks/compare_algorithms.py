@@ -1,0 +1,173 @@
+"""Trains every algorithm on one data set for the same time; one table of all.
+
+python -m benchmarks.compare_algorithms --records demo/tfrecords \
+  --budget_minutes 7 --output_dir /tmp/comparison
+
+Each algorithm takes as many steps as fit into the budget on this machine (one
+that sees more frames a step takes fewer), with everything else as in the
+configuration. The first row is the untrained network. A run that is complete is
+not trained again.
+"""
+
+import quiet_tensorflow  # noqa: F401
+
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+from absl import flags, logging
+
+import errors
+import metrics
+from errors import UserError
+from files import make_folder
+
+FLAGS = flags.FLAGS
+
+_COMBINATION = "TRAINING_ALGO=alignment_sal_tcn"
+_WEIGHT = "ALIGNMENT_SAL_TCN.{}_LOSS_WEIGHT={}".format
+# The paper tries weights of 0.25, 0.5 and 0.75.
+METHODS = {
+  "TCC": ["TRAINING_ALGO=alignment"],
+  "SaL": ["TRAINING_ALGO=sal"],
+  "TCN": ["TRAINING_ALGO=tcn"],
+  "TCC+SaL": [_COMBINATION, _WEIGHT("ALIGNMENT", 0.5), _WEIGHT("SAL", 0.5)],
+  "TCC+TCN": [_COMBINATION, _WEIGHT("ALIGNMENT", 0.5), _WEIGHT("SAL", 0)],
+  "TCC+SaL+TCN": [_COMBINATION],
+  "supervised": ["TRAINING_ALGO=classification"],
+}
+COLUMNS = {
+  "cls. 10 %": "classification/val_{}_0.1_accuracy",
+  "cls. 50 %": "classification/val_{}_0.5_accuracy",
+  "cls. 100 %": "classification/val_{}_1.0_accuracy",
+  "1-shot": "few_shot_cxn/val_{}_1_accuracy",
+  "10-shot": "few_shot_cxn/val_{}_10_accuracy",
+  "progression": "event_completion/val_{}_1.0_score",
+  "tau": "kendalls_tau/{}_val_align_tau",
+}
+# A short run measures the speed; its first half warms up.
+_TRIAL_STEPS = 60
+_ROOT = pathlib.Path(__file__).parents[1]
+
+
+def run(script: str, *arguments: str) -> str:
+  """Runs a script of the project; returns what it logged.
+
+  Args:
+    script: Such as `train.py`.
+    *arguments: Its flags.
+
+  Returns:
+    Its standard error.
+
+  Raises:
+    UserError: It failed.
+  """
+  done = subprocess.run(
+    [sys.executable, _ROOT / script, *arguments],
+    cwd=_ROOT,
+    stderr=subprocess.PIPE,
+    stdout=subprocess.DEVNULL,
+    text=True,
+  )
+  if done.returncode:
+    raise UserError(f"{script}: failed with\n{done.stderr[-2000:]}")
+  return done.stderr
+
+
+def steps_in(minutes: float, arguments: list[str]) -> int:
+  """Number of training steps that take so many minutes on this machine."""
+  trial = [
+    f"--set=TRAIN.MAX_ITERS={_TRIAL_STEPS}",
+    f"--set=LOGGING.REPORT_INTERVAL={_TRIAL_STEPS // 2}",
+  ]
+  with tempfile.TemporaryDirectory() as folder:
+    log = run("train.py", "--logdir", f"{folder}/trial", *arguments, *trial)
+  speeds = re.findall(r"([\d.]+) steps/s", log)
+  return max(1, round(float(speeds[-1]) * minutes * 60))
+
+
+def train_and_evaluate(
+  name: str, arguments: list[str], minutes: float, output_dir: pathlib.Path
+) -> dict[int, dict[str, float]]:
+  """Trains one method for a time and evaluates it, before and after.
+
+  Args:
+    name: Of the method; names its log directory.
+    arguments: Flags of `train.py` that describe it.
+    minutes: How long to train.
+    output_dir: Folder of the log directories.
+
+  Returns:
+    Step -> tag -> value of the first and the last checkpoint.
+  """
+  logdir = str(output_dir / name.replace("+", "_"))
+  if not os.path.exists(f"{logdir}/eval_logs/metrics.jsonl"):
+    steps = steps_in(minutes, arguments)
+    logging.info("%s: %d steps", name, steps)
+    whole = [
+      f"--set=TRAIN.MAX_ITERS={steps}",
+      "--set=CHECKPOINT.SAVE_INTERVAL=1000000",
+      "--force_train",
+    ]
+    run("train.py", "--logdir", logdir, *arguments, *whole)
+    run("evaluate.py", "--logdir", logdir)
+  return metrics.read(logdir)
+
+
+def table(rows: dict[str, dict[str, float]], dataset: str) -> str:
+  """A Markdown table of the metrics of several methods.
+
+  Args:
+    rows: Name of a method -> tag -> value.
+    dataset: Name of the data set.
+
+  Returns:
+    The table; what a method lacks is a dash.
+  """
+  lines = [
+    ["method", "steps", *COLUMNS],
+    ["---"] * (2 + len(COLUMNS)),
+    *(
+      [name, f"{values['step']:.0f}"]
+      + [
+        f"{values[tag]:.3f}" if tag in values else "-"
+        for tag in (tag.format(dataset) for tag in COLUMNS.values())
+      ]
+      for name, values in rows.items()
+    ),
+  ]
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def main() -> None:
+  """Compares all methods and prints their table."""
+  output_dir = make_folder(FLAGS.output_dir)
+  rows = {}
+  for name, method in METHODS.items():
+    records = pathlib.Path(FLAGS.records).resolve()
+    settings = [f"PATH_TO_TFRECORDS={records}", *FLAGS.set, *method]
+    arguments = [f"--set={setting}" for setting in settings]
+    arguments += ["--config", str(pathlib.Path(FLAGS.config).resolve())]
+    results = train_and_evaluate(
+      name, arguments, FLAGS.budget_minutes, output_dir
+    )
+    first, last = min(results), max(results)
+    rows.setdefault("untrained", {**results[first], "step": first})
+    rows[name] = {**results[last], "step": last}
+    print(table(rows, FLAGS.dataset), flush=True)
+
+
+if __name__ == "__main__":
+  flags.DEFINE_string("records", None, "Folder of TFRecords.", required=True)
+  flags.DEFINE_string("dataset", "pouring", "Name of the data set.")
+  flags.DEFINE_string("config", "configs/demo.yml", "Configuration of all.")
+  flags.DEFINE_multi_string("set", [], "One setting of all; may be repeated.")
+  flags.DEFINE_float(
+    "budget_minutes", 7, "Minutes each method trains.", lower_bound=0.1
+  )
+  flags.DEFINE_string("output_dir", "/tmp/comparison", "Folder of the runs.")
+  errors.run(main)
