@@ -24,6 +24,10 @@ _KEEP_EVERY_N_HOURS = 1
 _PATHS_KEY = "trainable_paths/.ATTRIBUTES/VARIABLE_VALUE"
 
 
+class CheckpointError(UserError):
+  """A checkpoint that can't be read, or belongs to another network."""
+
+
 def trainable_variables(algo: Algorithm) -> list[tf.Variable]:
   """The variables training changes, always in the same order.
 
@@ -143,7 +147,7 @@ def _explained(path: str) -> Iterator[None]:
     ValueError,
     tf.errors.OpError,
   ) as error:
-    raise UserError(
+    raise CheckpointError(
       f"{path}: does not fit the network of its config.yml or is damaged"
       f" ({first_line(error)}); restore that config.yml or take another"
       " checkpoint"
@@ -259,6 +263,11 @@ def list_checkpoints(logdir: str | os.PathLike) -> list[tuple[int, str]]:
         path = os.path.join(str(logdir), name.removesuffix(".index"))
         found.append((int(match.group(1)), path))
   return sorted(found)
+
+
+def name_of(step: int) -> str:
+  """Name of a step's checkpoint, which its files begin with."""
+  return f"{_NAME}-{step}"
 
 
 def latest_checkpoint(logdir: str | os.PathLike) -> str:

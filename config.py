@@ -61,10 +61,13 @@ CONFIG = EasyDict(
         "kendalls_tau",
         "event_completion",
         "few_shot_classification",
+        "retrieval",
+        "cycle_consistency",
       ],
       # Frames embedded at once; changes memory and speed, not the embeddings.
       "FRAMES_PER_BATCH": 25,
-      # Every so many frames of a video enter Kendall's tau (Penn Action: 2).
+      # Every so many frames of a video enter Kendall's tau, retrieval and
+      # cycle_consistency (Penn Action: 2).
       "KENDALLS_TAU_STRIDE": 5,
       # Distance between embeddings: sqeuclidean or cosine.
       "KENDALLS_TAU_DISTANCE": "sqeuclidean",
@@ -74,6 +77,8 @@ CONFIG = EasyDict(
       "FEW_SHOT_NUM_LABELED": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
       # Random draws of labelled videos for each number.
       "FEW_SHOT_NUM_EPISODES": 50,
+      # Numbers of nearest frames whose phases retrieval compares.
+      "RETRIEVAL_K": [5, 10, 15],
     },
     "MODEL": {
       # Name of the embedder in models.EMBEDDERS.
@@ -305,6 +310,7 @@ RANGES = {
   "EVAL.CLASSIFICATION_FRACTIONS": (0, 1),
   "EVAL.FEW_SHOT_NUM_LABELED": (1, None),
   "EVAL.FEW_SHOT_NUM_EPISODES": (1, None),
+  "EVAL.RETRIEVAL_K": (1, None),
   "MODEL.L2_REG_WEIGHT": (0, None),
   "MODEL.BATCH_NORM_MOMENTUM": (0, 1),
   "MODEL.CONV_EMBEDDER_MODEL.CAPACITY_SCALAR": (1e-3, None),
@@ -348,6 +354,7 @@ NON_EMPTY = (
   "EVAL.TASKS",
   "EVAL.CLASSIFICATION_FRACTIONS",
   "EVAL.FEW_SHOT_NUM_LABELED",
+  "EVAL.RETRIEVAL_K",
   "MODEL.CONVGRU_EMBEDDER_MODEL.GRU_LAYERS",
 )
 

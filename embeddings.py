@@ -149,6 +149,28 @@ def load_many(pattern: str | os.PathLike) -> Videos:
   }
 
 
+def check_same_size(
+  first_path: str, first: Videos, path: str, videos: Videos
+) -> None:
+  """Checks that the embeddings of two files have equally many dimensions.
+
+  Args:
+    first_path: The first file, for the message.
+    first: What it holds.
+    path: The second file, for the message.
+    videos: What it holds.
+
+  Raises:
+    UserError: They have not.
+  """
+  sizes = [part["embs"][0].shape[1] for part in (first, videos)]
+  if sizes[0] != sizes[1]:
+    raise UserError(
+      f"{path}: its embeddings have {sizes[1]} dimensions, those of"
+      f" {first_path} have {sizes[0]}; extract both with one model"
+    )
+
+
 def _check_lists(
   videos: Videos, per_frame: dict[str, list], lengths: list[int]
 ) -> None:
@@ -259,12 +281,7 @@ def _problem(arrays: dict[str, np.ndarray]) -> str | None:
 def _check_compatible(
   first_path: str, first: Videos, path: str, videos: Videos
 ) -> None:
-  sizes = [part["embs"][0].shape[1] for part in (first, videos)]
-  if sizes[0] != sizes[1]:
-    raise UserError(
-      f"{path}: its embeddings have {sizes[1]} dimensions, those of"
-      f" {first_path} have {sizes[0]}; extract both with one model"
-    )
+  check_same_size(first_path, first, path, videos)
   for key in _OPTIONAL:
     if (key in first) != (key in videos):
       has, lacks = (first_path, path) if key in first else (path, first_path)

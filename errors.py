@@ -25,12 +25,9 @@ def first_line(error: Exception) -> str:
 
 def _parse_flags(argv: list[str]) -> list[str]:
   try:
-    rest = flags.FLAGS(argv)
+    return flags.FLAGS(argv)
   except flags.Error as error:
     _stop(f"{str(error).splitlines()[0]} (--help lists the flags)")
-  if len(rest) > 1:
-    _stop(f"unexpected argument {rest[1]!r}: options start with --")
-  return rest
 
 
 def _stop(message: str) -> None:
@@ -46,20 +43,24 @@ def _is_ours_or_serious(record: LogRecord) -> bool:
   )
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
   """Runs a script: flags, `main`, exit status 1 and one line on a user's error.
 
   Args:
-    main: Called without arguments once the absl flags are parsed.
+    main: Called once the absl flags are parsed.
+    takes_arguments: Whether `main` gets what is no flag, as a list of words;
+      otherwise it is called without arguments and such words are an error.
   """
 
-  def guarded(_: list[str]) -> None:
+  def guarded(argv: list[str]) -> None:
+    if argv[1:] and not takes_arguments:
+      _stop(f"unexpected argument {argv[1]!r}: options start with --")
     logging.set_verbosity(logging.INFO)
     getLogger("tensorflow").setLevel(WARNING)
     logging.get_absl_handler().addFilter(_is_ours_or_serious)
     message = None
     try:
-      main()
+      main(argv[1:]) if takes_arguments else main()
     except UserError as error:
       message = str(error)
     # Past the handler the traceback is gone, and with it what its frames held:

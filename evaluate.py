@@ -1,15 +1,16 @@
-"""Evaluates the checkpoints of a run, as they appear.
+"""Evaluates the checkpoints of a run, as they appear, or files of embeddings.
 
 Usage: python evaluate.py --logdir /tmp/my_run
+       python evaluate.py --train_embs A --val_embs B --dataset pouring
 """
 
 import quiet_tensorflow  # noqa: F401
 
 import math
 import os
-import time
+import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,17 +21,18 @@ from easydict import EasyDict
 import checkpoints
 import config as configuration
 import datasets
+import embeddings
 import errors
 import files
 import inference
 import metrics
 from algos.algorithm import Algorithm
+from checkpoint_queue import CheckpointQueue
+from checkpoints import CheckpointError
 from errors import UserError
 from evaluation import TASKS, Result
 
 FLAGS = flags.FLAGS
-
-_POLL_SECONDS = 5
 
 
 def evaluate(
@@ -38,6 +40,7 @@ def evaluate(
   continuous_eval: bool = True,
   max_embs: int = 0,
   visualize: bool = False,
+  timeout_minutes: float = 0,
 ) -> None:
   """Evaluates checkpoints; logs to TensorBoard and to `metrics.jsonl`.
 
@@ -48,23 +51,73 @@ def evaluate(
       evaluated; otherwise evaluate the last checkpoint and return.
     max_embs: Videos of a split to embed at most; 0 = all.
     visualize: Whether to log the images that tasks make.
+    timeout_minutes: How long to wait for a training that writes nothing;
+      0 = for ever.
 
   Raises:
-    UserError: There is no checkpoint, no data set, or an unknown task.
+    UserError: There is no checkpoint, no data set, an unknown task, a
+      checkpoint that can't be evaluated, or training seems dead.
   """
   tasks = _build_tasks(config)
   checkpoints.latest_checkpoint(config.LOGDIR)
-  folder = files.make_folder(os.path.join(config.LOGDIR, "eval_logs"))
   algo = checkpoints.build_to_restore(config)
-  writer = tf.summary.create_file_writer(str(folder))
-  found = _new_checkpoints(config) if continuous_eval else _last(config)
-  for step, path in found:
-    logging.info("Evaluating %s", path)
+  writer = _open_writer(config.LOGDIR)
+
+  def evaluate_one(step: int, path: str) -> None:
+    logging.info("Evaluating step %d", step)
     checkpoints.restore_networks(algo, path)
     results = run_tasks(config, algo, tasks, max_embs)
     _log(config.LOGDIR, writer, step, results, visualize)
     print(metrics.table(config.LOGDIR), flush=True)
-  writer.close()
+
+  if not continuous_eval:
+    evaluate_one(*checkpoints.list_checkpoints(config.LOGDIR)[-1])
+    return
+  failed = {}
+  with CheckpointQueue(config.LOGDIR, metrics.read(config.LOGDIR)) as queue:
+    for step, path in queue.until(config.TRAIN.MAX_ITERS, timeout_minutes):
+      try:
+        evaluate_one(step, path)
+      except CheckpointError as error:
+        failed[step] = error
+        logging.warning("Step %d is not evaluated: %s", step, error)
+  if failed:
+    raise UserError(
+      f"{config.LOGDIR}: step {', '.join(map(str, failed))} could not be"
+      f" evaluated: {next(iter(failed.values()))}"
+    )
+
+
+def evaluate_files(
+  config: EasyDict,
+  dataset: str,
+  train_embs: str,
+  val_embs: str,
+  logdir: str | None = None,
+  visualize: bool = False,
+) -> None:
+  """Evaluates embeddings that any program made; prints the table.
+
+  Args:
+    config: A configuration, for its EVAL section.
+    dataset: Name of the data set, for the tags.
+    train_embs: Embeddings file of the training videos; may be a pattern.
+    val_embs: That of the validation videos.
+    logdir: Where to log, as step 0; None logs nothing.
+    visualize: Whether to log the images that tasks make.
+
+  Raises:
+    UserError: A file is missing or no embeddings file, or the two don't go
+      together.
+  """
+  tasks = _build_tasks(config)
+  train, val = embeddings.load_many(train_embs), embeddings.load_many(val_embs)
+  embeddings.check_same_size(train_embs, train, val_embs, val)
+  results = {dataset: _run_tasks(tasks, dataset, {"train": train, "val": val})}
+  with tempfile.TemporaryDirectory() as nowhere:
+    logdir = logdir or nowhere
+    _log(logdir, _open_writer(logdir), 0, results, visualize)
+    print(metrics.table(logdir), flush=True)
 
 
 def _build_tasks(config: EasyDict) -> dict[str, Any]:
@@ -75,28 +128,6 @@ def _build_tasks(config: EasyDict) -> dict[str, Any]:
       f" {', '.join(TASKS)}"
     )
   return {name: TASKS[name](config) for name in config.EVAL.TASKS}
-
-
-def _last(config: EasyDict) -> list[tuple[int, str]]:
-  return checkpoints.list_checkpoints(config.LOGDIR)[-1:]
-
-
-def _new_checkpoints(config: EasyDict) -> Iterator[tuple[int, str]]:
-  """Yields all checkpoints without metrics until the last step has some."""
-  done = set(metrics.read(config.LOGDIR))
-  while True:
-    new = [
-      (step, path)
-      for step, path in checkpoints.list_checkpoints(config.LOGDIR)
-      if step not in done
-    ]
-    for step, path in new:
-      yield step, path
-      done.add(step)
-    if config.TRAIN.MAX_ITERS in done:
-      return
-    if not new:
-      time.sleep(_POLL_SECONDS)
 
 
 def run_tasks(
@@ -119,30 +150,39 @@ def run_tasks(
       split: inference.embed_split(algo, config, dataset, split, max_embs)
       for split in ("train", "val")
     }
-    results[dataset] = {}
-    for name, task in tasks.items():
-      with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", UserWarning)
-        results[dataset][name] = _run_task(task, config, algo, dataset, embs)
-      for message in dict.fromkeys(str(w.message) for w in caught):
-        logging.warning("%s: %s", dataset, message)
+    batches = {
+      split: datasets.eval_batches(config, dataset, split, algo.needs_positives)
+      for split in embs
+    }
+    results[dataset] = _run_tasks(tasks, dataset, embs, algo, batches)
   return results
 
 
-def _run_task(
-  task: Any,
-  config: EasyDict,
-  algo: Algorithm,
+def _run_tasks(
+  tasks: Mapping[str, Any],
   dataset: str,
-  embs: dict[str, dict[str, list[Any]]],
-) -> Result:
-  if hasattr(task, "evaluate_batches"):
-    train, val = (
-      datasets.eval_batches(config, dataset, split, algo.needs_positives)
-      for split in ("train", "val")
-    )
-    return task.evaluate_batches(algo, train, val)
-  return task.evaluate_embeddings(dataset, embs["train"], embs["val"])
+  embs: Mapping[str, embeddings.Videos],
+  algo: Algorithm | None = None,
+  batches: Mapping[str, Iterable[Any]] | None = None,
+) -> dict[str, Result]:
+  """Runs the tasks on one data set; without a network those that need none."""
+  results, told = {}, set()
+  for name, task in tasks.items():
+    with warnings.catch_warnings(record=True) as caught:
+      warnings.simplefilter("always", UserWarning)
+      if hasattr(task, "evaluate_embeddings"):
+        result = task.evaluate_embeddings(dataset, embs["train"], embs["val"])
+      elif batches is not None:
+        result = task.evaluate_batches(algo, batches["train"], batches["val"])
+      else:
+        result = Result.empty()
+    results[name] = result
+    # Tasks that look at the same frames find the same fault: once is enough.
+    for message in (str(w.message) for w in caught):
+      if message not in told:
+        logging.warning("%s: %s", name, message)
+      told.add(message)
+  return results
 
 
 def gather_scalars(
@@ -170,6 +210,12 @@ def gather_scalars(
   return {tag: float(np.mean(numbers)) for tag, numbers in values.items()}
 
 
+def _open_writer(logdir: str) -> tf.summary.SummaryWriter:
+  # One for all checkpoints: TensorBoard reads slowly from many small files.
+  folder = files.make_folder(os.path.join(logdir, "eval_logs"))
+  return tf.summary.create_file_writer(str(folder))
+
+
 def _log(
   logdir: str,
   writer: tf.summary.SummaryWriter,
@@ -177,34 +223,57 @@ def _log(
   results: dict[str, dict[str, Result]],
   visualize: bool,
 ) -> None:
-  scalars = gather_scalars(results)
+  scalars, details = gather_scalars(results), {}
   with writer.as_default(step=step):
     for tag, value in scalars.items():
       if math.isfinite(value):
         tf.summary.scalar(tag, value)
-    if visualize:
-      for result in (
-        r for of_task in results.values() for r in of_task.values()
-      ):
-        for tag, image in result.images.items():
+    for of_task in results.values():
+      for result in of_task.values():
+        details.update(result.details)
+        for tag, image in result.images.items() if visualize else ():
           tf.summary.image(tag, image[None])
   writer.flush()
-  metrics.append(logdir, step, scalars)
+  metrics.append(logdir, step, scalars, details)
 
 
 def main() -> None:
   """Reads the flags and evaluates."""
+  if FLAGS.train_embs or FLAGS.val_embs:
+    if not (FLAGS.train_embs and FLAGS.val_embs and FLAGS.dataset):
+      raise UserError(
+        "--train_embs, --val_embs and --dataset go together: two embeddings"
+        " files and the name of their data set"
+      )
+    evaluate_files(
+      configuration.load([], FLAGS.set),
+      FLAGS.dataset,
+      FLAGS.train_embs,
+      FLAGS.val_embs,
+      FLAGS.logdir if FLAGS["logdir"].present else None,
+      FLAGS.visualize,
+    )
+    return
+  if FLAGS.set or FLAGS.dataset:
+    raise UserError(
+      "--set and --dataset go with --train_embs and --val_embs; the settings of"
+      f" a training run are those in {FLAGS.logdir}/config.yml"
+    )
   evaluate(
     configuration.of_logdir(FLAGS.logdir),
     FLAGS.continuous_eval,
     FLAGS.max_embs,
     FLAGS.visualize,
+    FLAGS.timeout_minutes,
   )
 
 
 if __name__ == "__main__":
   flags.DEFINE_string(
-    "logdir", "/tmp/alignment_logs", "Log directory of the training run."
+    "logdir",
+    "/tmp/alignment_logs",
+    "Log directory of the training run; with --train_embs, where to log"
+    " (nowhere if it is not given).",
   )
   flags.DEFINE_bool(
     "continuous_eval",
@@ -219,4 +288,25 @@ if __name__ == "__main__":
     lower_bound=0,
   )
   flags.DEFINE_bool("visualize", False, "Log the images that tasks make.")
+  flags.DEFINE_float(
+    "timeout_minutes",
+    60,
+    "End with an error if training writes neither a checkpoint nor a log for so"
+    " long; 0 = wait for ever.",
+    lower_bound=0,
+  )
+  flags.DEFINE_string(
+    "train_embs",
+    None,
+    "Embeddings file of the training videos, by any program: evaluates it"
+    " instead of checkpoints. May be a pattern.",
+  )
+  flags.DEFINE_string("val_embs", None, "That of the validation videos.")
+  flags.DEFINE_string("dataset", None, "Name of the data set of --train_embs.")
+  flags.DEFINE_multi_string(
+    "set",
+    [],
+    "A setting for --train_embs, such as EVAL.KENDALLS_TAU_STRIDE=2; may be"
+    " repeated.",
+  )
   errors.run(main)

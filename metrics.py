@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pathlib
+from typing import Any
 
 from absl import flags
 
@@ -17,7 +18,10 @@ _FILE = pathlib.Path("eval_logs") / "metrics.jsonl"
 
 
 def append(
-  logdir: str | os.PathLike, step: int, scalars: dict[str, float]
+  logdir: str | os.PathLike,
+  step: int,
+  scalars: dict[str, float],
+  details: dict[str, Any] | None = None,
 ) -> None:
   """Adds one line for an evaluated checkpoint.
 
@@ -25,6 +29,7 @@ def append(
     logdir: The log directory.
     step: Steps of training of the checkpoint.
     scalars: Value of each tag; NaN becomes null.
+    details: What tasks tell besides; written under the key `details`.
   """
   values = {
     tag: value if math.isfinite(value) else None
@@ -32,12 +37,18 @@ def append(
   }
   path = pathlib.Path(logdir) / _FILE
   path.parent.mkdir(parents=True, exist_ok=True)
-  with path.open("a") as file:
-    file.write(json.dumps({"step": step, **values}) + "\n")
+  line = json.dumps({"step": step, **values, "details": details or {}}) + "\n"
+  with path.open("a+b") as file:
+    # A line that an interruption cut short is none.
+    file.seek(0)
+    file.truncate(file.read().rfind(b"\n") + 1)
+    file.write(line.encode())
 
 
 def read(logdir: str | os.PathLike) -> dict[int, dict[str, float]]:
   """Reads the scalars of each evaluated step; the last line of a step counts.
+
+  A last line without an end, which an interruption cut short, does not count.
 
   Args:
     logdir: The log directory.
@@ -50,12 +61,14 @@ def read(logdir: str | os.PathLike) -> dict[int, dict[str, float]]:
     UserError: A line is not what `append` writes.
   """
   path = pathlib.Path(logdir) / _FILE
-  lines = path.read_text().splitlines() if path.exists() else []
+  text = path.read_text() if path.exists() else ""
+  lines = text[: text.rfind("\n") + 1].splitlines()
   result = {}
   for number, line in enumerate(lines, start=1):
     try:
       values = json.loads(line)
       step = values.pop("step")
+      values.pop("details", None)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
       raise UserError(
         f"{path}: line {number} is no JSON object with a step; remove it"

@@ -23,6 +23,7 @@ from absl import flags, logging
 import errors
 import metrics
 from errors import UserError
+from evaluation import report
 from files import make_folder
 
 FLAGS = flags.FLAGS
@@ -38,15 +39,6 @@ METHODS = {
   "TCC+TCN": [_COMBINATION, _WEIGHT("ALIGNMENT", 0.5), _WEIGHT("SAL", 0)],
   "TCC+SaL+TCN": [_COMBINATION],
   "supervised": ["TRAINING_ALGO=classification"],
-}
-COLUMNS = {
-  "cls. 10 %": "classification/val_{}_0.1_accuracy",
-  "cls. 50 %": "classification/val_{}_0.5_accuracy",
-  "cls. 100 %": "classification/val_{}_1.0_accuracy",
-  "1-shot": "few_shot_cxn/val_{}_1_accuracy",
-  "10-shot": "few_shot_cxn/val_{}_10_accuracy",
-  "progression": "event_completion/val_{}_1.0_score",
-  "tau": "kendalls_tau/{}_val_align_tau",
 }
 # A short run measures the speed; its first half warms up.
 _TRIAL_STEPS = 60
@@ -118,31 +110,6 @@ def train_and_evaluate(
   return metrics.read(logdir)
 
 
-def table(rows: dict[str, dict[str, float]], dataset: str) -> str:
-  """A Markdown table of the metrics of several methods.
-
-  Args:
-    rows: Name of a method -> tag -> value.
-    dataset: Name of the data set.
-
-  Returns:
-    The table; what a method lacks is a dash.
-  """
-  lines = [
-    ["method", "steps", *COLUMNS],
-    ["---"] * (2 + len(COLUMNS)),
-    *(
-      [name, f"{values['step']:.0f}"]
-      + [
-        f"{values[tag]:.3f}" if tag in values else "-"
-        for tag in (tag.format(dataset) for tag in COLUMNS.values())
-      ]
-      for name, values in rows.items()
-    ),
-  ]
-  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def main() -> None:
   """Compares all methods and prints their table."""
   output_dir = make_folder(FLAGS.output_dir)
@@ -155,10 +122,9 @@ def main() -> None:
     results = train_and_evaluate(
       name, arguments, FLAGS.budget_minutes, output_dir
     )
-    first, last = min(results), max(results)
-    rows.setdefault("untrained", {**results[first], "step": first})
-    rows[name] = {**results[last], "step": last}
-    print(table(rows, FLAGS.dataset), flush=True)
+    rows.setdefault("untrained", report.row(results, FLAGS.dataset, "first"))
+    rows[name] = report.row(results, FLAGS.dataset)
+    print(report.markdown(rows), flush=True)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,15 @@ PHASES = ("reach", "lift and tilt", "pour", "put back", "let go")
 REACH, LIFT, POUR, PUT_BACK, LET_GO = range(len(PHASES))
 
 # Seconds a phase lasts at ordinary speed.
-_MEAN_DURATIONS = np.array([1.05, 1.2, 1.65, 1.0, 0.75])
-_MIN_FRAMES, _MAX_FRAMES = 52, 128
+_MEAN_DURATIONS = np.array([1.05, 1.2, 2.1, 1.3, 0.9])
+_MIN_FRAMES, _MAX_FRAMES = 60, 140
 # Part of lifting in which the fingers close, and of letting go in which they
-# open: the bottle stands still meanwhile.
-_FINGERS = 0.22
+# open: the bottle stands still meanwhile, and nothing tells the two phases of a
+# boundary apart. Likewise it is lifted at once, put down late, and let go of
+# quickly.
+_FINGERS = 0.05
 # Seconds the liquid falls from the bottle's mouth into the cup.
-_FALL = 0.12
+_FALL = 0.08
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,7 +107,6 @@ class State:
     bottle: Middle of the bottle's base.
     tilt: The bottle's tilt, in radians.
     ground: Height of the table under the bottle.
-    bottle_fill: Part of the bottle that is full.
     cup_fill: Part of the cup that is full.
     stream: Part of the way from mouth to cup where the stream ends and starts:
       (0, 1) while it flows, (0, 0) when there is none.
@@ -119,7 +120,6 @@ class State:
   bottle: np.ndarray
   tilt: float
   ground: float
-  bottle_fill: float
   cup_fill: float
   stream: tuple[float, float]
 
@@ -173,8 +173,10 @@ def draw_script(rng: np.random.Generator) -> Script:
   )
   top = rng.uniform(0.105, 0.13)
   cup = Cup(rng.uniform(0.24, 0.29), top, top * rng.uniform(0.68, 1.0))
-  # The bottle comes from the back of the table and goes to its front, so that
-  # where things stand tells before from after.
+  # The bottle comes from the back of the table and goes to its front, beside
+  # the cup. Were it only carried from left to right and back, a video played
+  # backwards would look like its mirror image, and a network trained on both
+  # could align them backwards.
   home = np.array([rng.uniform(0.5, 0.56), rng.uniform(0.63, 0.67)])
   tilts, tilt_fills = tilt_table(bottle)
   gap = rng.uniform(0.13, 0.18)
@@ -184,11 +186,11 @@ def draw_script(rng: np.random.Generator) -> Script:
     bottle=bottle,
     cup=cup,
     home=home,
-    return_base=home + [rng.uniform(-0.1, -0.03), rng.uniform(0.15, 0.2)],
+    return_base=home + [rng.uniform(-0.05, 0.05), rng.uniform(0.15, 0.2)],
     cup_base=home + [rng.uniform(0.28, 0.34), rng.uniform(0.12, 0.17)],
     grip_height=height * rng.uniform(0.32, 0.4),
-    hand_start=np.array([rng.uniform(0.1, 0.17), rng.uniform(0.5, 0.76)]),
-    hand_end=np.array([rng.uniform(0.07, 0.16), rng.uniform(0.28, 0.56)]),
+    hand_start=np.array([rng.uniform(0.2, 0.27), rng.uniform(0.5, 0.76)]),
+    hand_end=np.array([rng.uniform(0.17, 0.26), rng.uniform(0.28, 0.56)]),
     shoulder=home - [rng.uniform(1.05, 1.15), rng.uniform(0.1, 0.5)],
     lean=rng.uniform(0.6, 0.85),
     wrist_turn=rng.uniform(0.35, 0.55),
@@ -203,9 +205,9 @@ def draw_script(rng: np.random.Generator) -> Script:
 
 
 def _ease(progress: float, start: float = 0.0, end: float = 1.0) -> float:
-  """Moves smoothly from 0 to 1 while progress goes from start to end."""
+  """Moves from 0 to 1, a bit slower at the ends, from start to end."""
   part = min(max((progress - start) / (end - start), 0.0), 1.0)
-  return part * part * (3 - 2 * part)
+  return 0.6 * part + 0.4 * part * part * (3 - 2 * part)
 
 
 def _mix(first: float, second: float, part: float) -> float:
@@ -259,22 +261,22 @@ def _grip_and_tilt(
     place_ = _carry(
       before,
       _pour_grip(script, first, 0),
-      _ease(up, 0.1),
-      _ease(up, 0, 0.8),
+      _ease(up),
+      _ease(up, 0, 0.3),
       script.bows[0],
     )
-    return place_, first * _ease(up, 0.25) ** 1.2
+    return place_, first * _ease(up)
   if phase == POUR:
     tilt = _pour_tilt(script, _mix(*script.bottle_fills, progress))
     return _pour_grip(script, tilt, progress), tilt
   place_ = _carry(
     after,
     _pour_grip(script, last, 1),
-    1 - _ease(progress, 0, 0.85),
-    1 - _ease(progress, 0.2, 1),
+    1 - _ease(progress, 0, 0.8),
+    1 - _ease(progress, 0.72, 1),
     script.bows[1],
   )
-  return place_, last * (1 - _ease(progress, 0, 0.75))
+  return place_, last * (1 - _ease(progress, 0, 0.97))
 
 
 def _poured(script: Script, time: float) -> float:
@@ -307,14 +309,12 @@ def state_at(script: Script, time: float) -> State:
   held, tilt = _grip_and_tilt(script, phase, progress)
   hand, closed = held, 1.0
   if phase == REACH:
-    near = _ease(progress, -0.25)
-    near = (near - _ease(0, -0.25)) / (1 - _ease(0, -0.25))
-    hand = _mix(script.hand_start, held, near)
+    hand = _mix(script.hand_start, held, _ease(progress))
     closed = 0.35 * (1 - _ease(progress, 0, 0.5))
   elif phase == LIFT:
     closed = _ease(progress, 0, _FINGERS)
   elif phase == LET_GO:
-    far = _ease(progress, _FINGERS, 1.25) / _ease(1, _FINGERS, 1.25)
+    far = _ease(progress, _FINGERS, 0.7)
     hand = _mix(held, script.hand_end, far)
     closed = 1 - _ease(progress, 0, _FINGERS) + 0.85 * _ease(progress, 0.4)
   return State(
@@ -326,7 +326,6 @@ def state_at(script: Script, time: float) -> State:
     bottle=held - axis(tilt) * script.grip_height,
     tilt=tilt,
     ground=_mix(script.home[1], script.return_base[1], _poured(script, time)),
-    bottle_fill=_mix(*script.bottle_fills, _poured(script, time)),
     cup_fill=script.cup_fill * _poured(script, time - _FALL),
     stream=_stream_at(script, time),
   )

@@ -13,7 +13,6 @@ from dataset_preparation.pouring_shapes import (
   Bottle,
   Cup,
   across,
-  interior_points,
   place,
 )
 
@@ -67,11 +66,12 @@ class Style:
   Attributes:
     room: Wall, table and clutter, see `pouring_background`.
     liquid: Colour of the liquid.
-    glass: Tint of the bottle.
+    glass: Colour of the bottle.
     clothes: Looks of the arm.
     thickness: Scale of arm and hand.
     zoom: Magnification.
     centre: World point in the middle of the picture.
+    mirrored: Whether left and right are exchanged.
     shake: Movements of the camera: x, y, zoom, roll.
     gain: Brightness over time, around 0, in powers of e.
     warmth: Colour of the light, around 0: negative is bluish.
@@ -87,6 +87,7 @@ class Style:
   thickness: float
   zoom: float
   centre: np.ndarray
+  mirrored: bool
   shake: tuple[Wobble, Wobble, Wobble, Wobble]
   gain: Wobble
   warmth: float
@@ -132,27 +133,31 @@ def draw_style(rng: np.random.Generator) -> Style:
     _LIQUIDS[rng.integers(len(_LIQUIDS))] + rng.normal(0, 12, 3), 0, 255
   )
   skin = _SKINS[rng.integers(len(_SKINS))] * rng.uniform(0.9, 1.05)
-  wall = _far_from(rng, [liquid, skin], (0.0, 0.3), (0.2, 0.95), 120)
-  table = _far_from(rng, [liquid, skin], (0.0, 0.35), (0.2, 0.95), 110)
+  wall = _far_from(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 120)
+  table = _far_from(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 110)
   edge = rng.uniform(0.48, 0.57)
   angle = rng.uniform(0, 2 * np.pi)
   return Style(
     room=background.draw_background(rng, wall, table, edge),
     liquid=liquid,
-    glass=background.draw_colour(rng, (0.0, 0.4), (0.7, 1.0)),
+    # The bottle is opaque: were liquid seen to move from one side to the other,
+    # playing a video backwards would look like mirroring it.
+    glass=_far_from(rng, [liquid, wall, skin], (0.0, 0.5), (0.05, 0.6), 80),
     clothes=arm.Clothes(
       skin=np.clip(skin, 0, 255),
-      sleeve=_far_from(rng, [wall, skin], (0.05, 0.45), (0.15, 0.95), 110),
+      sleeve=_far_from(rng, [wall, skin], (0.05, 0.35), (0.15, 0.95), 110),
       stripe=background.draw_colour(rng, (0.0, 0.4), (0.2, 1.0)),
       striped=bool(rng.random() < 0.35),
       bare=rng.uniform(0.02, 0.25),
     ),
     thickness=rng.uniform(0.88, 1.15),
-    zoom=rng.uniform(1.12, 1.3),
-    centre=np.array([rng.uniform(0.62, 0.68), rng.uniform(0.47, 0.53)]),
-    # No video is mirrored: pouring to the right looks much like pouring to the
-    # left played backwards (motion, which vessel is full). A network trained on
-    # both reached a low loss and aligned half of the pairs backwards.
+    zoom=rng.uniform(1.1, 1.25),
+    # The cup is near the middle: what happens to it is to be seen at the same
+    # place in a mirror.
+    centre=np.array([rng.uniform(0.77, 0.85), rng.uniform(0.49, 0.56)]),
+    # A minority: with half of the videos mirrored, whether a short training
+    # found its way out of aligning them backwards was a matter of luck.
+    mirrored=bool(rng.random() < 0.25),
     # Nothing here may drift slowly: brightness that rises all along would
     # tell every frame from every other, and cycle-consistency could be had by
     # matching brightness instead of what happens.
@@ -168,7 +173,6 @@ def draw_style(rng: np.random.Generator) -> Style:
 
 
 _WHITE = np.full(3, 255.0)
-_GLASS_THICKNESS = 0.006
 
 
 def draw(script: Script, style: Style, state: State) -> np.ndarray:
@@ -202,6 +206,8 @@ def draw(script: Script, style: Style, state: State) -> np.ndarray:
   picture = cv2.resize(
     canvas.image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA
   )
+  if style.mirrored:
+    picture = np.ascontiguousarray(picture[:, ::-1])
   return _lit(picture, style, state.time)
 
 
@@ -257,33 +263,12 @@ def _shadowed(
   )
 
 
-def _below(points: np.ndarray, level: float) -> np.ndarray:
-  """Cuts a convex or star-like polygon to what lies below a world height."""
-  kept = []
-  for first, last in zip(points, np.roll(points, -1, axis=0), strict=True):
-    if first[1] >= level:
-      kept.append(first)
-    if (first[1] >= level) != (last[1] >= level):
-      part = (level - first[1]) / (last[1] - first[1])
-      kept.append(first + (last - first) * part)
-  return np.array(kept).reshape(-1, 2)
-
-
 def _draw_bottle(
   canvas: Canvas, bottle: Bottle, style: Style, state: State
 ) -> None:
-  """Draws the bottle; the liquid's surface stays level however it tilts."""
+  """Draws the bottle, of dark glass that hides what is in it."""
   outline = place(bottle.outline(), state.bottle, state.tilt)
-  inside = place(bottle.outline(_GLASS_THICKNESS), state.bottle, state.tilt)
-  heights = place(interior_points(bottle), state.bottle, state.tilt)[:, 1]
-  level = float(np.quantile(heights, 1 - state.bottle_fill))
-  canvas.fill(outline, style.glass, 0.45)
-  canvas.fill(_below(inside, level), style.liquid, 0.93)
-  surface = _below(inside, level)
-  surface = surface[surface[:, 1] < level + 0.012]
-  if len(surface) > 1:
-    ends = surface[[surface[:, 0].argmin(), surface[:, 0].argmax()]]
-    canvas.line(ends, 0.01, style.liquid * 0.5 + 127, 0.7)
+  canvas.fill(outline, style.glass, 1.0)
   dark = style.glass * 0.25
   canvas.line(np.vstack([outline, outline[:1]]), 0.007, dark, 0.75)
   for x, width, alpha in ((-0.6, 0.016, 0.5), (0.55, 0.008, 0.3)):

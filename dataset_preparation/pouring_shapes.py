@@ -20,11 +20,8 @@ class Bottle:
   neck: float  # Where the neck starts, as a part of the height.
   roundness: float  # Of the shoulder: 1 is a cone, below 1 bulges.
 
-  def outline(self, inset: float = 0.0) -> np.ndarray:
+  def outline(self) -> np.ndarray:
     """Gives the closed outline in the bottle's own frame.
-
-    Args:
-      inset: Thickness of the glass to leave out, in picture heights.
 
     Returns:
       [40, 2] points; the origin is the middle of the base, y is up along the
@@ -45,12 +42,12 @@ class Bottle:
     )
     heights = np.concatenate(
       [
-        self.radius * np.array([0.0, 0.04, 0.14, 0.3]) + inset,
+        self.radius * np.array([0.0, 0.04, 0.14, 0.3]),
         shoulder_y,
         self.height * np.linspace(self.neck, 1, 5)[1:],
       ]
     )
-    right = np.stack([radii - inset, heights], axis=1)
+    right = np.stack([radii, heights], axis=1)
     return np.concatenate([right, right[::-1] * [-1, 1]])
 
 

@@ -13,17 +13,21 @@ should know about the data goes through Python's `warnings`.
 
 from evaluation.algo_loss import AlgoLoss
 from evaluation.classification import Classification
+from evaluation.cycle_consistency import CycleConsistency
 from evaluation.event_completion import EventCompletion
 from evaluation.few_shot_classification import FewShotClassification
 from evaluation.kendalls_tau import KendallsTau
 from evaluation.result import Result
+from evaluation.retrieval import Retrieval
 
 TASKS = {
   "algo_loss": AlgoLoss,
   "classification": Classification,
+  "cycle_consistency": CycleConsistency,
   "event_completion": EventCompletion,
   "few_shot_classification": FewShotClassification,
   "kendalls_tau": KendallsTau,
+  "retrieval": Retrieval,
 }
 
 __all__ = ["TASKS", "Result"]

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 
+import numpy as np
 from easydict import EasyDict
 
+from evaluation import plots
 from evaluation.result import Result
-from evaluation.svm import PhaseClassifier
+from evaluation.svm import PhaseClassifier, majority_accuracy
 from evaluation.usable_frames import (
+  counts,
   first_fraction,
   frames_and_labels,
   labelled_splits,
@@ -36,26 +39,70 @@ class Classification:
       val: Validation videos, likewise.
 
     Returns:
-      Scalars `classification/{train,val}_{d}_{f}_accuracy`, in [0, 1]; empty,
-      with a warning, when a split has no labels.
+      Scalars `classification/{train,val}_{d}_{f}_accuracy`, in [0, 1]; of the
+      last fraction also `classification/val_{d}_phase_{p}_accuracy`, and
+      `classification/val_{d}_majority_accuracy`, what always naming the most
+      frequent phase of training would give. Details: the videos and frames
+      used for each fraction, and the confusion matrix. Images of that matrix
+      and of accuracy over fraction. Empty, with a warning, when a split has no
+      labels.
     """
-    splits = labelled_splits(dataset_name, train, val)
+    splits = labelled_splits(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
     val_frames, val_labels = frames_and_labels(splits["val"])
-    scalars = {}
+    scalars, details = {}, {}
+    accuracies = {"train": [], "val": []}
     for fraction in self._fractions:
-      frames, labels = frames_and_labels(
-        first_fraction(splits["train"], fraction)
-      )
+      used = first_fraction(splits["train"], fraction)
+      frames, labels = frames_and_labels(used)
       classifier = PhaseClassifier(frames, labels)
-      accuracies = {
-        "train": classifier.train_accuracy,
-        "val": classifier.accuracy(val_frames, val_labels),
-      }
-      for split, accuracy in accuracies.items():
-        tag = (
-          f"classification/{split}_{dataset_name}_{float(fraction)}_accuracy"
-        )
-        scalars[tag] = accuracy
-    return Result(value=accuracies["val"], scalars=scalars)
+      predictions = classifier.predict(val_frames)
+      accuracies["train"].append(classifier.train_accuracy)
+      accuracies["val"].append(float((predictions == val_labels).mean()))
+      for split, values in accuracies.items():
+        name = f"{split}_{dataset_name}_{float(fraction)}"
+        scalars[f"classification/{name}_accuracy"] = values[-1]
+      details[f"classification/{dataset_name}_{float(fraction)}_used"] = counts(
+        {"train": used, "val": splits["val"]}
+      )
+    prefix = f"classification/val_{dataset_name}"
+    majority = majority_accuracy(labels, val_labels)
+    scalars[f"{prefix}_majority_accuracy"] = majority
+    phases, confusions = confusion(val_labels, predictions)
+    for phase, row, right in zip(
+      phases, confusions, confusions.diagonal(), strict=True
+    ):
+      if row.any():
+        scalars[f"{prefix}_phase_{phase}_accuracy"] = float(right / row.sum())
+    details[f"{prefix}_confusion"] = {
+      "phases": phases.tolist(),
+      "frames": confusions.tolist(),
+    }
+    images = {
+      f"{prefix}_confusion": plots.confusion_matrix(confusions, phases),
+      f"classification/{dataset_name}_accuracy": plots.accuracy_curve(
+        accuracies, self._fractions, "fraction of labelled videos", majority
+      ),
+    }
+    return Result(accuracies["val"][-1], scalars, details, images)
+
+
+def confusion(
+  labels: np.ndarray, predictions: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+  """Counts which phase is taken for which.
+
+  Args:
+    labels: [F] true phases.
+    predictions: [F] predicted phases.
+
+  Returns:
+    [P] phases that occur in either, and [P, P] frames: a row for each true
+    phase, a column for each predicted one.
+  """
+  both = np.concatenate([labels, predictions])
+  phases, index = np.unique(both, return_inverse=True)
+  counted = np.zeros((len(phases), len(phases)), np.int64)
+  np.add.at(counted, (index[: len(labels)], index[len(labels) :]), 1)
+  return phases, counted

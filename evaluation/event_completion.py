@@ -15,6 +15,7 @@ from sklearn.metrics import r2_score
 from evaluation.result import Result
 from evaluation.usable_frames import (
   LabelledVideo,
+  counts,
   first_fraction,
   frames_and_labels,
   labelled_splits,
@@ -50,7 +51,7 @@ class EventCompletion:
       a warning for a single frame; empty, with a warning, when a split has no
       labels or all labels are phase 0.
     """
-    splits = labelled_splits(dataset_name, train, val)
+    splits = labelled_splits(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
     num_events = max(
@@ -78,7 +79,8 @@ class EventCompletion:
         tag = f"event_completion/{split}_{dataset_name}_{float(fraction)}_score"
         scalars[tag] = score
     _warn_if_undefined(dataset_name, scalars)
-    return Result(value=scores["val"], scalars=scalars)
+    used = {f"event_completion/{dataset_name}_used": counts(splits)}
+    return Result(value=scores["val"], scalars=scalars, details=used)
 
 
 def time_since_events(labels: np.ndarray, num_events: int) -> np.ndarray:

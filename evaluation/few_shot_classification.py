@@ -11,10 +11,12 @@ from easydict import EasyDict
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
+from evaluation import plots
 from evaluation.result import Result
-from evaluation.svm import PhaseClassifier
+from evaluation.svm import PhaseClassifier, majority_accuracy
 from evaluation.usable_frames import (
   LabelledVideo,
+  counts,
   frames_and_labels,
   labelled_splits,
 )
@@ -53,7 +55,7 @@ class FewShotClassification:
       A k above the number of labelled training videos is left out with a
       warning. Empty, with a warning, when a split has no labels.
     """
-    splits = labelled_splits(dataset_name, train, val)
+    splits = labelled_splits(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
     possible = _nums_possible(
@@ -67,7 +69,7 @@ class FewShotClassification:
     ]
     accuracies = _accuracies(splits, episodes)
     accuracies = accuracies.reshape(len(possible), self._num_episodes, 2)
-    return _summary(dataset_name, possible, accuracies)
+    return _summary(dataset_name, possible, accuracies, splits)
 
 
 def half_width(values: np.ndarray) -> float:
@@ -100,17 +102,34 @@ def _nums_possible(
 
 
 def _summary(
-  dataset_name: str, nums_labelled: Sequence[int], accuracies: np.ndarray
+  dataset_name: str,
+  nums_labelled: Sequence[int],
+  accuracies: np.ndarray,
+  splits: Mapping[str, Sequence[LabelledVideo]],
 ) -> Result:
   """Averages [K, episodes, 2] accuracies, train and val, over episodes."""
-  value, scalars = math.nan, {}
+  if not nums_labelled:
+    return Result.empty()
+  scalars = {}
   for num_labelled, of_episodes in zip(nums_labelled, accuracies, strict=True):
     for split, values in zip(("train", "val"), of_episodes.T, strict=True):
       tag = f"few_shot_cxn/{split}_{dataset_name}_{num_labelled}"
       scalars[f"{tag}_accuracy"] = float(values.mean())
       scalars[f"{tag}_ci"] = half_width(values)
-    value = scalars[f"{tag}_accuracy"]
-  return Result(value=value, scalars=scalars)
+  _, train_labels = frames_and_labels(splits["train"])
+  _, val_labels = frames_and_labels(splits["val"])
+  plot = plots.accuracy_curve(
+    dict(zip(("train", "val"), accuracies.mean(axis=1).T, strict=True)),
+    nums_labelled,
+    "labelled videos",
+    majority_accuracy(train_labels, val_labels),
+  )
+  return Result(
+    value=scalars[f"{tag}_accuracy"],
+    scalars=scalars,
+    details={f"few_shot_cxn/{dataset_name}_used": counts(splits)},
+    images={f"few_shot_cxn/{dataset_name}_accuracy": plot},
+  )
 
 
 def _accuracies(

@@ -1,22 +1,23 @@
 """Kendall's tau: whether nearest neighbours come in the order of time."""
 
+import heapq
 import math
 import warnings
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from easydict import EasyDict
 
+from evaluation import plots
+from evaluation.neighbours import joined, nearest_neighbours
 from evaluation.result import Result
-from evaluation.usable_frames import finite_frames
+from evaluation.usable_frames import strided_videos
 
-# Squared distances that differ by less, relative to the squared norms, are
-# equal up to rounding; the earlier frame is the neighbour then.
-_TOLERANCE = 1e-12
-# Frames whose distances to all frames are in memory at a time.
-_CHUNK = 64
 # Pairs of frames whose order in all videos is compared at a time.
 _CHUNK_PAIRS = 4096
+# Pairs of videos that are named because they are aligned worst.
+_NUM_WORST = 5
 
 
 class KendallsTau:
@@ -44,40 +45,68 @@ class KendallsTau:
 
     Returns:
       Scalars `kendalls_tau/{d}_{train,val}_align_tau`, in [-1, 1]; NaN, with a
-      warning, when no pair of videos has a defined tau.
+      warning, when no pair of videos has a defined tau. Details of each split:
+      numbers of videos and frames, and what `describe` finds. An image of the
+      similarity of the first two validation videos.
     """
-    taus = {
-      split: self._mean_tau(dataset_name, split, videos["embs"])
-      for split, videos in (("train", train), ("val", val))
-    }
-    return Result(
-      value=taus["val"],
-      scalars={
-        f"kendalls_tau/{dataset_name}_{split}_align_tau": tau
-        for split, tau in taus.items()
-      },
-    )
-
-  def _mean_tau(
-    self, dataset_name: str, split: str, embs: Sequence[np.ndarray]
-  ) -> float:
-    finite = finite_frames(dataset_name, split, embs)
-    videos = [
-      video[ok][:: self._stride]
-      for video, ok in zip(embs, finite, strict=True)
-      if ok.any()
-    ]
-    taus = pairwise_taus(videos, self._distance)
-    defined = taus[~np.isnan(taus)]
-    if not len(defined):
-      warnings.warn(
-        f"{dataset_name}: Kendall's tau of {split} is NaN, none of its"
-        f" {len(videos)} videos with finite embeddings orders the frames of"
-        " another",
-        stacklevel=2,
+    scalars, details, images = {}, {}, {}
+    for split, videos in (("train", train), ("val", val)):
+      names, frames = strided_videos(dataset_name, split, videos, self._stride)
+      taus = pairwise_taus(frames, self._distance)
+      tag = f"kendalls_tau/{dataset_name}_{split}"
+      scalars[f"{tag}_align_tau"] = _mean_tau(dataset_name, split, taus)
+      details[tag] = {
+        "videos": len(frames),
+        "frames": sum(map(len, frames)),
+        **describe(names, taus),
+      }
+    if len(frames) > 1:
+      images[f"{tag}_similarity"] = plots.similarity(
+        frames[:2], names[:2], self._distance
       )
-      return math.nan
-    return float(defined.mean())
+    value = scalars[f"{tag}_align_tau"]
+    return Result(value, scalars, details, images)
+
+
+def _mean_tau(dataset_name: str, split: str, taus: np.ndarray) -> float:
+  defined = taus[~np.isnan(taus)]
+  if not len(defined):
+    warnings.warn(
+      f"{dataset_name}: Kendall's tau of {split} is NaN, none of its"
+      f" {len(taus)} videos with finite embeddings orders another's frames",
+      stacklevel=2,
+    )
+    return math.nan
+  return float(defined.mean())
+
+
+def describe(names: Sequence[str], taus: np.ndarray) -> dict[str, Any]:
+  """Finds which videos a low tau comes from.
+
+  Args:
+    names: V names of videos.
+    taus: [V, V], as `pairwise_taus` gives them.
+
+  Returns:
+    `video_taus`, the mean tau of the pairs that each video is in, by name, the
+    lowest first; `worst_pairs`, up to five of the lowest, as lists of query,
+    candidate and tau. What is not defined is left out.
+  """
+  both = np.concatenate([taus, taus.T], axis=1)
+  of_videos = {
+    name: float(np.nanmean(row))
+    for name, row in zip(names, both, strict=True)
+    if not np.isnan(row).all()
+  }
+  queries, candidates = np.nonzero(~np.isnan(taus))
+  pairs = [
+    [names[i], names[j], float(taus[i, j])]
+    for i, j in zip(queries, candidates, strict=True)
+  ]
+  return {
+    "video_taus": dict(sorted(of_videos.items(), key=lambda item: item[1])),
+    "worst_pairs": heapq.nsmallest(_NUM_WORST, pairs, key=lambda p: p[2]),
+  }
 
 
 def pairwise_taus(videos: Sequence[np.ndarray], distance: str) -> np.ndarray:
@@ -95,51 +124,12 @@ def pairwise_taus(videos: Sequence[np.ndarray], distance: str) -> np.ndarray:
   taus = np.full((len(videos), len(videos)), math.nan)
   if len(videos) < 2:
     return taus
-  frames = _comparable(np.concatenate(videos).astype(np.float64), distance)
+  neighbours = nearest_neighbours(*joined(videos, distance))
   ends = np.cumsum([len(video) for video in videos])
-  starts = ends - [len(video) for video in videos]
-  neighbours = nearest_neighbours(frames, starts)
-  for i, (start, end) in enumerate(zip(starts, ends, strict=True)):
-    taus[i] = tau_b(neighbours[start:end])
+  for i, of_frames in enumerate(np.split(neighbours, ends[:-1])):
+    taus[i] = tau_b(of_frames)
   np.fill_diagonal(taus, math.nan)
   return taus
-
-
-def _comparable(frames: np.ndarray, distance: str) -> np.ndarray:
-  """Moves frames to where squared Euclidean distances order as `distance`."""
-  if distance == "cosine":
-    norms = np.linalg.norm(frames, axis=1, keepdims=True)
-    # The squared distance of unit vectors is twice their cosine distance.
-    frames = frames / np.where(norms > 0, norms, 1)
-  # A common offset would cost the distances their last digits.
-  return frames - frames.mean(axis=0)
-
-
-def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
-  """Finds each frame's nearest frame in each video.
-
-  Args:
-    frames: [F, D], the videos one after another.
-    starts: [V], the first row of each video.
-
-  Returns:
-    [F, V] int32 index of the neighbour in its video; of equals, the first.
-  """
-  lengths = np.diff(starts, append=len(frames))
-  index_in_video = np.arange(len(frames)) - np.repeat(starts, lengths)
-  index_in_video = index_in_video.astype(np.int32)
-  no_candidate = np.int32(len(frames))
-  all_norms = (frames**2).sum(axis=1)
-  neighbours = np.empty((len(frames), len(starts)), np.int32)
-  for start in range(0, len(frames), _CHUNK):
-    rows = slice(start, start + _CHUNK)
-    norms = all_norms[rows, np.newaxis] + all_norms
-    distances = norms - (2 * frames[rows]) @ frames.T
-    minima = np.minimum.reduceat(distances, starts, axis=1)
-    limits = np.repeat(minima, lengths, axis=1) + _TOLERANCE * norms
-    candidates = np.where(distances <= limits, index_in_video, no_candidate)
-    neighbours[rows] = np.minimum.reduceat(candidates, starts, axis=1)
-  return neighbours
 
 
 def tau_b(neighbours: np.ndarray) -> np.ndarray:

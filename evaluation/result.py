@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -17,12 +17,17 @@ class Result:
   Attributes:
     value: The headline number.
     scalars: TensorBoard tag -> number.
+    details: Tag -> what judging the numbers takes and is no number itself, of
+      the types JSON has: counts, a confusion matrix, the worst videos.
     images: TensorBoard tag -> [H, W, 3] uint8.
   """
 
   value: float
   scalars: dict[str, float]
-  images: dict[str, np.ndarray] = dataclasses.field(default_factory=dict)
+  details: dict[str, Any] = dataclasses.field(default_factory=dict)
+  images: dict[str, np.ndarray] = dataclasses.field(
+    default_factory=dict, compare=False
+  )
 
   @classmethod
   def empty(cls) -> Self:

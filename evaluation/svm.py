@@ -93,6 +93,20 @@ class PhaseClassifier:
     return self._phases[votes.argmax(axis=1)]
 
 
+def majority_accuracy(labels: np.ndarray, val_labels: np.ndarray) -> float:
+  """What a classifier that sees nothing reaches.
+
+  Args:
+    labels: [F] phases it may count.
+    val_labels: [G] phases to predict.
+
+  Returns:
+    The share, [0, 1], of the most frequent phase of `labels` in `val_labels`.
+  """
+  phases, numbers = np.unique(labels, return_counts=True)
+  return float((val_labels == phases[numbers.argmax()]).mean())
+
+
 def _pairwise_machines(svc: SVC) -> tuple[np.ndarray, np.ndarray]:
   """Unpacks libsvm's coefficients, which overlay those of all pairs.
 

@@ -47,26 +47,50 @@ def finite_frames(
   return finite
 
 
+def strided_videos(
+  dataset_name: str, split: str, videos: Mapping, stride: int
+) -> tuple[list[str], list[np.ndarray]]:
+  """Takes every so many of the finite frames of each video.
+
+  Args:
+    dataset_name: Name of the data set, for the warning.
+    split: `train` or `val`, for the warning.
+    videos: As `embeddings.load` returns them; `names` may be absent.
+    stride: Every so many frames are taken.
+
+  Returns:
+    Names and [L_i, D] embeddings of the videos with at least one such frame.
+  """
+  embs = videos["embs"]
+  names = videos.get("names") or [f"video {i}" for i in range(len(embs))]
+  finite = finite_frames(dataset_name, split, embs)
+  kept = [
+    (name, video[ok][::stride])
+    for name, video, ok in zip(names, embs, finite, strict=True)
+    if ok.any()
+  ]
+  return [name for name, _ in kept], [frames for _, frames in kept]
+
+
 def labelled_splits(
-  dataset_name: str, train: Mapping, val: Mapping
+  dataset_name: str, **splits: Mapping
 ) -> dict[str, list[LabelledVideo]] | None:
-  """Keeps the videos that have labels, in both splits.
+  """Keeps the videos that have labels.
 
   Args:
     dataset_name: Name of the data set, for warnings.
-    train: Training videos as `embeddings.load` returns them; `labels` may be
-      absent or empty.
-    val: Validation videos, likewise.
+    **splits: By name (`train`, `val`), the videos as `embeddings.load` returns
+      them; `labels` may be absent or empty.
 
   Returns:
-    `train` and `val` -> videos with at least one usable frame, in their order;
-    None, with one warning, when one of the splits has no such video.
+    The splits' videos with at least one usable frame, in their order; None,
+    with one warning, when one of the splits has no such video.
   """
-  splits = {
+  labelled = {
     split: _labelled_videos(dataset_name, split, videos)
-    for split, videos in (("train", train), ("val", val))
+    for split, videos in splits.items()
   }
-  empty = [split for split, videos in splits.items() if not videos]
+  empty = [split for split, videos in labelled.items() if not videos]
   if empty:
     warnings.warn(
       f"{dataset_name}: no usable frame labels in {' and '.join(empty)}; the"
@@ -75,7 +99,20 @@ def labelled_splits(
       stacklevel=2,
     )
     return None
-  return splits
+  return labelled
+
+
+def counts(
+  splits: Mapping[str, Sequence[LabelledVideo]], stride: int = 1
+) -> dict[str, dict[str, int]]:
+  """Counts what a task used: `videos` and `frames` of each split."""
+  return {
+    split: {
+      "videos": len(videos),
+      "frames": sum(len(v.labels[v.usable][::stride]) for v in videos),
+    }
+    for split, videos in splits.items()
+  }
 
 
 def _labelled_videos(

@@ -1,6 +1,9 @@
+import functools
+
 import pytest
 import record_files
 import tensorflow as tf
+import tiny_run
 
 import config
 
@@ -49,3 +52,20 @@ def toy_config(toy_records):
     return config.load(settings=[*data, *small, *plain, *settings])
 
   return make
+
+
+@pytest.fixture(scope="session")
+def tiny_records(tmp_path_factory):
+  """A folder with 4 train and 3 val videos of the data set `tiny`."""
+  folder = tmp_path_factory.mktemp("tiny_tfrecords")
+  tiny_run.write_records(folder)
+  return folder
+
+
+@pytest.fixture(scope="module")
+def one_replica():
+  """As on a machine with one CPU, which is split in two above."""
+  strategy = functools.partial(tf.distribute.MirroredStrategy, ["CPU:0"])
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(tf.distribute, "MirroredStrategy", strategy)
+    yield

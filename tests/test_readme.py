@@ -83,6 +83,24 @@ def test_own_videos_in_five_lines_and_evaluation(tmp_path):
   assert len(aligned) == 14
 
 
+def test_embeddings_of_other_programs(tmp_path, monkeypatch):
+  (code,) = re.findall(r"```python\n(np.savez.*?)```", README, re.S)
+  values = {
+    "np": np,
+    "embs": np.random.default_rng(0).normal(size=(9, 3)),
+    "offsets": np.array([0, 4, 9]),
+    "names": ["a", "b"],
+    "labels": np.arange(9) // 3,
+    "steps": np.concatenate([np.arange(4), np.arange(5)]),
+  }
+  monkeypatch.chdir(tmp_path)
+  exec(code, values)
+  loaded = embeddings.load("val.npz")
+  assert loaded["names"] == ["a", "b"]
+  assert [len(video) for video in loaded["embs"]] == [4, 5]
+  assert loaded["labels"][1].tolist() == [1, 1, 2, 2, 2]
+
+
 @pytest.mark.parametrize(
   "script",
   [

@@ -1,5 +1,3 @@
-import functools
-import json
 import math
 import os
 import signal
@@ -10,6 +8,7 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny_run
 from tensorboard.backend.event_processing.event_accumulator import (
   EventAccumulator,
 )
@@ -21,92 +20,7 @@ import metrics
 import train
 from errors import UserError
 
-TINY = (
-  "DATASETS=[tiny]",
-  "IMAGE_SIZE=32",
-  "TRAIN.MAX_ITERS=4",
-  "TRAIN.NUM_FRAMES=4",
-  "EVAL.NUM_FRAMES=4",
-  "EVAL.VAL_ITERS=2",
-  "EVAL.FRAMES_PER_BATCH=8",
-  "EVAL.FEW_SHOT_NUM_LABELED=[1]",
-  "EVAL.FEW_SHOT_NUM_EPISODES=2",
-  "MODEL.BASE_MODEL.NETWORK=VGGM",
-  "MODEL.BASE_MODEL.LAYER=conv2",
-  "MODEL.TRAIN_BASE=train_all",
-  "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, true]]",
-  "MODEL.CONV_EMBEDDER_MODEL.FC_LAYERS=[[8, true]]",
-  "MODEL.CONV_EMBEDDER_MODEL.EMBEDDING_SIZE=8",
-  "DATA.FRAME_STRIDE=2",
-  "LOGGING.REPORT_INTERVAL=2",
-  "CHECKPOINT.SAVE_INTERVAL=2",
-)
-
-
-@pytest.fixture(autouse=True)
-def one_replica(monkeypatch):
-  """As on a machine with one CPU; conftest.py splits it in two."""
-  strategy = functools.partial(tf.distribute.MirroredStrategy, ["CPU:0"])
-  monkeypatch.setattr(tf.distribute, "MirroredStrategy", strategy)
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory):
-  """Labelled videos of a square that moves, in two splits."""
-  folder = tmp_path_factory.mktemp("tiny_tfrecords")
-  rng = np.random.default_rng(0)
-  for split, count in (("train", 4), ("val", 3)):
-    path = str(folder / f"tiny_{split}-0-of-1.tfrecord")
-    with tf.io.TFRecordWriter(path) as writer:
-      for number in range(count):
-        writer.write(square_video(f"{split}{number}", rng))
-  return folder
-
-
-def square_video(name, rng):
-  length = int(rng.integers(14, 20))
-  frames = np.full([length, 32, 32, 3], rng.integers(0, 90, 3), np.uint8)
-  for t in range(length):
-    x = t * 24 // (length - 1)
-    frames[t, 8:20, x : x + 8] = 220
-  jpegs = [tf.io.encode_jpeg(frame).numpy() for frame in frames]
-  labels = [3 * t // length for t in range(length)]
-  feature = tf.train.Feature
-  return tf.train.SequenceExample(
-    context=tf.train.Features(
-      feature={
-        "name": feature(bytes_list={"value": [name.encode()]}),
-        "len": feature(int64_list={"value": [length]}),
-      }
-    ),
-    feature_lists=tf.train.FeatureLists(
-      feature_list={
-        "video": {"feature": [{"bytes_list": {"value": [j]}} for j in jpegs]},
-        "frame_labels": {
-          "feature": [{"int64_list": {"value": [x]}} for x in labels]
-        },
-      }
-    ),
-  ).SerializeToString()
-
-
-def tiny_config(records, logdir, *settings):
-  config = configuration.load(
-    [], [*TINY, f"PATH_TO_TFRECORDS={records}", *settings]
-  )
-  config.LOGDIR = str(logdir)
-  return config
-
-
-def curves(folder):
-  events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
-  return {
-    tag: {
-      e.step: float(tf.make_ndarray(e.tensor_proto))
-      for e in events.Tensors(tag)
-    }
-    for tag in events.Tags()["tensors"]
-  }
+pytestmark = pytest.mark.usefixtures("one_replica")
 
 
 def weights(config):
@@ -120,14 +34,14 @@ def weights(config):
 
 
 def test_training_writes_checkpoints_curves_and_configuration(
-  records, tmp_path
+  tiny_records, tmp_path
 ):
-  config = tiny_config(records, tmp_path)
+  config = tiny_run.config(tiny_records, tmp_path)
   assert train.train(config) == 0
   saved = checkpoints.list_checkpoints(tmp_path)
   assert [step for step, _ in saved] == [0, 2, 4]
   assert configuration.of_logdir(tmp_path) == config
-  logged = curves(tmp_path / "train_logs")
+  logged = tiny_run.curves(tmp_path / "train_logs")
   assert set(logged) == {
     "loss",
     "reg_loss",
@@ -138,10 +52,10 @@ def test_training_writes_checkpoints_curves_and_configuration(
   assert all(math.isfinite(v) for v in logged["loss"].values())
 
 
-def test_interrupted_run_continues_exactly(records, tmp_path):
-  whole = tiny_config(records, tmp_path / "whole")
+def test_interrupted_run_continues_exactly(tiny_records, tmp_path):
+  whole = tiny_run.config(tiny_records, tmp_path / "whole")
   train.train(whole)
-  parts = tiny_config(records, tmp_path / "parts", "TRAIN.MAX_ITERS=2")
+  parts = tiny_run.config(tiny_records, tmp_path / "parts", "TRAIN.MAX_ITERS=2")
   train.train(parts)
   parts.TRAIN.MAX_ITERS = 4
   with pytest.raises(UserError, match="already has training logs; .*--force"):
@@ -155,8 +69,8 @@ def test_interrupted_run_continues_exactly(records, tmp_path):
       )
 
 
-def test_continuing_with_fewer_steps_takes_none(records, tmp_path):
-  config = tiny_config(records, tmp_path, "TRAIN.MAX_ITERS=2")
+def test_continuing_with_fewer_steps_takes_none(tiny_records, tmp_path):
+  config = tiny_run.config(tiny_records, tmp_path, "TRAIN.MAX_ITERS=2")
   train.train(config)
   config.TRAIN.MAX_ITERS = 1
   assert train.train(config, force_train=True) == 0
@@ -164,10 +78,10 @@ def test_continuing_with_fewer_steps_takes_none(records, tmp_path):
 
 
 def test_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
-  records, tmp_path
+  tiny_records, tmp_path
 ):
-  config = tiny_config(
-    records, tmp_path, "OPTIMIZER.LR.INITIAL_LR=1e30", "TRAIN.MAX_ITERS=50"
+  config = tiny_run.config(
+    tiny_records, tmp_path, "OPTIMIZER.LR.INITIAL_LR=1e30", "TRAIN.MAX_ITERS=50"
   )
   with pytest.raises(UserError, match=r"step \d+: .* not finite|is nan"):
     train.train(config)
@@ -178,8 +92,8 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
         assert np.isfinite(reader.get_tensor(key)).all()
 
 
-def test_debug_and_visualize_log_more(records, tmp_path):
-  config = tiny_config(records, tmp_path, "TRAIN.MAX_ITERS=1")
+def test_debug_and_visualize_log_more(tiny_records, tmp_path):
+  config = tiny_run.config(tiny_records, tmp_path, "TRAIN.MAX_ITERS=1")
   train.train(config, debug=True, visualize=True)
   events = EventAccumulator(str(tmp_path / "train_logs")).Reload()
   tags = events.Tags()["tensors"]
@@ -188,11 +102,11 @@ def test_debug_and_visualize_log_more(records, tmp_path):
   assert any("kernel" in tag and "norm" not in tag for tag in tags)
 
 
-def test_a_run_starts_from_the_network_of_another(records, tmp_path):
-  first = tiny_config(records, tmp_path / "first", "TRAIN.MAX_ITERS=2")
+def test_a_run_starts_from_the_network_of_another(tiny_records, tmp_path):
+  first = tiny_run.config(tiny_records, tmp_path / "first", "TRAIN.MAX_ITERS=2")
   train.train(first)
-  second = tiny_config(
-    records,
+  second = tiny_run.config(
+    tiny_records,
     tmp_path / "second",
     "TRAINING_ALGO=classification",
     "TRAIN.MAX_ITERS=1",
@@ -213,37 +127,39 @@ def test_a_run_starts_from_the_network_of_another(records, tmp_path):
   assert set(metrics.read(second.LOGDIR)) == {0, 1}
 
 
-def test_init_from_a_directory_without_checkpoint(records, tmp_path):
-  config = tiny_config(records, tmp_path / "new")
+def test_init_from_a_directory_without_checkpoint(tiny_records, tmp_path):
+  config = tiny_run.config(tiny_records, tmp_path / "new")
   with pytest.raises(UserError, match="nowhere: holds no checkpoint"):
     train.train(config, init_from=str(tmp_path / "nowhere"))
   assert not (tmp_path / "new").exists()
 
 
-def test_nothing_to_train_and_too_small_batches_are_refused(records, tmp_path):
-  frozen = tiny_config(
-    records,
+def test_nothing_to_train_and_too_small_batches_are_refused(
+  tiny_records, tmp_path
+):
+  frozen = tiny_run.config(
+    tiny_records,
     tmp_path / "a",
     "MODEL.TRAIN_BASE=frozen",
     "MODEL.TRAIN_EMBEDDING=false",
   )
   with pytest.raises(UserError, match="leave nothing to train"):
     train.train(frozen)
-  single = tiny_config(records, tmp_path / "b", "TRAIN.BATCH_SIZE=1")
+  single = tiny_run.config(tiny_records, tmp_path / "b", "TRAIN.BATCH_SIZE=1")
   with pytest.raises(UserError, match="TRAIN.BATCH_SIZE: alignment needs"):
     train.train(single)
 
 
-def test_damaged_record_is_named(records, tmp_path):
+def test_damaged_record_is_named(tiny_records, tmp_path):
   damaged = tmp_path / "tiny_train-0-of-1.tfrecord"
   with tf.io.TFRecordWriter(str(damaged)) as writer:
     example = tf.train.SequenceExample.FromString(
-      square_video("broken", np.random.default_rng(1))
+      tiny_run.square_video("broken", np.random.default_rng(1))
     )
     frame = example.feature_lists.feature_list["video"].feature[5]
     frame.bytes_list.value[0] = b"no image"
     writer.write(example.SerializeToString())
-  config = tiny_config(
+  config = tiny_run.config(
     tmp_path, tmp_path / "logs", "TRAIN.NUM_FRAMES=14", "DATA.RANDOM_OFFSET=0"
   )
   with pytest.raises(UserError) as error:
@@ -252,52 +168,14 @@ def test_damaged_record_is_named(records, tmp_path):
   assert "'broken': frame 5 is no sound JPEG" in str(error.value)
 
 
-def test_evaluation_of_all_checkpoints(records, tmp_path, capsys):
-  config = tiny_config(records, tmp_path)
-  train.train(config)
-  evaluate.evaluate(config, continuous_eval=False)
-  assert list(metrics.read(tmp_path)) == [4]
-  evaluate.evaluate(config)
-  results = metrics.read(tmp_path)
-  assert list(results) == [0, 2, 4]
-  logged = curves(tmp_path / "eval_logs")
-  for step, scalars in results.items():
-    assert {
-      "algo_loss/val_loss",
-      "classification/val_tiny_1.0_accuracy",
-      "few_shot_cxn/val_tiny_1_accuracy",
-      "event_completion/val_tiny_1.0_score",
-      "kendalls_tau/tiny_val_align_tau",
-      "metrics/tiny_kendalls_tau",
-      "metrics/all_kendalls_tau",
-    } <= set(scalars)
-    for tag, value in scalars.items():
-      if math.isfinite(value):
-        assert logged[tag][step] == pytest.approx(value, rel=1e-6)
-  table = capsys.readouterr().out
-  assert "kendalls_tau/tiny_val_align_tau" in table
-  assert "step 0" in table and "step 4" in table
-  evaluate.evaluate(config)
-  lines = (tmp_path / "eval_logs" / "metrics.jsonl").read_text().splitlines()
-  assert [json.loads(line)["step"] for line in lines] == [4, 0, 2]
-
-
-def test_unknown_task_is_named(records, tmp_path):
-  config = tiny_config(records, tmp_path, "EVAL.TASKS=[kendall]")
-  with pytest.raises(UserError, match="EVAL.TASKS: unknown task 'kendall'"):
-    evaluate.evaluate(config)
-
-
-def test_directory_without_checkpoint_is_named(records, tmp_path):
-  config = tiny_config(records, tmp_path)
-  with pytest.raises(UserError, match="holds no checkpoint; expected ckpt-"):
-    evaluate.evaluate(config)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signal_ends_with_a_checkpoint(records, tmp_path, number):
+def test_signal_ends_with_a_checkpoint(tiny_records, tmp_path, number):
   command = [sys.executable, "train.py", f"--logdir={tmp_path}"]
-  settings = (*TINY, f"PATH_TO_TFRECORDS={records}", "TRAIN.MAX_ITERS=1000000")
+  settings = (
+    *tiny_run.SETTINGS,
+    f"PATH_TO_TFRECORDS={tiny_records}",
+    "TRAIN.MAX_ITERS=1000000",
+  )
   command += [f"--set={setting}" for setting in settings]
   command += ["--set=CHECKPOINT.SAVE_INTERVAL=1000000"]
   process = subprocess.Popen(

@@ -1,0 +1,171 @@
+"""Time and memory of the evaluation tasks, against the plain formulation.
+
+Usage: python -m benchmarks.evaluation [--size pouring|squats]
+
+Plain is what anyone would write: a scikit-learn `SVC()` fitted and scored in
+every few-shot episode, SciPy's `cdist` and `kendalltau` for every pair of
+videos. Both run in this process, alternately by task, and must agree: few-shot
+accuracies to the last frame, taus to 1e-12.
+"""
+
+import resource
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from absl import flags
+from scipy import stats
+from scipy.spatial.distance import cdist
+from sklearn.svm import SVC
+
+import config as configuration
+import errors
+from errors import UserError
+from evaluation import TASKS
+
+FLAGS = flags.FLAGS
+
+# Videos of train and val, frames of a video on average, phases.
+SIZES = {"pouring": (70, 14, 200, 5), "squats": (114, 116, 80, 4)}
+_DIMENSIONS = 128
+
+
+def made_videos(
+  num_videos: int, mean_frames: int, num_phases: int, seed: int
+) -> dict[str, list[np.ndarray]]:
+  """Videos that run along one smooth curve at their own speed, with noise.
+
+  Args:
+    num_videos: Number of videos.
+    mean_frames: Frames of a video on average.
+    num_phases: Number of phases, equally long on average.
+    seed: Of all random choices but the curve.
+
+  Returns:
+    `embs` and `labels`, as `embeddings.load` returns them.
+  """
+  curve = np.random.default_rng(0).normal(size=(9, _DIMENSIONS))
+  random = np.random.default_rng(seed)
+  videos = {"embs": [], "labels": []}
+  for _ in range(num_videos):
+    length = random.integers(mean_frames // 2, mean_frames * 3 // 2)
+    times = np.linspace(0, 1, length) ** random.uniform(0.7, 1.4)
+    waves = np.cos(np.pi * times[:, np.newaxis] * np.arange(1, 10))
+    drift = np.cumsum(random.normal(size=(length, _DIMENSIONS)), axis=0)
+    noise = random.normal(size=drift.shape)
+    embs = waves @ curve + 0.15 * drift + 1.5 * noise
+    videos["embs"].append(embs.astype(np.float32))
+    phases = np.minimum(times * num_phases, num_phases - 1)
+    videos["labels"].append(phases.astype(np.int64))
+  return videos
+
+
+def plain_few_shot(train: dict, val: dict, config: Any) -> dict[str, float]:
+  """Few-shot accuracies by tag; one classifier after the other."""
+  random = np.random.RandomState(42)
+  val_frames = np.concatenate(val["embs"]).astype(np.float64)
+  val_labels = np.concatenate(val["labels"])
+  scalars = {}
+  for k in config.EVAL.FEW_SHOT_NUM_LABELED:
+    accuracies = []
+    for _ in range(config.EVAL.FEW_SHOT_NUM_EPISODES):
+      chosen = random.permutation(len(train["embs"]))[:k]
+      frames = np.concatenate([train["embs"][i] for i in chosen])
+      frames = frames.astype(np.float64)
+      labels = np.concatenate([train["labels"][i] for i in chosen])
+      svc = SVC().fit(frames, labels)
+      accuracies.append(
+        (svc.score(frames, labels), svc.score(val_frames, val_labels))
+      )
+    for split, values in zip(
+      ("train", "val"), np.transpose(accuracies), strict=True
+    ):
+      tag = f"few_shot_cxn/{split}_made_{k}_accuracy"
+      scalars[tag] = float(values.mean())
+  return scalars
+
+
+def plain_taus(train: dict, val: dict, config: Any) -> dict[str, float]:
+  """Mean Kendall's taus by tag; one pair after the other."""
+  scalars = {}
+  stride = config.EVAL.KENDALLS_TAU_STRIDE
+  for split, videos in (("train", train), ("val", val)):
+    embs = [video[::stride] for video in videos["embs"]]
+    taus = [
+      stats.kendalltau(
+        np.arange(len(u)), cdist(u, v, "sqeuclidean").argmin(axis=1)
+      ).statistic
+      for i, u in enumerate(embs)
+      for j, v in enumerate(embs)
+      if i != j
+    ]
+    scalars[f"kendalls_tau/made_{split}_align_tau"] = float(np.nanmean(taus))
+  return scalars
+
+
+def timed(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
+  """Seconds a call takes, and what it returns."""
+  start = time.perf_counter()
+  result = function(*arguments)
+  return time.perf_counter() - start, result
+
+
+def compare(
+  name: str, plain: Callable, train: dict, val: dict, config: Any
+) -> None:
+  """Prints times of a task and of its plain formulation, and their ratio.
+
+  Args:
+    name: Of the task.
+    plain: Takes train, val and configuration, gives tag -> value.
+    train: Training videos.
+    val: Validation videos.
+    config: The configuration.
+
+  Raises:
+    UserError: The two disagree.
+  """
+  task = TASKS[name](config)
+  ours, result = timed(task.evaluate_embeddings, "made", train, val)
+  theirs, expected = timed(plain, train, val, config)
+  error = max(abs(result.scalars[tag] - x) for tag, x in expected.items())
+  if error > 1e-12:
+    raise UserError(f"{name}: differs from the plain formulation by {error}")
+  print(
+    f"{name}: plain {theirs:.2f} s, ours {ours:.2f} s, ratio"
+    f" {theirs / ours:.1f}, largest difference {error:.1e}",
+    flush=True,
+  )
+
+
+def main() -> None:
+  """Measures and prints."""
+  num_train, num_val, mean_frames, num_phases = SIZES[FLAGS.size]
+  train = made_videos(num_train, mean_frames, num_phases, seed=1)
+  val = made_videos(num_val, mean_frames, num_phases, seed=2)
+  config = configuration.load()
+  print(
+    f"{FLAGS.size}: {num_train} + {num_val} videos,"
+    f" {sum(map(len, train['embs']))} + {sum(map(len, val['embs']))} frames of"
+    f" {_DIMENSIONS} dimensions"
+  )
+  warnings.simplefilter("error")
+  total = 0.0
+  for name, task in TASKS.items():
+    if hasattr(task, "evaluate_embeddings"):
+      seconds, result = timed(
+        task(config).evaluate_embeddings, "made", train, val
+      )
+      total += seconds
+      print(f"{name}: {seconds:.2f} s, headline {result.value:.4f}", flush=True)
+  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+  print(f"all tasks: {total:.1f} s, peak memory of the process {peak:.2f} GiB")
+  compare("kendalls_tau", plain_taus, train, val, config)
+  compare("few_shot_classification", plain_few_shot, train, val, config)
+
+
+if __name__ == "__main__":
+  flags.DEFINE_enum("size", "pouring", list(SIZES), "Size of which data set.")
+  errors.run(main)

@@ -1,0 +1,180 @@
+"""Checkpoints that wait for their evaluation, safe from training's clean-up."""
+
+import os
+import pathlib
+import shutil
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+from absl import logging
+
+import checkpoints
+from errors import UserError
+
+_FOLDER = pathlib.Path("eval_logs") / "pending"
+# Training keeps its last ten checkpoints, so it would have to save ten in this
+# time for one to be missed.
+_LOOK_SECONDS = 0.5
+
+
+class CheckpointQueue:
+  """Gives every checkpoint of a run once, in order, while training goes on.
+
+  A thread looks for new checkpoints and links their files into
+  `LOGDIR/eval_logs/pending`, where training does not delete them, however long
+  the evaluation of those before them takes. What is pending when the evaluator
+  is stopped is evaluated when it is started again.
+
+      with CheckpointQueue(logdir, done=[]) as queue:
+        for step, path in queue.until(last_step, timeout_minutes=60):
+          ...
+
+  A checkpoint is complete once it has an index: TensorFlow writes that last,
+  under another name, and renames it.
+  """
+
+  def __init__(self, logdir: str, done: Iterable[int]) -> None:
+    """Takes the log directory and the steps that were evaluated before."""
+    self._logdir = logdir
+    self._pending = pathlib.Path(logdir) / _FOLDER
+    self._done = set(done)
+    self._seen = set(done)
+    self._closed = threading.Event()
+    self._watcher = threading.Thread(target=self._watch, daemon=True)
+
+  def __enter__(self) -> Self:
+    """Starts to look for checkpoints."""
+    self._pending.mkdir(parents=True, exist_ok=True)
+    for step, _ in checkpoints.list_checkpoints(self._pending):
+      if step in self._done:
+        self._remove(step)
+    self._link_new()
+    self._tell_of_a_late_start()
+    self._watcher.start()
+    return self
+
+  def __exit__(
+    self,
+    kind: type[BaseException] | None,
+    error: BaseException | None,
+    traceback: TracebackType | None,
+  ) -> None:
+    """Stops to look; what is pending stays for the next time."""
+    self._closed.set()
+    self._watcher.join()
+
+  def until(
+    self, last_step: int, timeout_minutes: float = 0
+  ) -> Iterator[tuple[int, str]]:
+    """Yields checkpoints until that of the last step, waiting for them.
+
+    A checkpoint is done, and its link removed, when the next one is asked for.
+
+    Args:
+      last_step: The step after which training ends.
+      timeout_minutes: How long training may write neither a checkpoint nor a
+        log; 0 = for ever.
+
+    Yields:
+      Step and path of a checkpoint.
+
+    Raises:
+      UserError: Training seems dead.
+    """
+    while True:
+      waiting = [
+        (step, path)
+        for step, path in checkpoints.list_checkpoints(self._pending)
+        if step not in self._done
+      ]
+      for step, path in waiting:
+        yield step, path
+        self._done.add(step)
+        self._remove(step)
+      if max(self._done, default=-1) >= last_step:
+        return
+      if not waiting:
+        self._check_alive(timeout_minutes)
+        time.sleep(_LOOK_SECONDS)
+
+  def _tell_of_a_late_start(self) -> None:
+    first = min(self._seen, default=0)
+    # Every training saves step 0.
+    if first > 0:
+      logging.warning(
+        "%s: training has deleted its checkpoints before step %d, they are"
+        " missing from the metrics; start evaluate.py together with train.py",
+        self._logdir,
+        first,
+      )
+
+  def _watch(self) -> None:
+    while not self._closed.wait(_LOOK_SECONDS):
+      self._link_new()
+
+  def _link_new(self) -> None:
+    for step, path in checkpoints.list_checkpoints(self._logdir):
+      if step not in self._seen:
+        self._seen.add(step)
+        self._link(step, pathlib.Path(path))
+
+  def _link(self, step: int, path: pathlib.Path) -> None:
+    # The index comes last here, too.
+    index = path.with_name(f"{path.name}.index")
+    data = sorted(path.parent.glob(f"{path.name}.data-*"))
+    try:
+      for file in [*data, index]:
+        _link_or_copy(file, self._pending / file.name)
+    except FileNotFoundError:
+      logging.warning(
+        "%s: was deleted before it could be evaluated; step %d is missing from"
+        " the metrics",
+        path,
+        step,
+      )
+      self._remove(step)
+
+  def _remove(self, step: int) -> None:
+    name = checkpoints.name_of(step)
+    # Without its index a checkpoint is none: first that.
+    (self._pending / f"{name}.index").unlink(missing_ok=True)
+    for file in self._pending.glob(f"{name}.data-*"):
+      file.unlink(missing_ok=True)
+
+  def _check_alive(self, timeout_minutes: float) -> None:
+    if not timeout_minutes:
+      return
+    logs = pathlib.Path(self._logdir) / "train_logs"
+    files = [*pathlib.Path(self._logdir).iterdir(), *logs.glob("*")]
+    quiet = time.time() - max(file.stat().st_mtime for file in files)
+    if quiet > 60 * timeout_minutes:
+      raise UserError(
+        f"{self._logdir}: training has written nothing for"
+        f" {quiet / 60:.0f} minutes and has not reached TRAIN.MAX_ITERS, it"
+        " seems dead; continue it with train.py --force_train, or evaluate"
+        " what there is with --nocontinuous_eval"
+      )
+
+
+def _link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:
+  """Makes the same file stand at another place, without using room if it can.
+
+  Args:
+    source: The file.
+    target: In a folder of the same file system.
+
+  Raises:
+    FileNotFoundError: The source is gone.
+  """
+  target.unlink(missing_ok=True)
+  try:
+    os.link(source, target)
+  except FileNotFoundError:
+    raise
+  except OSError:  # A file system without links.
+    partial = target.with_name(f".{target.name}")
+    shutil.copyfile(source, partial)
+    os.replace(partial, target)

@@ -1,0 +1,132 @@
+"""Cycle-consistency: whether frames return to themselves through others."""
+
+import math
+import warnings
+from collections.abc import Mapping
+
+import numpy as np
+from easydict import EasyDict
+
+from evaluation.neighbours import joined, nearest_neighbours
+from evaluation.result import Result
+from evaluation.usable_frames import strided_videos
+
+# Frames x videos x videos whose cycles are in memory at a time.
+_MAX_CYCLES = 2**21
+
+
+class CycleConsistency:
+  """Share of validation frames that cycles of nearest neighbours bring back.
+
+  A frame of video u goes to its nearest frame in v and from there to the
+  nearest in u (2way), or through v and a third video w (3way); it is consistent
+  if it comes back to itself (TCC, section 3.1; the measure is that of XIRL,
+  "Cross-Embodiment Inverse Reinforcement Learning", 2021). The error is how far
+  from itself a 2way cycle ends, in parts of the video's length. Each is the
+  mean over all v (and w), then over the frames of u, then over u. Videos are
+  strided as for Kendall's tau; it is easier to return to one of few frames, so
+  compare at one stride only. Needs no labels. Headline: 2way.
+  """
+
+  def __init__(self, config: EasyDict) -> None:
+    """Takes the two `EVAL.KENDALLS_TAU_*` values from the configuration."""
+    self._stride = config.EVAL.KENDALLS_TAU_STRIDE
+    self._distance = config.EVAL.KENDALLS_TAU_DISTANCE
+
+  def evaluate_embeddings(
+    self, dataset_name: str, train: Mapping, val: Mapping
+  ) -> Result:
+    """Computes the shares and the error.
+
+    Args:
+      dataset_name: Name of the data set, for tags and warnings.
+      train: Not used.
+      val: Validation videos, as `embeddings.load` returns them.
+
+    Returns:
+      Scalars `cycle_consistency/val_{d}_2way`, `..._3way` and `..._error`, in
+      [0, 1]; NaN, with a warning, with fewer than two (for 3way, three) videos.
+    """
+    _, videos = strided_videos(dataset_name, "val", val, self._stride)
+    if len(videos) < 3:
+      warnings.warn(
+        f"{dataset_name}: cycle_consistency needs 3 videos, and 2 where a cycle"
+        f" has no third; there are {len(videos)} with finite embeddings",
+        stacklevel=2,
+      )
+    values = dict.fromkeys(("2way", "3way", "error"), math.nan)
+    if len(videos) >= 2:
+      frames, starts = joined(videos, self._distance)
+      neighbours = nearest_neighbours(frames, starts)
+      values["2way"], values["error"] = two_way(neighbours, starts)
+      if len(videos) >= 3:
+        values["3way"] = three_way(neighbours, starts)
+    prefix = f"cycle_consistency/val_{dataset_name}"
+    used = {"val": {"videos": len(videos), "frames": sum(map(len, videos))}}
+    return Result(
+      value=values["2way"],
+      scalars={f"{prefix}_{name}": value for name, value in values.items()},
+      details={f"cycle_consistency/{dataset_name}_used": used},
+    )
+
+
+def two_way(neighbours: np.ndarray, starts: np.ndarray) -> tuple[float, float]:
+  """Cycles to another video and back.
+
+  Args:
+    neighbours: [F, V] index, in each of at least two videos, of each frame's
+      nearest frame.
+    starts: [V], the first row of each video.
+
+  Returns:
+    The share of cycles that end where they began, and the mean distance of
+    end and beginning, divided by the number of frames of the video.
+  """
+  video_of, index, lengths = _places(neighbours, starts)
+  ends = neighbours[starts + neighbours, video_of[:, np.newaxis]]
+  away = np.abs(ends - index[:, np.newaxis]) / lengths[video_of, np.newaxis]
+  others = video_of[:, np.newaxis] != np.arange(len(starts))
+  returned = (away == 0).mean(axis=1, where=others)
+  return (
+    _mean_over_videos(returned, starts),
+    _mean_over_videos(away.mean(axis=1, where=others), starts),
+  )
+
+
+def three_way(neighbours: np.ndarray, starts: np.ndarray) -> float:
+  """Cycles through two other videos.
+
+  Args:
+    neighbours: [F, V] as for `two_way`, of at least three videos.
+    starts: [V].
+
+  Returns:
+    The share of cycles that end where they began.
+  """
+  video_of, index, _ = _places(neighbours, starts)
+  rows = starts + neighbours
+  videos = np.arange(len(starts))
+  returned = np.empty(len(neighbours))
+  chunk = max(1, _MAX_CYCLES // len(starts) ** 2)
+  for start in range(0, len(neighbours), chunk):
+    part = slice(start, start + chunk)
+    own = video_of[part, np.newaxis, np.newaxis]
+    ends = neighbours[rows[rows[part]], own]
+    second, third = videos[:, np.newaxis], videos
+    different = (second != own) & (third != own) & (second != third)
+    hits = ends == index[part, np.newaxis, np.newaxis]
+    returned[part] = hits.mean(axis=(1, 2), where=different)
+  return _mean_over_videos(returned, starts)
+
+
+def _places(
+  neighbours: np.ndarray, starts: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+  """Each frame's video [F] and index in it [F]; each video's length [V]."""
+  lengths = np.diff(starts, append=len(neighbours))
+  video_of = np.repeat(np.arange(len(starts)), lengths)
+  return video_of, np.arange(len(neighbours)) - starts[video_of], lengths
+
+
+def _mean_over_videos(of_frames: np.ndarray, starts: np.ndarray) -> float:
+  return float(np.mean([x.mean() for x in np.split(of_frames, starts[1:])]))

@@ -1,0 +1,77 @@
+"""Nearest frames by embedding, in every video at once."""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+# Squared distances that differ by less, relative to the squared norms, are
+# equal up to rounding; the earlier frame is the neighbour then.
+_TOLERANCE = 1e-12
+# Frames whose distances to all frames are in memory at a time.
+_CHUNK = 64
+
+
+def joined(
+  videos: Sequence[np.ndarray], distance: str
+) -> tuple[np.ndarray, np.ndarray]:
+  """Joins videos, moved to where squared Euclidean order as other distances.
+
+  Args:
+    videos: V arrays [L_i, D] of embeddings, finite and not empty.
+    distance: `sqeuclidean` or `cosine`. The cosine distance to a zero vector,
+      which is undefined, is taken as that of a right angle.
+
+  Returns:
+    [F, D] float64 frames, the videos one after another, and [V], the first row
+    of each.
+  """
+  frames = np.concatenate(videos).astype(np.float64)
+  lengths = [len(video) for video in videos]
+  if distance == "cosine":
+    norms = np.linalg.norm(frames, axis=1, keepdims=True)
+    # The squared distance of unit vectors is twice their cosine distance.
+    frames = frames / np.where(norms > 0, norms, 1)
+  # A common offset would cost the distances their last digits.
+  return frames - frames.mean(axis=0), np.cumsum(lengths) - lengths
+
+
+def distances_in_chunks(
+  frames: np.ndarray,
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+  """Yields the squared distances of a few frames at a time to all frames.
+
+  Args:
+    frames: [F, D].
+
+  Yields:
+    Rows of `frames`, their [R, F] squared distances, and [R, F] bounds below
+    which two distances may differ by rounding alone.
+  """
+  norms = (frames**2).sum(axis=1)
+  for start in range(0, len(frames), _CHUNK):
+    rows = slice(start, start + _CHUNK)
+    sums = norms[rows, np.newaxis] + norms
+    yield rows, sums - (2 * frames[rows]) @ frames.T, _TOLERANCE * sums
+
+
+def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
+  """Finds each frame's nearest frame in each video.
+
+  Args:
+    frames: [F, D], the videos one after another.
+    starts: [V], the first row of each video.
+
+  Returns:
+    [F, V] int32 index of the neighbour in its video; of equals, the first.
+  """
+  lengths = np.diff(starts, append=len(frames))
+  index_in_video = np.arange(len(frames)) - np.repeat(starts, lengths)
+  index_in_video = index_in_video.astype(np.int32)
+  no_candidate = np.int32(len(frames))
+  neighbours = np.empty((len(frames), len(starts)), np.int32)
+  for rows, distances, tolerance in distances_in_chunks(frames):
+    minima = np.minimum.reduceat(distances, starts, axis=1)
+    limits = np.repeat(minima, lengths, axis=1) + tolerance
+    candidates = np.where(distances <= limits, index_in_video, no_candidate)
+    neighbours[rows] = np.minimum.reduceat(candidates, starts, axis=1)
+  return neighbours

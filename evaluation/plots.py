@@ -1,0 +1,113 @@
+"""Pictures of results, as TensorBoard takes them: [H, W, 3] uint8."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scipy.spatial.distance import cdist
+
+# Up to so many phases, each field of a confusion matrix has room for text.
+_MAX_ANNOTATED = 12
+
+
+def confusion_matrix(counts: np.ndarray, phases: Sequence[int]) -> np.ndarray:
+  """Draws how often each phase is taken for each other.
+
+  Args:
+    counts: [P, P] frames, a row for each true phase.
+    phases: P phases.
+
+  Returns:
+    The picture; rows sum to 100 % (a phase without frames has an empty row),
+    and the diagonal holds the accuracy of each phase.
+  """
+  totals = counts.sum(axis=1, keepdims=True)
+  shares = counts / np.maximum(totals, 1)
+  figure, axes = _figure(5.2, 4.6)
+  image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
+  names = [str(phase) for phase in phases]
+  axes.set_xticks(range(len(names)), names)
+  rows = zip(names, totals[:, 0], strict=True)
+  axes.set_yticks(range(len(names)), [f"{p}  ({n} frames)" for p, n in rows])
+  axes.set_xlabel("predicted phase")
+  axes.set_ylabel("true phase")
+  if len(names) <= _MAX_ANNOTATED:
+    for (row, column), share in np.ndenumerate(shares):
+      if totals[row]:
+        colour = "white" if share > 0.5 else "black"
+        text = f"{share:.0%}"
+        axes.text(column, row, text, ha="center", va="center", color=colour)
+  figure.colorbar(image, label="share of the true phase")
+  return _picture(figure)
+
+
+def similarity(
+  videos: Sequence[np.ndarray], names: Sequence[str], distance: str
+) -> np.ndarray:
+  """Draws how near each frame of one video is to each of another.
+
+  Args:
+    videos: Two arrays [M, D] and [N, D].
+    names: Of the two.
+    distance: `sqeuclidean` or `cosine`.
+
+  Returns:
+    The picture; the nearest neighbours of the first video's frames are marked,
+    and rise from bottom left to top right where the videos are aligned.
+  """
+  first, second = videos
+  # An undefined cosine distance, to a zero vector, stays blank.
+  distances = cdist(first, second, distance)
+  figure, axes = _figure(5.2, 4.6)
+  image = axes.imshow(
+    np.sqrt(distances).T, origin="lower", aspect="auto", cmap="viridis_r"
+  )
+  neighbours = np.where(np.isnan(distances), np.inf, distances).argmin(axis=1)
+  axes.plot(neighbours, ".", color="red", label="nearest neighbour")
+  axes.legend(loc="upper left", fontsize=8)
+  axes.set_xlabel(f"frames of {names[0]}")
+  axes.set_ylabel(f"frames of {names[1]}")
+  figure.colorbar(image, label=f"square root of {distance} distance")
+  return _picture(figure)
+
+
+def accuracy_curve(
+  accuracies: Mapping[str, Sequence[float]],
+  amounts: Sequence[float],
+  amount: str,
+  chance: float,
+) -> np.ndarray:
+  """Draws accuracy over the amount of labels.
+
+  Args:
+    accuracies: `train` and `val` -> accuracies in [0, 1].
+    amounts: How much was labelled, for each accuracy.
+    amount: What the amounts are.
+    chance: Accuracy of always naming the most frequent phase.
+
+  Returns:
+    The picture.
+  """
+  figure, axes = _figure(5.2, 3.6)
+  for split, values in accuracies.items():
+    axes.plot(amounts, values, marker="o", label=split)
+  axes.axhline(chance, color="grey", linestyle="--", label="majority phase")
+  axes.set_ylim(0, 1.02)
+  axes.set_xlabel(amount)
+  axes.set_ylabel("accuracy")
+  axes.grid(alpha=0.3)
+  axes.legend(loc="lower right")
+  return _picture(figure)
+
+
+def _figure(width: float, height: float):
+  # Not pyplot: its figures are global, and need a display to be chosen.
+  figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
+  FigureCanvasAgg(figure)
+  return figure, figure.add_subplot()
+
+
+def _picture(figure: Figure) -> np.ndarray:
+  figure.canvas.draw()
+  return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

@@ -1,0 +1,229 @@
+import json
+import math
+import pathlib
+import shutil
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tiny_run
+
+import checkpoints
+import config as configuration
+import embeddings
+import evaluate
+import inference
+import metrics
+import train
+from errors import UserError
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+pytestmark = pytest.mark.usefixtures("one_replica")
+
+
+@pytest.fixture(scope="module")
+def trained(one_replica, tiny_records, tmp_path_factory):
+  """The log directory of a run with checkpoints at steps 0, 2 and 4."""
+  folder = tmp_path_factory.mktemp("trained")
+  train.train(tiny_run.config(tiny_records, folder))
+  return folder
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+  """The same, to be changed."""
+  return pathlib.Path(shutil.copytree(trained, tmp_path / "copy"))
+
+
+def test_evaluation_of_all_checkpoints(tiny_records, tmp_path, capsys):
+  config = tiny_run.config(tiny_records, tmp_path)
+  train.train(config)
+  evaluate.evaluate(config, continuous_eval=False)
+  assert list(metrics.read(tmp_path)) == [4]
+  evaluate.evaluate(config)
+  results = metrics.read(tmp_path)
+  assert list(results) == [0, 2, 4]
+  logged = tiny_run.curves(tmp_path / "eval_logs")
+  for step, scalars in results.items():
+    assert {
+      "algo_loss/val_loss",
+      "classification/val_tiny_1.0_accuracy",
+      "few_shot_cxn/val_tiny_1_accuracy",
+      "event_completion/val_tiny_1.0_score",
+      "kendalls_tau/tiny_val_align_tau",
+      "metrics/tiny_kendalls_tau",
+      "metrics/all_kendalls_tau",
+    } <= set(scalars)
+    for tag, value in scalars.items():
+      if math.isfinite(value):
+        assert logged[tag][step] == pytest.approx(value, rel=1e-6)
+  table = capsys.readouterr().out
+  assert "kendalls_tau/tiny_val_align_tau" in table
+  assert "step 0" in table and "step 4" in table
+  evaluate.evaluate(config)
+  lines = (tmp_path / "eval_logs" / "metrics.jsonl").read_text().splitlines()
+  assert [json.loads(line)["step"] for line in lines] == [4, 0, 2]
+
+
+def test_unknown_task_is_named(tiny_records, tmp_path):
+  config = tiny_run.config(tiny_records, tmp_path, "EVAL.TASKS=[kendall]")
+  with pytest.raises(UserError, match="EVAL.TASKS: unknown task 'kendall'"):
+    evaluate.evaluate(config)
+
+
+def test_directory_without_checkpoint_is_named(tiny_records, tmp_path):
+  config = tiny_run.config(tiny_records, tmp_path)
+  with pytest.raises(UserError, match="holds no checkpoint; expected ckpt-"):
+    evaluate.evaluate(config)
+
+
+def test_a_damaged_checkpoint_is_told_and_the_others_evaluated(copy):
+  data = copy / "ckpt-2.data-00000-of-00001"
+  data.write_bytes(data.read_bytes()[:100])
+  config = configuration.of_logdir(copy)
+  with pytest.raises(
+    UserError, match="step 2 could not be evaluated: "
+  ) as info:
+    evaluate.evaluate(config)
+  assert "ckpt-2: does not fit the network of its config.yml or is" in str(
+    info.value
+  )
+  assert list(metrics.read(copy)) == [0, 4]
+
+
+def test_a_line_cut_short_by_an_interruption_is_made_up_for(copy):
+  config = configuration.of_logdir(copy)
+  evaluate.evaluate(config)
+  file = copy / "eval_logs" / "metrics.jsonl"
+  whole = file.read_bytes()
+  expected = metrics.read(copy)
+  file.write_bytes(whole[:-40])
+  assert list(metrics.read(copy)) == [0, 2]
+  evaluate.evaluate(config)
+  assert list(metrics.read(copy)) == [0, 2, 4]
+  np.testing.assert_equal(metrics.read(copy), expected)
+
+
+def test_details_are_beside_the_scalars(copy):
+  evaluate.evaluate(configuration.of_logdir(copy), continuous_eval=False)
+  line = json.loads((copy / "eval_logs" / "metrics.jsonl").read_text())
+  details = line["details"]
+  assert details["classification/tiny_1.0_used"]["train"]["videos"] == 4
+  taus = details["kendalls_tau/tiny_val"]["video_taus"]
+  assert set(taus) <= {"val0", "val1", "val2"}
+
+
+def test_images_are_logged_on_demand(copy):
+  config = configuration.of_logdir(copy)
+  evaluate.evaluate(config, continuous_eval=False, visualize=True)
+  tags = set(tiny_run.tags(copy / "eval_logs"))
+  assert {
+    "classification/val_tiny_confusion",
+    "classification/tiny_accuracy",
+    "kendalls_tau/tiny_val_similarity",
+  } <= tags
+
+
+def test_every_checkpoint_is_evaluated_once_beside_training(
+  tiny_records, tmp_path
+):
+  """Two processes; training keeps its last ten of 31 checkpoints."""
+  settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}"]
+  settings += ["TRAIN.MAX_ITERS=30", "CHECKPOINT.SAVE_INTERVAL=1"]
+  settings += ["EVAL.TASKS=[kendalls_tau, cycle_consistency]"]
+  training = subprocess.Popen(
+    [sys.executable, "train.py", f"--logdir={tmp_path}"]
+    + [f"--set={setting}" for setting in settings],
+    cwd=ROOT,
+    stderr=subprocess.DEVNULL,
+  )
+  while not checkpoints.list_checkpoints(tmp_path):
+    assert training.poll() is None
+  # Or it would be far ahead before the other process has loaded TensorFlow.
+  training.send_signal(signal.SIGSTOP)
+  evaluation = subprocess.Popen(
+    [sys.executable, "evaluate.py", f"--logdir={tmp_path}"],
+    cwd=ROOT,
+    stdout=subprocess.DEVNULL,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+  told = ""
+  while "Evaluating step 0" not in told:
+    told += evaluation.stderr.readline()
+  training.send_signal(signal.SIGCONT)
+  told += evaluation.stderr.read()
+  assert training.wait(timeout=60) == 0
+  assert evaluation.wait(timeout=60) == 0, told
+  assert "deleted" not in told
+  text = (tmp_path / "eval_logs" / "metrics.jsonl").read_text()
+  steps = [json.loads(line)["step"] for line in text.splitlines()]
+  assert steps == list(range(31))
+  assert len(checkpoints.list_checkpoints(tmp_path)) == 10
+  assert list((tmp_path / "eval_logs" / "pending").iterdir()) == []
+
+
+def extract(logdir, split, path):
+  config = configuration.of_logdir(logdir)
+  algo = checkpoints.build_to_restore(config)
+  checkpoints.restore_networks(algo, checkpoints.latest_checkpoint(logdir))
+  embeddings.save(path, inference.embed_split(algo, config, "tiny", split))
+
+
+def run(*arguments):
+  return subprocess.run(
+    [sys.executable, "evaluate.py", *arguments],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
+
+
+def test_files_of_embeddings_get_the_same_numbers(copy, tmp_path):
+  files = {split: tmp_path / f"{split}.npy" for split in ("train", "val")}
+  for split, path in files.items():
+    extract(copy, split, path)
+  evaluate.evaluate(configuration.of_logdir(copy), continuous_eval=False)
+  done = run(
+    f"--train_embs={files['train']}",
+    f"--val_embs={files['val']}",
+    "--dataset=tiny",
+    "--set=EVAL.FEW_SHOT_NUM_LABELED=[1]",
+    "--set=EVAL.FEW_SHOT_NUM_EPISODES=2",
+    f"--logdir={tmp_path / 'foreign'}",
+  )
+  assert done.returncode == 0, done.stderr
+  (expected,) = metrics.read(copy).values()
+  scalars = metrics.read(tmp_path / "foreign")[0]
+  of_embeddings = {k: v for k, v in expected.items() if "algo_loss" not in k}
+  assert scalars == pytest.approx(of_embeddings, abs=1e-9, nan_ok=True)
+  assert "kendalls_tau/tiny_val_align_tau" in done.stdout
+
+
+def test_mistakes_with_files_of_embeddings(tmp_path):
+  def save(name, size):
+    videos = {
+      "embs": [np.zeros((4, size))],
+      "steps": [np.arange(4)],
+      "names": ["a"],
+      "seq_lens": [4],
+      "seq_labels": [-1],
+    }
+    embeddings.save(tmp_path / name, videos)
+    return str(tmp_path / name)
+
+  config = configuration.load()
+  train_embs, val_embs = save("train.npy", 3), save("val.npy", 5)
+  with pytest.raises(UserError, match="val.npy: its embeddings have 5 dim"):
+    evaluate.evaluate_files(config, "d", train_embs, val_embs)
+  with pytest.raises(UserError, match="no.npy: no such embeddings file"):
+    evaluate.evaluate_files(config, "d", train_embs, f"{tmp_path}/no.npy")
+  done = run(f"--train_embs={train_embs}", "--dataset=d")
+  assert done.returncode == 1
+  assert "--train_embs, --val_embs and --dataset go together" in done.stderr
+  done = run("--set=IMAGE_SIZE=3")
+  assert done.returncode == 1
+  assert "--set and --dataset go with --train_embs and" in done.stderr
