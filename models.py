@@ -13,6 +13,7 @@ from easydict import EasyDict
 
 from batch_norm import FusedBatchNormalization
 from errors import UserError, first_line
+from temporal_convolution import TemporalConvolution
 
 # Ending of the names of networks that start from ImageNet weights.
 PRETRAINED = "_pretrained"
@@ -348,7 +349,7 @@ def conv_embedder(
     (_scaled(channels, settings.CAPACITY_SCALAR), size, activate)
     for channels, size, activate in settings.CONV_LAYERS
   ]
-  x = _convolutions(x, keras.layers.Conv3D, layers, settings, model, policy)
+  x = _convolutions(x, TemporalConvolution, layers, settings, model, policy)
   x = _FLATTEN[settings.FLATTEN_METHOD](dtype=policy)(x)
   for units, activate in settings.FC_LAYERS:
     x = keras.layers.Dropout(settings.FC_DROPOUT_RATE, dtype=policy)(x)

@@ -261,7 +261,7 @@ def _grip_and_tilt(
     place_ = _carry(
       before,
       _pour_grip(script, first, 0),
-      _ease(up),
+      _ease(up, 0.4),
       _ease(up, 0, 0.3),
       script.bows[0],
     )
@@ -272,7 +272,7 @@ def _grip_and_tilt(
   place_ = _carry(
     after,
     _pour_grip(script, last, 1),
-    1 - _ease(progress, 0, 0.8),
+    1 - _ease(progress, 0, 0.45),
     1 - _ease(progress, 0.72, 1),
     script.bows[1],
   )
