@@ -262,7 +262,7 @@ def _grip_and_tilt(
       before,
       _pour_grip(script, first, 0),
       _ease(up, 0.4),
-      _ease(up, 0, 0.3),
+      min(up / 0.2, 1),
       script.bows[0],
     )
     return place_, first * _ease(up)
@@ -273,7 +273,7 @@ def _grip_and_tilt(
     after,
     _pour_grip(script, last, 1),
     1 - _ease(progress, 0, 0.45),
-    1 - _ease(progress, 0.72, 1),
+    min((1 - progress) / 0.24, 1),
     script.bows[1],
   )
   return place_, last * (1 - _ease(progress, 0, 0.97))
@@ -314,7 +314,7 @@ def state_at(script: Script, time: float) -> State:
   elif phase == LIFT:
     closed = _ease(progress, 0, _FINGERS)
   elif phase == LET_GO:
-    far = _ease(progress, _FINGERS, 0.7)
+    far = _ease(progress, _FINGERS, 0.5)
     hand = _mix(held, script.hand_end, far)
     closed = 1 - _ease(progress, 0, _FINGERS) + 0.85 * _ease(progress, 0.4)
   return State(
