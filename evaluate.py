@@ -113,7 +113,8 @@ def evaluate_files(
   tasks = _build_tasks(config)
   train, val = embeddings.load_many(train_embs), embeddings.load_many(val_embs)
   embeddings.check_same_size(train_embs, train, val_embs, val)
-  results = {dataset: _run_tasks(tasks, dataset, {"train": train, "val": val})}
+  embs = {"train": train, "val": val}
+  results = {dataset: run_on_embeddings(tasks, dataset, embs)}
   with tempfile.TemporaryDirectory() as nowhere:
     logdir = logdir or nowhere
     _log(logdir, _open_writer(logdir), 0, results, visualize)
@@ -153,19 +154,31 @@ def run_tasks(
     batches = {
       split: datasets.eval_batches(config, dataset, split, algo.needs_positives)
       for split in embs
+      if any(hasattr(task, "evaluate_batches") for task in tasks.values())
     }
-    results[dataset] = _run_tasks(tasks, dataset, embs, algo, batches)
+    results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
   return results
 
 
-def _run_tasks(
+def run_on_embeddings(
   tasks: Mapping[str, Any],
   dataset: str,
   embs: Mapping[str, embeddings.Videos],
   algo: Algorithm | None = None,
   batches: Mapping[str, Iterable[Any]] | None = None,
 ) -> dict[str, Result]:
-  """Runs the tasks on one data set; without a network those that need none."""
+  """Runs the tasks on one data set; what they warn of is logged once.
+
+  Args:
+    tasks: Name -> task.
+    dataset: Name of the data set.
+    embs: `train` and `val` -> their embedded videos.
+    algo: The algorithm, restored; None leaves out the tasks that need one.
+    batches: `train` and `val` -> batches for these tasks.
+
+  Returns:
+    Task -> result.
+  """
   results, told = {}, set()
   for name, task in tasks.items():
     with warnings.catch_warnings(record=True) as caught:

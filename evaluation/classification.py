@@ -1,12 +1,13 @@
 """Phase classification: how well a frame's embedding tells its phase."""
 
+import functools
 from collections.abc import Mapping
 
 import numpy as np
 from easydict import EasyDict
 
 from evaluation import plots
-from evaluation.result import Result
+from evaluation.result import Drawings, Result
 from evaluation.svm import PhaseClassifier, majority_accuracy
 from evaluation.usable_frames import (
   counts,
@@ -80,12 +81,18 @@ class Classification:
       "frames": confusions.tolist(),
     }
     images = {
-      f"{prefix}_confusion": plots.confusion_matrix(confusions, phases),
-      f"classification/{dataset_name}_accuracy": plots.accuracy_curve(
-        accuracies, self._fractions, "fraction of labelled videos", majority
+      f"{prefix}_confusion": functools.partial(
+        plots.confusion_matrix, confusions, phases
+      ),
+      f"classification/{dataset_name}_accuracy": functools.partial(
+        plots.accuracy_curve,
+        accuracies,
+        self._fractions,
+        "fraction of labelled videos",
+        majority,
       ),
     }
-    return Result(accuracies["val"][-1], scalars, details, images)
+    return Result(accuracies["val"][-1], scalars, details, Drawings(images))
 
 
 def confusion(

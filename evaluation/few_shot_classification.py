@@ -1,5 +1,6 @@
 """Few-shot phase classification: few labelled videos, many draws of them."""
 
+import functools
 import math
 import os
 import warnings
@@ -12,7 +13,7 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from evaluation import plots
-from evaluation.result import Result
+from evaluation.result import Drawings, Result
 from evaluation.svm import PhaseClassifier, majority_accuracy
 from evaluation.usable_frames import (
   LabelledVideo,
@@ -118,7 +119,8 @@ def _summary(
       scalars[f"{tag}_ci"] = half_width(values)
   _, train_labels = frames_and_labels(splits["train"])
   _, val_labels = frames_and_labels(splits["val"])
-  plot = plots.accuracy_curve(
+  plot = functools.partial(
+    plots.accuracy_curve,
     dict(zip(("train", "val"), accuracies.mean(axis=1).T, strict=True)),
     nums_labelled,
     "labelled videos",
@@ -128,7 +130,7 @@ def _summary(
     value=scalars[f"{tag}_accuracy"],
     scalars=scalars,
     details={f"few_shot_cxn/{dataset_name}_used": counts(splits)},
-    images={f"few_shot_cxn/{dataset_name}_accuracy": plot},
+    images=Drawings({f"few_shot_cxn/{dataset_name}_accuracy": plot}),
   )
 
 

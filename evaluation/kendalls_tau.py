@@ -1,5 +1,6 @@
 """Kendall's tau: whether nearest neighbours come in the order of time."""
 
+import functools
 import heapq
 import math
 import warnings
@@ -11,7 +12,7 @@ from easydict import EasyDict
 
 from evaluation import plots
 from evaluation.neighbours import joined, nearest_neighbours
-from evaluation.result import Result
+from evaluation.result import Drawings, Result
 from evaluation.usable_frames import strided_videos
 
 # Pairs of frames whose order in all videos is compared at a time.
@@ -61,11 +62,11 @@ class KendallsTau:
         **describe(names, taus),
       }
     if len(frames) > 1:
-      images[f"{tag}_similarity"] = plots.similarity(
-        frames[:2], names[:2], self._distance
+      images[f"{tag}_similarity"] = functools.partial(
+        plots.similarity, frames[:2], names[:2], self._distance
       )
     value = scalars[f"{tag}_align_tau"]
-    return Result(value, scalars, details, images)
+    return Result(value, scalars, details, Drawings(images))
 
 
 def _mean_tau(dataset_name: str, split: str, taus: np.ndarray) -> float:

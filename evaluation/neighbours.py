@@ -9,6 +9,8 @@ import numpy as np
 _TOLERANCE = 1e-12
 # Frames whose distances to all frames are in memory at a time.
 _CHUNK = 64
+# Distances between frames of one video and others that are in memory at a time.
+_MAX_DISTANCES = 2**21
 
 
 def joined(
@@ -37,21 +39,20 @@ def joined(
 
 def distances_in_chunks(
   frames: np.ndarray,
-) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+) -> Iterator[tuple[slice, np.ndarray]]:
   """Yields the squared distances of a few frames at a time to all frames.
 
   Args:
     frames: [F, D].
 
   Yields:
-    Rows of `frames`, their [R, F] squared distances, and [R, F] bounds below
-    which two distances may differ by rounding alone.
+    Rows of `frames` and their [R, F] squared distances.
   """
   norms = (frames**2).sum(axis=1)
   for start in range(0, len(frames), _CHUNK):
     rows = slice(start, start + _CHUNK)
     sums = norms[rows, np.newaxis] + norms
-    yield rows, sums - (2 * frames[rows]) @ frames.T, _TOLERANCE * sums
+    yield rows, sums - (2 * frames[rows]) @ frames.T
 
 
 def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
@@ -64,14 +65,20 @@ def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
   Returns:
     [F, V] int32 index of the neighbour in its video; of equals, the first.
   """
-  lengths = np.diff(starts, append=len(frames))
-  index_in_video = np.arange(len(frames)) - np.repeat(starts, lengths)
-  index_in_video = index_in_video.astype(np.int32)
-  no_candidate = np.int32(len(frames))
-  neighbours = np.empty((len(frames), len(starts)), np.int32)
-  for rows, distances, tolerance in distances_in_chunks(frames):
-    minima = np.minimum.reduceat(distances, starts, axis=1)
-    limits = np.repeat(minima, lengths, axis=1) + tolerance
-    candidates = np.where(distances <= limits, index_in_video, no_candidate)
-    neighbours[rows] = np.minimum.reduceat(candidates, starts, axis=1)
-  return neighbours
+  norms = (frames**2).sum(axis=1)
+  ends = np.append(starts[1:], len(frames))
+  neighbours = np.empty((len(starts), len(frames)), np.int32)
+  for video, (start, end) in enumerate(zip(starts, ends, strict=True)):
+    candidates, sizes = frames[start:end], norms[start:end]
+    width = max(1, _MAX_DISTANCES // len(candidates))
+    for first in range(0, len(frames), width):
+      queries = slice(first, first + width)
+      # Candidates in rows: what follows runs along the rows, which is fast.
+      distances = candidates @ (-2 * frames[queries]).T
+      distances += sizes[:, np.newaxis] + norms[queries]
+      tolerance = _TOLERANCE * (norms[queries] + sizes.max())
+      limits = distances.min(axis=0) + tolerance
+      for index in range(len(candidates) - 1, -1, -1):
+        near = distances[index] <= limits
+        np.copyto(neighbours[video, queries], index, where=near)
+  return np.ascontiguousarray(neighbours.T)

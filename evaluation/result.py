@@ -2,9 +2,30 @@
 
 import dataclasses
 import math
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
+
+
+class Drawings(Mapping):
+  """Pictures by tag; each is drawn when it is asked for, as few are."""
+
+  def __init__(self, draw: Mapping[str, Callable[[], np.ndarray]]) -> None:
+    """Takes the function that draws the picture of each tag."""
+    self._draw = draw
+
+  def __getitem__(self, tag: str) -> np.ndarray:
+    """Draws a picture, [H, W, 3] uint8."""
+    return self._draw[tag]()
+
+  def __iter__(self) -> Iterator[str]:
+    """Goes over the tags."""
+    return iter(self._draw)
+
+  def __len__(self) -> int:
+    """Counts the tags."""
+    return len(self._draw)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +46,7 @@ class Result:
   value: float
   scalars: dict[str, float]
   details: dict[str, Any] = dataclasses.field(default_factory=dict)
-  images: dict[str, np.ndarray] = dataclasses.field(
+  images: Mapping[str, np.ndarray] = dataclasses.field(
     default_factory=dict, compare=False
   )
 

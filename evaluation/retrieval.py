@@ -107,7 +107,7 @@ def _matches_of_nearest(
   labels = np.concatenate([labels for _, labels in videos])
   video_of = np.searchsorted(starts, np.arange(len(frames)), side="right")
   matches = np.empty((len(frames), k), bool)
-  for rows, distances, _ in distances_in_chunks(frames):
+  for rows, distances in distances_in_chunks(frames):
     distances[video_of[rows, np.newaxis] == video_of] = np.inf
     nearest = distances.argsort(axis=1, kind="stable")[:, :k]
     matches[rows] = labels[nearest] == labels[rows, np.newaxis]

@@ -18,6 +18,7 @@ import inference
 import metrics
 import train
 from errors import UserError
+from evaluation import TASKS
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -66,6 +67,23 @@ def test_evaluation_of_all_checkpoints(tiny_records, tmp_path, capsys):
   evaluate.evaluate(config)
   lines = (tmp_path / "eval_logs" / "metrics.jsonl").read_text().splitlines()
   assert [json.loads(line)["step"] for line in lines] == [4, 0, 2]
+
+
+def test_what_several_tasks_find_is_told_once(monkeypatch):
+  told = []
+  monkeypatch.setattr(
+    "absl.logging.warning", lambda text, *args: told.append(text % args)
+  )
+  config = configuration.load()
+  names = ["classification", "event_completion", "few_shot_classification"]
+  tasks = {name: TASKS[name](config) for name in names}
+  videos = {"embs": [np.zeros((4, 2))], "labels": [np.full(4, -1)]}
+  results = evaluate.run_on_embeddings(
+    tasks, "toy", {"train": videos, "val": videos}
+  )
+  assert len(told) == 1
+  assert "no usable frame labels in train and val" in told[0]
+  assert all(result.scalars == {} for result in results.values())
 
 
 def test_unknown_task_is_named(tiny_records, tmp_path):

@@ -164,6 +164,16 @@ def test_a_fraction_with_one_phase_predicts_it(config):
   assert scalars["classification/val_toy_1.0_accuracy"] > share
 
 
+@pytest.mark.parametrize("task", ["classification", "event_completion"])
+def test_a_phase_that_a_fraction_lacks(task, config):
+  train, val = made_videos(10, seed=0), made_videos(3, seed=1)
+  train["labels"][0] = np.minimum(train["labels"][0], 2)
+  result, messages = messages_of(task, config, train, val)
+  assert not messages
+  assert all(math.isfinite(value) for value in result.scalars.values())
+  assert result.value > 0.7
+
+
 def test_event_completion_is_skipped_when_there_is_one_phase(config):
   train, val = made_videos(4, 0, num_phases=1), made_videos(3, 1, num_phases=1)
   result, messages = messages_of("event_completion", config, train, val)
