@@ -90,9 +90,10 @@ def train(
       algo.needs_positives,
     ),
   )
+  # First: an evaluator that finds a checkpoint asks what it belongs to.
+  configuration.save(config, config.LOGDIR)
   if start_step == 0:
     saver.save(0)
-  configuration.save(config, config.LOGDIR)
   train_step = build_train_step(strategy, algo, optimizer, debug)
   with TrainLog(config, variables if debug else [], visualize) as log:
     return _loop(

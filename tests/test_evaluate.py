@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -160,6 +161,7 @@ def test_every_checkpoint_is_evaluated_once_beside_training(
   )
   while not checkpoints.list_checkpoints(tmp_path):
     assert training.poll() is None
+    time.sleep(0.01)
   # Or it would be far ahead before the other process has loaded TensorFlow.
   training.send_signal(signal.SIGSTOP)
   evaluation = subprocess.Popen(
@@ -170,8 +172,10 @@ def test_every_checkpoint_is_evaluated_once_beside_training(
     text=True,
   )
   told = ""
-  while "Evaluating step 0" not in told:
-    told += evaluation.stderr.readline()
+  for line in evaluation.stderr:
+    told += line
+    if "Evaluating step 0" in line:
+      break
   training.send_signal(signal.SIGCONT)
   told += evaluation.stderr.read()
   assert training.wait(timeout=60) == 0
