@@ -20,6 +20,7 @@ from evaluation.usable_frames import (
   counts,
   frames_and_labels,
   labelled_splits,
+  usable_labels,
 )
 
 _SEED = 42
@@ -117,14 +118,12 @@ def _summary(
       tag = f"few_shot_cxn/{split}_{dataset_name}_{num_labelled}"
       scalars[f"{tag}_accuracy"] = float(values.mean())
       scalars[f"{tag}_ci"] = half_width(values)
-  _, train_labels = frames_and_labels(splits["train"])
-  _, val_labels = frames_and_labels(splits["val"])
   plot = functools.partial(
     plots.accuracy_curve,
     dict(zip(("train", "val"), accuracies.mean(axis=1).T, strict=True)),
     nums_labelled,
     "labelled videos",
-    majority_accuracy(train_labels, val_labels),
+    majority_accuracy(*(usable_labels(splits[s]) for s in ("train", "val"))),
   )
   return Result(
     value=scalars[f"{tag}_accuracy"],

@@ -66,6 +66,7 @@ def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
     [F, V] int32 index of the neighbour in its video; of equals, the first.
   """
   norms = (frames**2).sum(axis=1)
+  scaled = -2 * frames
   ends = np.append(starts[1:], len(frames))
   neighbours = np.empty((len(starts), len(frames)), np.int32)
   for video, (start, end) in enumerate(zip(starts, ends, strict=True)):
@@ -74,7 +75,7 @@ def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
     for first in range(0, len(frames), width):
       queries = slice(first, first + width)
       # Candidates in rows: what follows runs along the rows, which is fast.
-      distances = candidates @ (-2 * frames[queries]).T
+      distances = candidates @ scaled[queries].T
       distances += sizes[:, np.newaxis] + norms[queries]
       tolerance = _TOLERANCE * (norms[queries] + sizes.max())
       limits = distances.min(axis=0) + tolerance

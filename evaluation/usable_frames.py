@@ -141,8 +141,12 @@ def frames_and_labels(
     [F, D] float64 embeddings and [F] phases.
   """
   embs = np.concatenate([video.embs[video.usable] for video in videos])
-  labels = np.concatenate([video.labels[video.usable] for video in videos])
-  return embs.astype(np.float64), labels
+  return embs.astype(np.float64), usable_labels(videos)
+
+
+def usable_labels(videos: Sequence[LabelledVideo]) -> np.ndarray:
+  """Joins the [F] phases of the usable frames of at least one video."""
+  return np.concatenate([video.labels[video.usable] for video in videos])
 
 
 def first_fraction(
