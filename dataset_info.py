@@ -16,11 +16,9 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Any
 
-import tensorflow as tf
-
-import record_index
 from errors import UserError
 from files import complete_or_absent
 
@@ -76,11 +74,23 @@ class SplitInfo:
     num_videos: Number of videos.
     num_frames: Number of frames of all videos.
     fps: Frames per second, on average over the videos; None if unknown.
+    phases: Frames of each phase, by its number as text; empty without labels.
+    videos: What became of each video, see `conversion.Report`; empty if the
+      records are not ours.
+    skipped: `name` and `reason` of each video that could not be converted.
   """
 
   num_videos: int
   num_frames: int
   fps: float | None = None
+  phases: dict[str, int] = dataclasses.field(default_factory=dict)
+  videos: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+  skipped: list[dict[str, str]] = dataclasses.field(default_factory=list)
+
+  @property
+  def num_labels(self) -> int:
+    """The largest label of a frame plus one; 0 without labels."""
+    return max((int(phase) + 1 for phase in self.phases), default=0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,6 +160,21 @@ def class_names(dataset: str, num_labels: int) -> tuple[str, ...]:
     return tuple(f"phase {label}" for label in range(num_labels))
   starts, ends = ("start", *events), (*events, "end")
   return tuple(f"{a} to {b}" for a, b in zip(starts, ends, strict=True))
+
+
+def names_of_classes(path_to_tfrecords: str, dataset: str) -> tuple[str, ...]:
+  """Names of the phases as far as they are known without reading records.
+
+  Args:
+    path_to_tfrecords: Folder of the records, see `records_folder`.
+    dataset: Name of the data set.
+
+  Returns:
+    Those of `dataset.json`; where it is missing, those of the known data set;
+    empty for any other.
+  """
+  stored = read_file(records_folder(path_to_tfrecords, dataset), dataset)
+  return stored.class_names if stored else class_names(dataset, 0)
 
 
 def record_paths(
@@ -255,14 +280,17 @@ def read(path_to_tfrecords: str, dataset: str) -> DatasetInfo:
   Raises:
     UserError: `dataset.json` or a record is damaged, or there is nothing.
   """
+  # Here, for it loads TensorFlow, and those who prepare videos do without.
+  import record_index
+
   folder = records_folder(path_to_tfrecords, dataset)
   stored = read_file(folder, dataset)
   splits = dict(stored.splits) if stored else {}
   num_labels = 0
   for split in _splits_in(folder, dataset) - splits.keys():
     paths = record_paths(path_to_tfrecords, dataset, split)
-    splits[split], labels = count_records(paths)
-    num_labels = max(num_labels, labels)
+    splits[split] = record_index.count(paths)
+    num_labels = max(num_labels, splits[split].num_labels)
   if not splits:
     record_paths(path_to_tfrecords, dataset, "train")  # Says what is missing.
   names = class_names(dataset, num_labels)
@@ -275,35 +303,6 @@ def _splits_in(folder: pathlib.Path, dataset: str) -> set[str]:
   names = (_set_name(path) or "" for path in _files(folder))
   parts = (name.rpartition("_") for name in names)
   return {split for before, _, split in parts if before == dataset}
-
-
-def count_records(paths: Iterable[str]) -> tuple[SplitInfo, int]:
-  """Counts videos and frames by reading records.
-
-  Args:
-    paths: TFRecord files.
-
-  Returns:
-    The counts, and the largest label of a frame plus one (0 without labels).
-
-  Raises:
-    UserError: A file is damaged.
-  """
-  num_videos = num_frames = num_labels = 0
-  for record in record_index.find_records(list(paths)):
-    try:
-      example = tf.train.SequenceExample.FromString(record_index.read(record))
-    except Exception as error:  # protobuf's DecodeError has no public name.
-      raise UserError(
-        f"{record.path}: the record at byte {record.offset} is no"
-        " SequenceExample; convert or download the file again"
-      ) from error
-    lists = example.feature_lists.feature_list
-    num_videos += 1
-    num_frames += len(lists["video"].feature)
-    for step in lists["frame_labels"].feature:
-      num_labels = max(num_labels, *(x + 1 for x in step.int64_list.value), 0)
-  return SplitInfo(num_videos, num_frames), num_labels
 
 
 def read_file(folder: pathlib.Path, dataset: str) -> DatasetInfo | None:
@@ -321,10 +320,33 @@ def read_file(folder: pathlib.Path, dataset: str) -> DatasetInfo | None:
   """
   path = folder / FILE_NAME
   try:
-    content = json.loads(path.read_text())
+    text = path.read_text()
   except FileNotFoundError:
     return None
-  except (OSError, ValueError) as error:
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(
+      f"{path}: can't be read ({error}); correct or remove it"
+    ) from error
+  return parse(text, path, dataset)
+
+
+def parse(text: str, path: str | os.PathLike, dataset: str) -> DatasetInfo:
+  """Reads the content of `dataset.json`.
+
+  Args:
+    text: The content.
+    path: Of the file, for messages.
+    dataset: Name of the data set that it has to be about.
+
+  Returns:
+    What it says.
+
+  Raises:
+    UserError: It is damaged, of another version, or about another data set.
+  """
+  try:
+    content = json.loads(text)
+  except ValueError as error:
     raise UserError(
       f"{path}: can't be read as JSON ({error}); correct or remove it"
     ) from error
@@ -352,41 +374,82 @@ def read_file(folder: pathlib.Path, dataset: str) -> DatasetInfo | None:
   return info
 
 
+def describe(
+  name: str, info: SplitInfo, class_names: Sequence[str]
+) -> list[str]:
+  """Tells what a split holds.
+
+  Args:
+    name: `<dataset>_<split>`.
+    info: What it holds.
+    class_names: Names of the phases.
+
+  Returns:
+    Lines of text: the counts, then a line a phase.
+  """
+  rate = f"{info.fps:g} frames per second" if info.fps else "rate unknown"
+  counts = f"{info.num_videos} videos, {info.num_frames} frames"
+  lines = [f"{name}: {counts} ({rate})"]
+  labelled = sum(info.phases.values())
+  for phase, count in info.phases.items():
+    title = class_names[int(phase)] if int(phase) >= 0 else "no phase"
+    share = f"{count / labelled:.1%}"
+    lines.append(f"  {phase:>2} {title}: {count} frames, {share}")
+  return lines if labelled else [*lines, "  no labels of frames"]
+
+
 def add_split(
   folder: pathlib.Path,
   dataset: str,
   split: str,
   info: SplitInfo,
-  names: tuple[str, ...],
+  names: Sequence[str] = (),
 ) -> None:
   """Writes one split into `dataset.json`, keeping the other splits.
-
-  Names of classes that are there already are kept, as they may have been edited
-  by hand.
 
   Args:
     folder: Folder of the records.
     dataset: Name of the data set.
     split: Name of the split.
     info: What the split holds.
-    names: Class names that the split needs.
+    names: Names of the phases. Where there are none, those in the file are
+      kept, as they may have been edited by hand, and more are made up.
 
   Raises:
     UserError: The file can't be written, or the old one is damaged or about
       another data set.
   """
-  old = read_file(folder, dataset) or DatasetInfo((), {})
+  old = read_file(folder, dataset)
+  new = with_split(old, dataset, split, info, names)
+  with complete_or_absent(folder / FILE_NAME) as temporary:
+    temporary.write_text(to_json(dataset, new))
+
+
+def with_split(
+  old: DatasetInfo | None,
+  dataset: str,
+  split: str,
+  info: SplitInfo,
+  names: Sequence[str] = (),
+) -> DatasetInfo:
+  """Adds or replaces a split, see `add_split`; `old` is what there was."""
+  old = old or DatasetInfo((), {})
   others = {key: value for key, value in old.splits.items() if key != split}
+  named = tuple(names) or old.class_names
+  needed = class_names(dataset, info.num_labels)
   # Without other splits, nothing needs classes that this one has not.
-  count = max(len(names), len(old.class_names) if others else 0)
+  count = max(len(needed), len(names), len(old.class_names) if others else 0)
+  return DatasetInfo(
+    (named + needed[len(named) :])[:count],
+    dict(sorted({**others, split: info}.items())),
+  )
+
+
+def to_json(dataset: str, info: DatasetInfo) -> str:
+  """The content of `dataset.json`."""
   content = {
     "format_version": FORMAT_VERSION,
     "dataset": dataset,
-    "class_names": (old.class_names + names[len(old.class_names) :])[:count],
-    "splits": {
-      key: dataclasses.asdict(value)
-      for key, value in sorted({**others, split: info}.items())
-    },
+    **dataclasses.asdict(info),
   }
-  with complete_or_absent(folder / FILE_NAME) as temporary:
-    temporary.write_text(json.dumps(content, indent=2) + "\n")
+  return json.dumps(content, indent=2) + "\n"

@@ -78,7 +78,7 @@ def count_classes(config: EasyDict) -> int:
   paths = dataset_info.record_paths(
     config.PATH_TO_TFRECORDS, dataset, "train", config.DATA.PER_CLASS
   )
-  _, num_labels = dataset_info.count_records(paths)
+  num_labels = record_index.count(paths).num_labels
   if not num_labels:
     raise UserError(
       f"{paths[0]}: the frames of {dataset} have no labels, which"

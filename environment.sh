@@ -1,4 +1,5 @@
-# Sourced by run.sh and test.sh: makes .venv with the pinned requirements.
+# Sourced by run.sh and test.sh: makes .venv with the pinned requirements of
+# requirements.txt and of the file $extra_requirements, if that is set.
 # Afterwards `python` is that of .venv.
 
 project="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -15,11 +16,12 @@ if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
 fi
 
 # A complete environment holds a copy of the requirements it was made from.
-if ! cmp -s requirements.txt .venv/requirements.txt; then
-  echo "Installing the pinned requirements into $project/.venv ..."
+for requirements in requirements.txt ${extra_requirements:-}; do
+  cmp -s "$requirements" ".venv/$requirements" && continue
+  echo "Installing the pinned $requirements into $project/.venv ..."
   [ -x .venv/bin/python ] || python3 -m venv --clear .venv
   .venv/bin/python -m pip install --quiet --disable-pip-version-check \
-    -r requirements.txt
-  cp requirements.txt .venv/requirements.txt
-fi
+    -r "$requirements"
+  cp "$requirements" ".venv/$requirements"
+done
 export PATH="$project/.venv/bin:$PATH"

@@ -1,5 +1,6 @@
 """The error a user can cause, and the one way in which scripts report it."""
 
+import functools
 import pathlib
 import sys
 from collections.abc import Callable
@@ -7,6 +8,8 @@ from logging import WARNING, LogRecord, getLogger
 
 from absl import app, flags, logging
 
+# As shells have it: 128 and the number of the signal.
+_INTERRUPTED = 130
 _PROJECT = pathlib.Path(__file__).resolve().parent
 
 
@@ -23,16 +26,16 @@ def first_line(error: Exception) -> str:
   return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
-def _parse_flags(argv: list[str]) -> list[str]:
+def _parse_flags(argv: list[str], known_only: bool = False) -> list[str]:
   try:
-    return flags.FLAGS(argv)
+    return flags.FLAGS(argv, known_only)
   except flags.Error as error:
     _stop(f"{str(error).splitlines()[0]} (--help lists the flags)")
 
 
-def _stop(message: str) -> None:
+def _stop(message: str, status: int = 1) -> None:
   print("error: " + " ".join(message.split()), file=sys.stderr)
-  sys.exit(1)
+  sys.exit(status)
 
 
 def _is_ours_or_serious(record: LogRecord) -> bool:
@@ -43,13 +46,18 @@ def _is_ours_or_serious(record: LogRecord) -> bool:
   )
 
 
-def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
+def run(
+  main: Callable[..., None],
+  takes_arguments: bool = False,
+  takes_unknown_flags: bool = False,
+) -> None:
   """Runs a script: flags, `main`, exit status 1 and one line on a user's error.
 
   Args:
     main: Called once the absl flags are parsed.
     takes_arguments: Whether `main` gets what is no flag, as a list of words;
       otherwise it is called without arguments and such words are an error.
+    takes_unknown_flags: Whether flags that are not defined are among them.
   """
 
   def guarded(argv: list[str]) -> None:
@@ -58,14 +66,17 @@ def run(main: Callable[..., None], takes_arguments: bool = False) -> None:
     logging.set_verbosity(logging.INFO)
     getLogger("tensorflow").setLevel(WARNING)
     logging.get_absl_handler().addFilter(_is_ours_or_serious)
-    message = None
+    message, status = None, 1
     try:
       main(argv[1:]) if takes_arguments else main()
     except UserError as error:
       message = str(error)
+    except KeyboardInterrupt:
+      message, status = "interrupted", _INTERRUPTED
     # Past the handler the traceback is gone, and with it what its frames held:
     # input pipelines must end before the interpreter does.
     if message is not None:
-      _stop(message)
+      _stop(message, status)
 
-  app.run(guarded, flags_parser=_parse_flags)
+  parse = functools.partial(_parse_flags, known_only=takes_unknown_flags)
+  app.run(guarded, flags_parser=parse)

@@ -20,6 +20,7 @@ from easydict import EasyDict
 
 import checkpoints
 import config as configuration
+import dataset_info
 import datasets
 import embeddings
 import errors
@@ -151,6 +152,10 @@ def run_tasks(
       split: inference.embed_split(algo, config, dataset, split, max_embs)
       for split in ("train", "val")
     }
+    for videos in embs.values():
+      videos["class_names"] = dataset_info.names_of_classes(
+        config.PATH_TO_TFRECORDS, dataset
+      )
     batches = {
       split: datasets.eval_batches(config, dataset, split, algo.needs_positives)
       for split in embs

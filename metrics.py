@@ -7,6 +7,7 @@ import json
 import math
 import os
 import pathlib
+from collections.abc import Iterator
 from typing import Any
 
 from absl import flags
@@ -29,7 +30,8 @@ def append(
     logdir: The log directory.
     step: Steps of training of the checkpoint.
     scalars: Value of each tag; NaN becomes null.
-    details: What tasks tell besides; written under the key `details`.
+    details: What tasks tell besides; written under the key `details`. Of what
+      ends in `_titles`, tag -> text, the table takes the text beside the tag.
   """
   values = {
     tag: value if math.isfinite(value) else None
@@ -60,21 +62,28 @@ def read(logdir: str | os.PathLike) -> dict[int, dict[str, float]]:
   Raises:
     UserError: A line is not what `append` writes.
   """
+  result = {}
+  for step, values, _ in _read_lines(logdir):
+    result[step] = {k: math.nan if v is None else v for k, v in values.items()}
+  return dict(sorted(result.items()))
+
+
+def _read_lines(
+  logdir: str | os.PathLike,
+) -> Iterator[tuple[int, dict[str, float | None], dict[str, Any]]]:
+  """Yields step, scalars and details of each line."""
   path = pathlib.Path(logdir) / _FILE
   text = path.read_text() if path.exists() else ""
   lines = text[: text.rfind("\n") + 1].splitlines()
-  result = {}
   for number, line in enumerate(lines, start=1):
     try:
       values = json.loads(line)
-      step = values.pop("step")
-      values.pop("details", None)
+      step, details = values.pop("step"), values.pop("details", {})
     except (ValueError, KeyError, AttributeError, TypeError) as error:
       raise UserError(
         f"{path}: line {number} is no JSON object with a step; remove it"
       ) from error
-    result[step] = {k: math.nan if v is None else v for k, v in values.items()}
-  return dict(sorted(result.items()))
+    yield step, values, details
 
 
 def table(logdir: str | os.PathLike) -> str:
@@ -98,15 +107,27 @@ def table(logdir: str | os.PathLike) -> str:
   shown = sorted({min(steps), max(steps)})
   tags = list(dict.fromkeys(tag for step in shown for tag in steps[step]))
   tags = [tag for tag in tags if not _is_detail(tag)]
-  width = max(len(tag) for tag in tags)
+  titles = _titles(logdir)
+  width = max(len(titles.get(tag, tag)) for tag in tags)
   header = "".join(f"{f'step {step}':>14}" for step in shown)
   lines = [f"{'metric':<{width}}{header}", "-" * (width + 14 * len(shown))]
   for tag in tags:
     values = (steps[step].get(tag, math.nan) for step in shown)
     lines.append(
-      f"{tag:<{width}}" + "".join(f"{value:>14.4f}" for value in values)
+      f"{titles.get(tag, tag):<{width}}"
+      + "".join(f"{value:>14.4f}" for value in values)
     )
   return "\n".join(lines)
+
+
+def _titles(logdir: str | os.PathLike) -> dict[str, str]:
+  """Tag -> the same with a name that says more, where a task gave one."""
+  titles = {}
+  for _, _, details in _read_lines(logdir):
+    for key, value in details.items():
+      if key.endswith("_titles"):
+        titles |= {tag: f"{tag} ({title})" for tag, title in value.items()}
+  return titles
 
 
 def _is_detail(tag: str) -> bool:

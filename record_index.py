@@ -1,5 +1,6 @@
 """Where each record of a set of TFRecord files lies, for random access."""
 
+import collections
 import os
 import struct
 from collections.abc import Mapping, Sequence
@@ -7,6 +8,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from dataset_info import SplitInfo
 from errors import UserError
 
 # A TFRecord: length (8 bytes), its checksum (4), data, checksum of data (4).
@@ -69,6 +71,64 @@ def read(record: Record) -> bytes:
     return file.read(record.length)
 
 
+def parse(record: Record) -> tf.train.SequenceExample:
+  """Parses a record.
+
+  Args:
+    record: As `find_records` returns it.
+
+  Returns:
+    The message.
+
+  Raises:
+    UserError: It is none.
+  """
+  try:
+    return tf.train.SequenceExample.FromString(read(record))
+  except Exception as error:  # protobuf's DecodeError has no public name.
+    raise UserError(
+      f"{record.path}: record at byte {record.offset} is damaged, no"
+      " SequenceExample; convert the videos again"
+    ) from error
+
+
+def name_of(example: tf.train.SequenceExample) -> str:
+  """The name of a video; empty if it has none."""
+  name = b"".join(example.context.feature["name"].bytes_list.value)
+  return name.decode(errors="replace")
+
+
+def place(record: Record, example: tf.train.SequenceExample) -> str:
+  """Says in messages which record it is: file, byte and video."""
+  return (
+    f"{record.path}: record at byte {record.offset}, video {name_of(example)!r}"
+  )
+
+
+def count(paths: Sequence[str | os.PathLike]) -> SplitInfo:
+  """Counts videos, frames and phases by reading records.
+
+  Args:
+    paths: TFRecord files of one split.
+
+  Returns:
+    The counts.
+
+  Raises:
+    UserError: A file is damaged.
+  """
+  num_videos = num_frames = 0
+  phases = collections.Counter()
+  for record in find_records(paths):
+    lists = parse(record).feature_lists.feature_list
+    num_videos += 1
+    num_frames += len(lists["video"].feature)
+    for step in lists["frame_labels"].feature:
+      phases.update(step.int64_list.value)
+  histogram = {str(phase): phases[phase] for phase in sorted(phases)}
+  return SplitInfo(num_videos, num_frames, phases=histogram)
+
+
 def check(records: Sequence[Record]) -> None:
   """Parses every record and decodes every frame; slow, for finding damage.
 
@@ -80,19 +140,11 @@ def check(records: Sequence[Record]) -> None:
       frames, or a frame is no JPEG or of another size than the first.
   """
   for record in records:
-    where = f"{record.path}: record at byte {record.offset}"
-    try:
-      example = tf.train.SequenceExample.FromString(read(record))
-    except Exception as error:  # protobuf's DecodeError has no public name.
-      raise UserError(
-        f"{where} is damaged, no SequenceExample; convert the videos again"
-      ) from error
+    example = parse(record)
     damage = _damage(example.feature_lists.feature_list)
     if damage:
-      name = b"".join(example.context.feature["name"].bytes_list.value)
       raise UserError(
-        f"{where}, video {name.decode(errors='replace')!r}: {damage}; convert"
-        " the videos again"
+        f"{place(record, example)}: {damage}; convert the videos again"
       )
 
 

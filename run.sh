@@ -31,7 +31,7 @@ for split in train val; do
     python -m dataset_preparation.videos_to_tfrecords \
       --input_dir "$videos/$split" --name "pouring_$split" \
       --label_file "$videos/labels.json" --expected_segments 5 \
-      --output_dir "$records" --width 160 --height 120
+      --output_dir "$records" --width 160 --height 120 --overwrite
     touch "$records/$split-complete"
   fi
 done

@@ -2,6 +2,7 @@
 # Environment, lint, tests. `--all` adds the tests marked slow; any other
 # option goes to pytest.
 set -euo pipefail
+extra_requirements=requirements-beam.txt
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 selection=(-m "not slow")

@@ -30,7 +30,9 @@ import errors
 import train
 from algos import ALGOS
 from algos.algorithm import Algorithm
-from dataset_preparation import records
+from dataset_preparation import prepare
+from dataset_preparation.conversion import Storing
+from dataset_preparation.shards import Writing
 from optimizers import build_optimizer
 from train_log import TrainLog
 
@@ -52,14 +54,19 @@ def write_videos(folder: pathlib.Path, num_videos: int = 8) -> None:
   """Writes records of smooth noise, about as hard to decode as real frames."""
   rng = np.random.default_rng(0)
 
-  def video(number: int) -> records.Video:
+  paths = {f"v{number}": folder / f"v{number}" for number in range(num_videos)}
+  for path in paths.values():
+    path.mkdir()
     coarse = tf.constant(rng.integers(0, 255, [60, 14, 14, 3]), tf.float32)
-    frames = tf.cast(tf.image.resize(coarse, [112, 112]), tf.uint8).numpy()
-    jpegs = [records.encode_frame(frame, None, 0) for frame in frames]
-    return records.Video(f"v{number}", jpegs, 2.0, None, -1)
-
-  videos = (video(number) for number in range(num_videos))
-  records.write_split(videos, num_videos, folder, "benchmark_train", 50)
+    frames = tf.cast(tf.image.resize(coarse, [112, 112]), tf.uint8)
+    for number, frame in enumerate(frames):
+      jpeg = tf.io.encode_jpeg(frame, quality=95)
+      tf.io.write_file(str(path / f"{number}.jpg"), jpeg)
+  prepare.prepare(
+    *(paths, "benchmark_train", folder),
+    storing=Storing(size=None),
+    writing=Writing(num_workers=1),
+  )
 
 
 def bare_pass(

@@ -37,7 +37,8 @@ class Classification:
     Args:
       dataset_name: Name of the data set, for tags and warnings.
       train: Training videos, as `embeddings.load` returns them.
-      val: Validation videos, likewise.
+      val: Validation videos, likewise; `class_names`, if there, names the
+        phases in the plot and the table.
 
     Returns:
       Scalars `classification/{train,val}_{d}_{f}_accuracy`, in [0, 1]; of the
@@ -71,18 +72,23 @@ class Classification:
     majority = majority_accuracy(labels, val_labels)
     scalars[f"{prefix}_majority_accuracy"] = majority
     phases, confusions = confusion(val_labels, predictions)
+    names = dict(enumerate(val.get("class_names", ())))
+    details[f"{prefix}_titles"] = titles = {}
     for phase, row, right in zip(
-      phases, confusions, confusions.diagonal(), strict=True
+      phases.tolist(), confusions, confusions.diagonal(), strict=True
     ):
+      tag = f"{prefix}_phase_{phase}_accuracy"
       if row.any():
-        scalars[f"{prefix}_phase_{phase}_accuracy"] = float(right / row.sum())
+        scalars[tag] = float(right / row.sum())
+      if phase in names:
+        titles[tag] = names[phase]
     details[f"{prefix}_confusion"] = {
       "phases": phases.tolist(),
       "frames": confusions.tolist(),
     }
     images = {
       f"{prefix}_confusion": functools.partial(
-        plots.confusion_matrix, confusions, phases
+        plots.confusion_matrix, confusions, phases.tolist(), names
       ),
       f"classification/{dataset_name}_accuracy": functools.partial(
         plots.accuracy_curve,

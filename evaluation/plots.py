@@ -1,5 +1,6 @@
 """Pictures of results, as TensorBoard takes them: [H, W, 3] uint8."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,12 +12,15 @@ from scipy.spatial.distance import cdist
 _MAX_ANNOTATED = 12
 
 
-def confusion_matrix(counts: np.ndarray, phases: Sequence[int]) -> np.ndarray:
+def confusion_matrix(
+  counts: np.ndarray, phases: Sequence[int], names: Mapping[int, str]
+) -> np.ndarray:
   """Draws how often each phase is taken for each other.
 
   Args:
     counts: [P, P] frames, a row for each true phase.
     phases: P phases.
+    names: Names of phases, as far as they have any.
 
   Returns:
     The picture; rows sum to 100 % (a phase without frames has an empty row),
@@ -24,15 +28,17 @@ def confusion_matrix(counts: np.ndarray, phases: Sequence[int]) -> np.ndarray:
   """
   totals = counts.sum(axis=1, keepdims=True)
   shares = counts / np.maximum(totals, 1)
-  figure, axes = _figure(5.2, 4.6)
-  image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues")
-  names = [str(phase) for phase in phases]
-  axes.set_xticks(range(len(names)), names)
-  rows = zip(names, totals[:, 0], strict=True)
-  axes.set_yticks(range(len(names)), [f"{p}  ({n} frames)" for p, n in rows])
+  titles = [
+    f"{phase} {textwrap.shorten(names.get(phase, ''), 40)}" for phase in phases
+  ]
+  figure, axes = _figure(5.2 + 0.08 * max(map(len, titles)), 4.6)
+  image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", aspect="auto")
+  axes.set_xticks(range(len(phases)), phases)
+  rows = zip(titles, totals[:, 0], strict=True)
+  axes.set_yticks(range(len(phases)), [f"{t}  ({n} frames)" for t, n in rows])
   axes.set_xlabel("predicted phase")
   axes.set_ylabel("true phase")
-  if len(names) <= _MAX_ANNOTATED:
+  if len(phases) <= _MAX_ANNOTATED:
     for (row, column), share in np.ndenumerate(shares):
       if totals[row]:
         colour = "white" if share > 0.5 else "black"

@@ -3,8 +3,6 @@
 import numpy as np
 import tensorflow as tf
 
-from dataset_preparation import records
-
 # Frames of the toy videos: a single one, fewer than are sampled, and more.
 TOY_LENGTHS = (1, 4, 40, 50, 60, 30, 45)
 
@@ -15,7 +13,7 @@ _BASE, _FRAME_STEP, _VIDEO_STEP = 40, 3, 20
 
 def jpeg(video, number, size=(16, 16)):
   colour = (_BASE + number * _FRAME_STEP, _BASE + video * _VIDEO_STEP, _BASE)
-  return records.encode_frame(np.full((*size, 3), colour, np.uint8))
+  return tf.io.encode_jpeg(np.full((*size, 3), colour, np.uint8)).numpy()
 
 
 def frame_numbers(frames):
@@ -30,13 +28,37 @@ def video_numbers(frames):
   return np.rint((green - _BASE) / _VIDEO_STEP).astype(int)
 
 
+def sequence_example(name, jpegs, frame_labels=None, label=-1):
+  """A record by TensorFlow's own means; without a label where it is None."""
+  context = {"name": _bytes(name.encode()), "len": _int64(len(jpegs))}
+  if label is not None:
+    context["label"] = _int64(label)
+  lists = {"video": [_bytes(jpeg) for jpeg in jpegs]}
+  if frame_labels is not None:
+    lists["frame_labels"] = [_int64(label) for label in frame_labels]
+  return tf.train.SequenceExample(
+    context=tf.train.Features(feature=context),
+    feature_lists=tf.train.FeatureLists(
+      feature_list={
+        key: tf.train.FeatureList(feature=features)
+        for key, features in lists.items()
+      }
+    ),
+  ).SerializeToString(deterministic=True)
+
+
+def _bytes(value):
+  return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _int64(value):
+  return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+
 def serialized(number, length, size=(16, 16), frame_labels=None, label=-1):
   """The record of video `number`, named `video <number>`."""
   jpegs = [jpeg(number, frame, size) for frame in range(length)]
-  video = records.Video(
-    f"video {number}", jpegs, frame_labels=frame_labels, label=label
-  )
-  return records.sequence_example(video).SerializeToString(deterministic=True)
+  return sequence_example(f"video {number}", jpegs, frame_labels, label)
 
 
 def write(folder, shards, dataset="toy", split="train"):
@@ -50,3 +72,23 @@ def write(folder, shards, dataset="toy", split="train"):
       for record in shard:
         writer.write(record)
   return paths
+
+
+def read(paths):
+  """Parses record files with protobuf alone, one dict a video."""
+  found = []
+  for record in tf.data.TFRecordDataset([str(path) for path in sorted(paths)]):
+    example = tf.train.SequenceExample.FromString(record.numpy())
+    context = example.context.feature
+    lists = example.feature_lists.feature_list
+    labels = [x.int64_list.value[0] for x in lists["frame_labels"].feature]
+    found.append(
+      {
+        "name": context["name"].bytes_list.value[0].decode(),
+        "len": context["len"].int64_list.value[0],
+        "label": context["label"].int64_list.value[0],
+        "video": [x.bytes_list.value[0] for x in lists["video"].feature],
+        "frame_labels": labels or None,
+      }
+    )
+  return found

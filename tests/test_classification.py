@@ -1,6 +1,7 @@
 import keras
 import numpy as np
 import pytest
+import record_files
 import tensorflow as tf
 import tiny
 
@@ -76,11 +77,8 @@ def test_two_data_sets_and_labels_that_are_off_are_refused(toy_config):
 
 
 def test_records_without_labels_are_refused(tmp_path):
-  videos = [
-    tiny.records.Video(f"v{i}", tiny.make_video("", 6, seed=i).jpegs)
-    for i in range(2)
-  ]
-  tiny.records.write_split(videos, 2, tmp_path, "bare_train", 2)
+  videos = [record_files.serialized(i, 6) for i in range(2)]
+  record_files.write(tmp_path, [videos], "bare")
   config = tiny.config(
     "DATASETS=[bare]",
     f"PATH_TO_TFRECORDS={tmp_path}",

@@ -148,27 +148,40 @@ def test_more_labels_than_known_phases_are_numbered():
 
 
 def test_splits_are_merged_and_read_back(tmp_path):
-  train, val = SplitInfo(70, 9000, 30.0), SplitInfo(14, 1800, None)
+  train = SplitInfo(70, 9000, 30.0, videos=[{"name": "v0"}])
+  val = SplitInfo(14, 1800, None, {"0": 900, "2": 900})
   dataset_info.add_split(tmp_path, "mine", "train", train, ("a", "b"))
-  dataset_info.add_split(tmp_path, "mine", "val", val, ("x", "y", "z"))
+  dataset_info.add_split(tmp_path, "mine", "val", val)
   info = dataset_info.read(str(tmp_path), "mine")
   assert info.splits == {"train": train, "val": val}
-  assert info.class_names == ("a", "b", "z")
+  assert info.class_names == ("a", "b", "phase 2")
   content = json.loads((tmp_path / "dataset.json").read_text())
   assert content["format_version"] == 1
   assert content["splits"]["train"] == {
-    **{"num_videos": 70, "num_frames": 9000, "fps": 30.0}
+    **{"num_videos": 70, "num_frames": 9000, "fps": 30.0},
+    **{"phases": {}, "videos": [{"name": "v0"}], "skipped": []},
   }
 
 
 def test_a_split_that_is_converted_again_is_replaced(tmp_path):
   add = dataset_info.add_split
   add(tmp_path, "mine", "train", SplitInfo(1, 10), ("a", "b", "c"))
-  add(tmp_path, "mine", "train", SplitInfo(2, 20), ("x", "y"))
+  again = SplitInfo(2, 20, phases={"0": 11, "1": 9})
+  add(tmp_path, "mine", "train", again)
   info = dataset_info.read(str(tmp_path), "mine")
-  assert info == dataset_info.DatasetInfo(
-    ("a", "b"), {"train": SplitInfo(2, 20)}
+  assert info == dataset_info.DatasetInfo(("a", "b"), {"train": again})
+  add(tmp_path, "mine", "train", again, ("x", "y"))
+  info = dataset_info.read(str(tmp_path), "mine")
+  assert info.class_names == ("x", "y")
+
+
+def test_a_file_of_the_first_version_without_phases_and_videos(tmp_path):
+  (tmp_path / "dataset.json").write_text(
+    '{"format_version": 1, "dataset": "mine", "class_names": ["a"],'
+    ' "splits": {"val": {"num_videos": 2, "num_frames": 9, "fps": null}}}'
   )
+  info = dataset_info.read(str(tmp_path), "mine")
+  assert info.splits == {"val": SplitInfo(2, 9)}
 
 
 def test_without_a_file_the_records_are_counted(tmp_path):
@@ -179,7 +192,10 @@ def test_without_a_file_the_records_are_counted(tmp_path):
   write_records(tmp_path / "mine_val-0-of-1.tfrecord", [(2, [-1, -1])])
   write_records(tmp_path / "other_val-0-of-1.tfrecord", [(9, [8] * 9)])
   info = dataset_info.read(str(tmp_path), "mine")
-  assert info.splits == {"train": SplitInfo(3, 8), "val": SplitInfo(1, 2)}
+  assert info.splits == {
+    "train": SplitInfo(3, 8, phases={"0": 3, "1": 1, "2": 1, "3": 2}),
+    "val": SplitInfo(1, 2, phases={"-1": 2}),
+  }
   assert info.class_names == ("phase 0", "phase 1", "phase 2", "phase 3")
 
 
@@ -194,7 +210,10 @@ def test_a_split_beside_the_file_is_counted_too(tmp_path):
   dataset_info.add_split(tmp_path, "mine", "train", SplitInfo(5, 50), ("a",))
   write_records(tmp_path / "mine_val-0-of-1.tfrecord", [(2, [0, 1])])
   info = dataset_info.read(str(tmp_path), "mine")
-  assert info.splits == {"train": SplitInfo(5, 50), "val": SplitInfo(1, 2)}
+  assert info.splits == {
+    "train": SplitInfo(5, 50),
+    "val": SplitInfo(1, 2, phases={"0": 1, "1": 1}),
+  }
   assert info.class_names == ("a", "phase 1")
 
 
@@ -207,7 +226,9 @@ def test_a_record_that_is_no_sequence_example_is_named(tmp_path):
   path = tmp_path / "mine_val-0-of-1.tfrecord"
   with tf.io.TFRecordWriter(str(path)) as writer:
     writer.write(b"\xff\xff\xff")
-  with pytest.raises(UserError, match=f"{path}: the record at byte 12 is no"):
+  with pytest.raises(
+    UserError, match=f"{path}: record at byte 12 is damaged, no"
+  ):
     dataset_info.read(str(tmp_path), "mine")
 
 

@@ -13,6 +13,7 @@ import tiny_run
 
 import checkpoints
 import config as configuration
+import dataset_info
 import embeddings
 import evaluate
 import inference
@@ -131,8 +132,22 @@ def test_details_are_beside_the_scalars(copy):
   line = json.loads((copy / "eval_logs" / "metrics.jsonl").read_text())
   details = line["details"]
   assert details["classification/tiny_1.0_used"]["train"]["videos"] == 4
+  assert details["classification/val_tiny_titles"] == {}
   taus = details["kendalls_tau/tiny_val"]["video_taus"]
   assert set(taus) <= {"val0", "val1", "val2"}
+
+
+def test_names_of_phases_come_from_dataset_json(copy, tmp_path, capsys):
+  config = configuration.of_logdir(copy)
+  records = tmp_path / "records"
+  shutil.copytree(config.PATH_TO_TFRECORDS, records)
+  info = dataset_info.SplitInfo(3, 40, phases={"2": 1})
+  names = ("reach", "pour", "rest")
+  dataset_info.add_split(records, "tiny", "val", info, names)
+  config.PATH_TO_TFRECORDS = str(records)
+  evaluate.evaluate(config, continuous_eval=False)
+  table = capsys.readouterr().out
+  assert "classification/val_tiny_phase_2_accuracy (rest) " in table
 
 
 def test_images_are_logged_on_demand(copy):

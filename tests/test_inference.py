@@ -3,13 +3,13 @@ import itertools
 import cv2
 import numpy as np
 import pytest
+import record_files
 import tensorflow as tf
 import tiny
 
 import datasets
 import inference
 import preprocessing
-from dataset_preparation import records
 from errors import UserError
 
 LENGTHS = [9, 5, 7]
@@ -141,18 +141,16 @@ def test_kept_frames_are_those_that_were_stored(embed, where):
 
 
 def test_kept_frames_of_another_size_are_made_like_the_first(algo, tmp_path):
-  videos = [
-    tiny.make_video("large", 2, 40, 48),
-    tiny.make_video("small", 3, 20, 24),
-  ]
-  records.write_split(videos, 2, tmp_path, "tiny_val", 2)
+  videos = {"large": tiny.jpegs(2, 40, 48), "small": tiny.jpegs(3, 20, 24)}
+  records = [record_files.sequence_example(*item) for item in videos.items()]
+  record_files.write(tmp_path, [records], "tiny", "val")
   config = tiny.config(*CONTEXT, f"PATH_TO_TFRECORDS={tmp_path}")
   large, small = inference.embed_split(
     algo, config, "tiny", "val", keep_frames=True
   )["frames"]
   assert large.shape == (2, 40, 48, 3)
   assert small.shape == (3, 40, 48, 3)
-  original = tf.io.decode_jpeg(videos[1].jpegs[1]).numpy()
+  original = tf.io.decode_jpeg(videos["small"][1]).numpy()
   expected = cv2.resize(original, (48, 40), interpolation=cv2.INTER_AREA)
   np.testing.assert_array_equal(small[1], expected)
 
@@ -169,13 +167,11 @@ def test_a_split_without_records(embed, algo, where):
 
 @pytest.mark.parametrize("damage", ["no frames", "no image"])
 def test_a_damaged_record_is_named(algo, tmp_path, damage):
-  sound = tiny.make_video("sound", 3)
-  jpegs = {"no frames": [], "no image": [sound.jpegs[0], b"\xff\xd8", b"x"]}
-  bad = records.Video("bad", jpegs[damage])
-  path = tmp_path / "tiny_val-0-of-1.tfrecord"
-  with tf.io.TFRecordWriter(str(path)) as writer:
-    for video in (sound, bad):
-      writer.write(records.sequence_example(video).SerializeToString())
+  sound = tiny.jpegs(3)
+  bad = {"no frames": [], "no image": [sound[0], b"\xff\xd8", b"x"]}[damage]
+  videos = {"sound": sound, "bad": bad}
+  records = [record_files.sequence_example(*item) for item in videos.items()]
+  [path] = record_files.write(tmp_path, [records], "tiny", "val")
   config = tiny.config(*CONTEXT, f"PATH_TO_TFRECORDS={tmp_path}")
   with pytest.raises(UserError) as caught:
     inference.embed_split(algo, config, "tiny", "val")

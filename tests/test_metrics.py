@@ -40,6 +40,16 @@ def test_table_shows_first_and_last_step_of_what_matters(tmp_path):
   ]
 
 
+def test_names_of_phases_stand_beside_their_tags(tmp_path):
+  titles = {"a/val_phase_1": "pour"}
+  scalars = {"a/val_phase_0": 0.25, "a/val_phase_1": 0.5}
+  metrics.append(tmp_path, 0, scalars, {"a/val_titles": titles})
+  assert metrics.table(tmp_path).splitlines()[2:] == [
+    "a/val_phase_0               0.2500",
+    "a/val_phase_1 (pour)        0.5000",
+  ]
+
+
 def test_mistakes_are_told_in_one_line(tmp_path):
   with pytest.raises(UserError, match="nothing was evaluated yet; run `python"):
     metrics.table(tmp_path)

@@ -109,6 +109,9 @@ def test_embeddings_of_other_programs(tmp_path, monkeypatch):
     "extract_embeddings.py",
     "visualize_alignment.py",
     "dataset_preparation/videos_to_tfrecords.py",
+    "dataset_preparation/images_to_tfrecords.py",
+    "dataset_preparation/penn_action.py",
+    "dataset_preparation/visualize_tfrecords.py",
     "dataset_preparation/synthetic_pouring.py",
   ],
 )
@@ -132,8 +135,15 @@ def test_flags_named_in_the_readme_exist(script):
 def test_files_named_in_the_readme_exist():
   names = re.findall(r"`(?!L/)([\w/]+(?:\.py|\.sh|\.yml|/))`", README)
   assert len(names) > 20
-  for name in [*names, *re.findall(r"\]\(((?!http)[^)]+)\)", README)]:
+  for name in [*names, *re.findall(r"\]\(((?!http|#)[^)]+)\)", README)]:
     assert (ROOT / name).exists(), name
+
+
+def test_sections_that_the_readme_links_to_exist():
+  titles = re.findall(r"^## (.+)$", README, re.M)
+  anchors = [title.lower().replace(" ", "-") for title in titles]
+  for name in re.findall(r"\]\(#([^)]+)\)", README):
+    assert name in anchors
 
 
 def test_map_names_every_module():

@@ -38,6 +38,53 @@ def test_codecs_and_containers(tmp_path, name, codec):
   assert corner[0] - corner[-1] > 40
 
 
+@pytest.mark.parametrize(
+  ("name", "codec", "pix_fmt"),
+  [
+    ("ten_bits.mp4", "libx265", "yuv420p10le"),
+    ("ten_bits.mkv", "libx264", "yuv422p10le"),
+    ("ten_bits.webm", "libsvtav1", "yuv420p10le"),
+    ("alpha.mov", "qtrle", "argb"),
+    ("alpha.mov", "png", "rgba"),
+    ("alpha.mov", "prores_ks", "yuva444p10le"),
+    ("photo.avi", "mjpeg", "yuvj420p"),
+  ],
+)
+def test_depths_and_alpha(tmp_path, name, codec, pix_fmt):
+  path = video_files.make(tmp_path / name, codec, 4, pix_fmt=pix_fmt)
+  frames = list(videos.read(path))
+  assert len(frames) == 4
+  for frame in frames:
+    assert frame.image.dtype == np.uint8
+    assert video_files.colours(frame.image) == video_files.QUARTERS
+
+
+@pytest.mark.parametrize("pix_fmt", ["gray", "gray10le"])
+def test_grey(tmp_path, pix_fmt):
+  path = video_files.make(tmp_path / "a.mkv", "ffv1", 4, pix_fmt=pix_fmt)
+  for frame in videos.read(path):
+    red, green, blue = np.moveaxis(frame.image, -1, 0)
+    np.testing.assert_array_equal(red, green)
+    np.testing.assert_array_equal(red, blue)
+    corners = red[[9, 9, -9, -9], [9, -9, 9, -9]].astype(int)
+    luma = [0.299 * 250, 0.587 * 250, 0.114 * 250]
+    np.testing.assert_allclose(corners[:3], luma, atol=4)
+
+
+@pytest.mark.parametrize("crop", [(1, 0), (0, 1), (1, 1), (33, 45)])
+def test_odd_sizes(tmp_path, crop):
+  path = video_files.make(
+    tmp_path / "a.mp4", num_frames=3, pix_fmt="yuv444p", crop=crop
+  )
+  expected = (video_files.HEIGHT - crop[0], video_files.WIDTH - crop[1], 3)
+  assert [frame.image.shape for frame in videos.read(path)] == [expected] * 3
+
+
+def test_one_frame(tmp_path):
+  path = video_files.make(tmp_path / "a.mp4", num_frames=1)
+  assert times_of(path) == [0.0]
+
+
 @pytest.mark.parametrize("ending", ["mp4", "mkv", "webm", "ts"])
 def test_streams_that_start_late_start_at_zero(tmp_path, ending):
   codec = "libvpx-vp9" if ending == "webm" else "libx264"

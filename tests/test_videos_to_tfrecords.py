@@ -2,25 +2,25 @@ import json
 import os
 import pathlib
 import shutil
-import socket
 import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
-import tensorflow as tf
+import record_files
 import video_files
 
 import dataset_info
 import videos
-from dataset_preparation import records, videos_to_tfrecords
-from dataset_preparation.videos_to_tfrecords import convert, find_videos
+from dataset_preparation.conversion import Storing
+from dataset_preparation.prepare import Labelling, prepare
+from dataset_preparation.shards import Writing
+from dataset_preparation.videos_to_tfrecords import FILE_PATTERNS, find_videos
 from errors import UserError
 
 CHECKOUT = pathlib.Path(videos.__file__).parent
 SCRIPT = CHECKOUT / "dataset_preparation" / "videos_to_tfrecords.py"
-DOWNLOAD = CHECKOUT / "dataset_preparation" / "download_pouring_data.sh"
 
 
 @pytest.fixture(scope="module")
@@ -56,31 +56,38 @@ def label_file(tmp_path):
 
 
 def read_records(paths):
-  """Parses record files with protobuf alone."""
-  found = []
-  for record in tf.data.TFRecordDataset([str(path) for path in paths]):
-    example = tf.train.SequenceExample.FromString(record.numpy())
-    context = example.context.feature
-    lists = example.feature_lists.feature_list
-    found.append(
-      {
-        "name": context["name"].bytes_list.value[0].decode(),
-        "len": context["len"].int64_list.value[0],
-        "label": context["label"].int64_list.value[0],
-        "video": [
-          cv2.imdecode(
-            np.frombuffer(f.bytes_list.value[0], np.uint8), cv2.IMREAD_COLOR
-          )[..., ::-1]
-          for f in lists["video"].feature
-        ],
-        "frame_labels": [
-          f.int64_list.value[0] for f in lists["frame_labels"].feature
-        ]
-        if "frame_labels" in lists
-        else None,
-      }
-    )
+  found = record_files.read(paths)
+  for record in found:
+    record["video"] = [
+      cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+      for jpeg in record["video"]
+    ]
   return found
+
+
+def convert(
+  input_dir,
+  name,
+  output_dir,
+  file_pattern=FILE_PATTERNS,
+  *,
+  files_per_shard=50,
+  overwrite=False,
+  label_file=None,
+  expected_segments=0,
+  action_label=-1,
+  **storing,
+):
+  """Prepares the videos of a folder in this process."""
+  written = prepare(
+    find_videos(input_dir, file_pattern),
+    name,
+    output_dir,
+    storing=Storing(**storing),
+    labelling=Labelling(label_file, (), expected_segments, action_label),
+    writing=Writing(files_per_shard, num_workers=1, overwrite=overwrite),
+  )
+  return written[name]
 
 
 def listing(folder):
@@ -104,7 +111,7 @@ def test_unlabeled_videos(tmp_path, input_dir):
     for image in video["video"]:
       assert image.shape == (30, 40, 3)
       assert video_files.colours(image) == video_files.QUARTERS
-  assert info == dataset_info.SplitInfo(3, 62, 10.0)
+  assert (info.num_videos, info.num_frames, info.fps) == (3, 62, 10.0)
   assert dataset_info.read(str(tmp_path), "mine") == dataset_info.DatasetInfo(
     (), {"train": info}
   )
@@ -126,12 +133,10 @@ def test_labeled_videos(tmp_path, input_dir, label_file):
   assert info.class_names == ("phase 0", "phase 1", "phase 2")
 
 
-def test_labels_can_be_left_out(tmp_path, input_dir, label_file):
+def test_a_label_of_the_whole_video(tmp_path, input_dir):
   out = tmp_path / "out"
   convert(
     *(input_dir, "mine_val", out),
-    label_file=label_file,
-    frame_labels=False,
     action_label=4,
     size=None,
   )
@@ -156,7 +161,7 @@ def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
   assert set(dataset_info.read(str(out), "mine").splits) == {"train", "val"}
   before = listing(out)
 
-  convert(input_dir, "mine_train", out, file_pattern=["*2.mp4"])
+  convert(input_dir, "mine_train", out, ["*2.mp4"], overwrite=True)
   after = listing(out)
   assert set(before) - set(after) == {
     *("mine_train-0-of-2.tfrecord", "mine_train-1-of-2.tfrecord")
@@ -192,61 +197,15 @@ def test_rotate_turns_clockwise_before_resizing(tmp_path, rotate, expected):
   assert video["video"][0].shape == (20, 40, 3)
 
 
-def test_shrinking_averages_over_areas():
-  rng = np.random.default_rng(0)
-  image = np.repeat(rng.integers(0, 255, (16, 16, 1), np.uint8), 3, axis=2)
-  means = image.reshape(4, 4, 4, 4, 3).mean((1, 3)).round().astype(np.uint8)
-  small, expected = (
-    cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR).astype(int)
-    for jpeg in (
-      records.encode_frame(image, (4, 4)),
-      records.encode_frame(means),
-    )
-  )
-  np.testing.assert_allclose(small, expected, atol=2)
-
-
 def test_fps_drops_frames_and_their_labels(tmp_path, input_dir, label_file):
   out = tmp_path / "out"
   info = convert(
     input_dir, "mine_val", out, label_file=label_file, fps=5, size=(8, 8)
   )
-  assert info == dataset_info.SplitInfo(3, 10 + 15 + 6, 5.0)
+  assert (info.num_frames, info.fps) == (10 + 15 + 6, 5.0)
   found = {v["name"]: v for v in read_records(out.glob("*.tfrecord"))}
   # Frames at 0, 0.2, 0.4, ... s.
   assert found["Clip1"]["frame_labels"] == [0] * 3 + [1] * 2 + [2] * 5
-
-
-def frames_at(times):
-  return [videos.Frame(time, np.zeros((1, 1, 3), np.uint8)) for time in times]
-
-
-def kept(times, fps):
-  return [
-    frame.time
-    for frame in videos_to_tfrecords.at_rate(frames_at(times), fps, "a.mp4")
-  ]
-
-
-def test_the_frame_nearest_to_each_tick_is_kept():
-  rng = np.random.default_rng(0)
-  for fps in (1, 2.5, 4):
-    times = np.cumsum(rng.uniform(0.02, 0.3, 60))
-    times = [0.0, *times]
-    ticks = np.arange(0, times[-1], 1 / fps)
-    nearest = {min(times, key=lambda time, t=t: abs(time - t)) for t in ticks}
-    assert kept(times, fps) == sorted(nearest)
-
-
-@pytest.mark.parametrize("rate", [24, 25, 29.97, 30, 60])
-def test_even_rates_are_kept_evenly(rate):
-  times = [k / rate for k in range(200)]
-  assert kept(times, 0) == times
-  assert kept(times, rate) == times
-  assert kept(times, rate / 2) == times[::2]
-  assert kept(times, rate / 5) == times[::5]
-  # Time stamps in milliseconds, as of Matroska files.
-  assert len(kept([round(time, 3) for time in times], rate / 2)) == 100
 
 
 def test_a_rate_above_the_videos_is_refused(tmp_path, input_dir):
@@ -254,8 +213,8 @@ def test_a_rate_above_the_videos_is_refused(tmp_path, input_dir):
   with pytest.raises(UserError) as error:
     convert(input_dir, "mine_val", out, fps=15)
   assert str(error.value) == (
-    "Clip1.MP4: has 10 frames per second, expected at least the 15 of --fps;"
-    " frames are dropped, never made up"
+    f"{input_dir}/Clip1.MP4: has 10 frames per second, expected at least the 15"
+    " of --fps; frames are dropped, never made up"
   )
   assert not os.listdir(out)
 
@@ -272,7 +231,13 @@ def test_a_broken_video_leaves_the_folder_as_it_was(
   (folder / "clip2.mp4").write_bytes(data[: len(data) // 2])
   for name in ("mine_train", "mine_val"):
     with pytest.raises(UserError, match="clip2.mp4: "):
-      convert(folder, name, out, files_per_shard=files_per_shard)
+      convert(
+        *(folder, name, out), files_per_shard=files_per_shard, overwrite=True
+      )
+    # Finished shards wait where no reader looks.
+    work = out / f".{name}.incomplete"
+    assert work.exists() == (files_per_shard == 1)
+    shutil.rmtree(work, ignore_errors=True)
     assert listing(out) == before
 
 
@@ -285,7 +250,7 @@ def test_a_video_without_annotation_is_found_before_decoding(
   out = tmp_path / "out"
   with pytest.raises(UserError, match="no annotation of video 'clip10'"):
     convert(input_dir, "mine_val", out, label_file=label_file)
-  assert not os.listdir(out)
+  assert not out.exists()
 
 
 def test_wrong_number_of_segments(tmp_path, input_dir, label_file):
@@ -294,7 +259,7 @@ def test_wrong_number_of_segments(tmp_path, input_dir, label_file):
     convert(
       *(input_dir, "mine_val", out), label_file=label_file, expected_segments=4
     )
-  with pytest.raises(UserError, match="--expected_segments: needs annotations"):
+  with pytest.raises(UserError, match="--expected_segments: needs labels"):
     convert(input_dir, "mine_val", out, expected_segments=4)
 
 
@@ -308,13 +273,18 @@ def test_another_data_set_in_the_folder_is_refused(tmp_path, input_dir):
 
 def test_videos_are_found_in_natural_order(tmp_path):
   names = ["v10.mp4", "v2.MOV", "a.webm", "v2b.avi", "007.mkv", "v02c.mp4"]
-  for name in names:
+  for folder in ("", "take10", "take9", "take9/a", ".hidden"):
+    (tmp_path / folder).mkdir(exist_ok=True)
+  for name in (*names, "take10/v1.mp4", "take9/v1.mp4", "take9/a/v1.mp4"):
     (tmp_path / name).touch()
-  assert [path.name for path in find_videos(tmp_path)] == [
-    *("007.mkv", "a.webm", "v2.MOV", "v2b.avi", "v02c.mp4", "v10.mp4")
+  (tmp_path / ".hidden" / "v1.mp4").touch()
+  found = find_videos(tmp_path)
+  assert [str(path.relative_to(tmp_path)) for path in found.values()] == [
+    *("007.mkv", "a.webm", "take9/a/v1.mp4", "take9/v1.mp4", "take10/v1.mp4"),
+    *("v2.MOV", "v2b.avi", "v02c.mp4", "v10.mp4"),
   ]
-  found = find_videos(tmp_path, ["V*.mp4"])
-  assert [path.name for path in found] == ["v02c.mp4", "v10.mp4"]
+  assert list(found)[:4] == ["007", "a", "take9/a/v1", "take9/v1"]
+  assert list(find_videos(tmp_path, ["V*c.mp4", "*.MOV"])) == ["v2", "v02c"]
 
 
 def test_two_videos_of_one_name_are_refused(tmp_path):
@@ -358,11 +328,20 @@ def test_script_by_its_path_from_elsewhere(tmp_path, input_dir, label_file):
   )
   assert done.returncode == 0, done.stderr
   folder = tmp_path / "mine_out"
-  assert done.stdout.startswith(
-    f"Wrote 3 videos with 62 labelled frames (10 frames per second) as mine_val"
-    f" to {folder}."
-  )
-  assert "mine_val-0-of-1.tfrecord: 3 of 3 videos written" in done.stderr
+  assert done.stdout.splitlines() == [
+    "mine_val: 3 videos, 62 frames (10 frames per second)",
+    "   0 phase 0: 21 frames, 33.9%",
+    "   1 phase 1: 17 frames, 27.4%",
+    "   2 phase 2: 24 frames, 38.7%",
+    "  shortest clip10: 12 frames, longest clip2: 30",
+    f"  warning: {input_dir}/clip10.mkv: no frame lies in phase 2 of its"
+    " annotation (times are microseconds in JSON, seconds in CSV)",
+    f"Use the records with DATASETS: [mine] and PATH_TO_TFRECORDS: {folder}."
+    f" {folder}/dataset.json has the details; edit its class_names to name the"
+    " phases.",
+  ]
+  assert "mine_val: 1 of 1 shards done" in done.stderr
+  assert "video/s" not in done.stderr  # No progress bar in logs.
   [first, *_] = read_records(folder.glob("*.tfrecord"))
   assert first["video"][0].shape == (8, 16, 3)
 
@@ -385,75 +364,3 @@ def test_script_as_a_module_tells_a_mistake_in_one_line(tmp_path, input_dir):
     " letters, digits, '_', '-' and '.'; received 'train'"
   )
   assert not os.listdir(tmp_path)
-
-
-def run_download(folder, **environment):
-  return subprocess.run(
-    [shutil.which("bash"), str(DOWNLOAD), str(folder)],
-    env={"PATH": os.environ["PATH"], **environment},
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-
-
-def test_download_without_network(tmp_path):
-  with socket.socket() as server:  # Bound but not listening: refuses.
-    server.bind(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{server.getsockname()[1]}"
-    done = run_download(tmp_path / "out", POURING_URL=url)
-  assert done.returncode == 1
-  last = done.stderr.splitlines()[-1]
-  assert last.startswith("error: ")
-  if shutil.which("curl") or shutil.which("wget"):
-    assert f"{url}/pouring_train-0-of-2.tfrecord: the download stopped" in last
-  assert not list(tmp_path.glob("out/pouring*"))
-
-
-def test_download_without_curl_and_wget(tmp_path):
-  done = run_download(tmp_path / "out", PATH=str(tmp_path))
-  assert done.returncode == 1
-  assert done.stderr.startswith("error: neither curl nor wget is installed")
-
-
-def test_download_with_a_stand_in_for_curl(tmp_path):
-  tools = tmp_path / "tools"
-  tools.mkdir()
-  for tool in ("mkdir", "head", "tail", "tr", "wc", "mv", "rm", "cat"):
-    (tools / tool).symlink_to(shutil.which(tool))
-  curl = tools / "curl"
-  # Like curl, goes on where the file ends; its arguments end in: FILE URL.
-  curl.write_text(
-    f"#!{shutil.which('bash')}\n"
-    'out="${@: -2:1}" url="${@: -1}"\n'
-    'case "$url" in *val*) [ -e "$out" ] || { printf a > "$out"; exit 18; };;'
-    " esac\n"
-    'printf "\\5\\0\\0\\0\\0\\0\\0\\0" > "$out"\n'
-  )
-  curl.chmod(0o755)
-  out = tmp_path / "out"
-  names = [f"pouring_train-{i}-of-2.tfrecord" for i in range(2)]
-  done = run_download(out, PATH=str(tools))
-  assert done.returncode == 1
-  assert sorted(os.listdir(out)) == [
-    ".incomplete-pouring_val-0-of-1.tfrecord",
-    *names,
-  ]
-  done = run_download(out, PATH=str(tools))
-  assert done.returncode == 0, done.stderr
-  assert f"{names[0]} is there already" in done.stdout
-  assert sorted(os.listdir(out)) == [*names, "pouring_val-0-of-1.tfrecord"]
-
-  page = 'printf "<html>sign in</html>" > "${@: -2:1}"'
-  curl.write_text(f"#!{shutil.which('bash')}\n{page}\n")
-  done = run_download(tmp_path / "page", PATH=str(tools))
-  assert done.returncode == 1
-  assert "received something else than records" in done.stderr
-  assert not os.listdir(tmp_path / "page")
-
-
-def test_download_script_parses():
-  bash = shutil.which("bash")
-  assert (
-    subprocess.run([bash, "-n", str(DOWNLOAD)], check=False).returncode == 0
-  )

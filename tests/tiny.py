@@ -2,11 +2,11 @@
 
 import keras
 import numpy as np
+import record_files
 import tensorflow as tf
 
 import config as configuration
 from algos import ALGOS
-from dataset_preparation import records
 
 SETTINGS = [
   "IMAGE_SIZE=32",
@@ -66,22 +66,21 @@ def take_step(algo, variables, optimizer, data):
   optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
 
-def make_video(name, num_frames, height=36, width=40, seed=0):
+def jpegs(num_frames, height=36, width=40, seed=0):
+  """Encoded frames of noise."""
   rng = np.random.default_rng(seed)
   images = rng.integers(0, 256, (num_frames, height, width, 3), np.uint8)
-  return records.Video(
-    name,
-    [records.encode_frame(image) for image in images],
-    frame_labels=[t % 3 for t in range(num_frames)],
-    label=seed,
-  )
+  return [tf.io.encode_jpeg(image).numpy() for image in images]
 
 
-def write_records(folder, lengths, name="tiny_val", **size):
+def write_records(folder, lengths):
   """Writes videos of the given lengths; returns the setting that finds them."""
   videos = [
-    make_video(f"v{i}", length, seed=i, **size)
+    record_files.sequence_example(
+      f"v{i}", jpegs(length, seed=i), [t % 3 for t in range(length)], i
+    )
     for i, length in enumerate(lengths)
   ]
-  records.write_split(videos, len(videos), folder, name, 2)
+  shards = [videos[i : i + 2] for i in range(0, len(videos), 2)]
+  record_files.write(folder, shards, "tiny", "val")
   return f"PATH_TO_TFRECORDS={folder}"

@@ -1,6 +1,7 @@
 """Records of seconds, and a run on them that takes seconds."""
 
 import numpy as np
+import record_files
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import (
   EventAccumulator,
@@ -34,10 +35,8 @@ def write_records(folder):
   """Writes labelled videos of a square that moves, in two splits."""
   rng = np.random.default_rng(0)
   for split, count in (("train", 4), ("val", 3)):
-    path = str(folder / f"tiny_{split}-0-of-1.tfrecord")
-    with tf.io.TFRecordWriter(path) as writer:
-      for number in range(count):
-        writer.write(square_video(f"{split}{number}", rng))
+    videos = [square_video(f"{split}{number}", rng) for number in range(count)]
+    record_files.write(folder, [videos], "tiny", split)
 
 
 def square_video(name, rng):
@@ -48,23 +47,7 @@ def square_video(name, rng):
     frames[t, 8:20, x : x + 8] = 220
   jpegs = [tf.io.encode_jpeg(frame).numpy() for frame in frames]
   labels = [3 * t // length for t in range(length)]
-  feature = tf.train.Feature
-  return tf.train.SequenceExample(
-    context=tf.train.Features(
-      feature={
-        "name": feature(bytes_list={"value": [name.encode()]}),
-        "len": feature(int64_list={"value": [length]}),
-      }
-    ),
-    feature_lists=tf.train.FeatureLists(
-      feature_list={
-        "video": {"feature": [{"bytes_list": {"value": [j]}} for j in jpegs]},
-        "frame_labels": {
-          "feature": [{"int64_list": {"value": [x]}} for x in labels]
-        },
-      }
-    ),
-  ).SerializeToString()
+  return record_files.sequence_example(name, jpegs, labels, label=None)
 
 
 def config(records, logdir, *settings):

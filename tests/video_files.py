@@ -35,13 +35,19 @@ def make(
   hflip=False,
   container_options=None,
   seed=None,
+  pix_fmt="yuv420p",
+  crop=(0, 0),
 ):
-  """Writes a video of `quartered` frames; `pts` are numbers of ticks."""
+  """Writes a video of `quartered` frames; `pts` are numbers of ticks.
+
+  `crop` takes rows and columns away; odd sizes need 4:4:4 colour.
+  """
   pts = pts or range(first, first + num_frames)
   with av.open(str(path), "w", options=container_options or {}) as container:
     stream = container.add_stream(codec, rate=fps)
-    stream.width, stream.height = WIDTH, HEIGHT
-    stream.pix_fmt = "yuv420p"
+    height, width = HEIGHT - crop[0], WIDTH - crop[1]
+    stream.width, stream.height = width, height
+    stream.pix_fmt = pix_fmt
     stream.thread_count = 1
     if codec == "libsvtav1":
       stream.options = {"preset": "12"}
@@ -49,7 +55,8 @@ def make(
       stream.set_display_rotation(rotation, hflip=hflip)
     for number, tick in enumerate(pts):
       frame = av.VideoFrame.from_ndarray(
-        quartered(number, seed), format="rgb24"
+        np.ascontiguousarray(quartered(number, seed)[:height, :width]),
+        format="rgb24",
       )
       frame.pts, frame.time_base = tick, Fraction(1, fps)
       container.mux(stream.encode(frame))

@@ -1,0 +1,300 @@
+"""What becomes of one source, a video file or a folder of images: its record.
+
+Runs in worker processes, so nothing here may load TensorFlow.
+"""
+
+import dataclasses
+import hashlib
+import math
+import pathlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+import cv2
+
+import videos
+from dataset_preparation import images, records
+from dataset_preparation.images import Frame
+from dataset_preparation.label_files import SegmentedVideo, VideoLabels
+from errors import UserError
+
+_TURNS = {
+  90: cv2.ROTATE_90_CLOCKWISE,
+  180: cv2.ROTATE_180,
+  270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+ROTATIONS = (0, *_TURNS)
+# Tolerance for rates: 30 and 29.97 frames per second count as the same.
+_FPS_TOLERANCE = 0.01
+_CHUNK = 2**20
+
+
+@dataclasses.dataclass(frozen=True)
+class Storing:
+  """How frames are stored.
+
+  Attributes:
+    size: Width and height in pixels; None keeps those of the source.
+    short_side: Length in pixels of the shorter side, the aspect ratio kept;
+      0 = as `size` says.
+    rotate: Degrees to turn clockwise before that: 0, 90, 180 or 270.
+    fps: Frames a second that are kept of a video, or that a folder of images
+      was taken at; 0 = all frames of a video, images without time.
+    quality: JPEG quality, 1 to 100.
+    image_endings: Of the files that count, in folders of images; lower case.
+  """
+
+  size: tuple[int, int] | None = (224, 224)
+  short_side: int = 0
+  rotate: int = 0
+  fps: float = 0.0
+  quality: int = 95
+  image_endings: tuple[str, ...] = images.ENDINGS
+
+  def target(self, width: int, height: int) -> tuple[int, int]:
+    """Width and height of what becomes of a frame, turned already."""
+    if self.short_side:
+      scale = self.short_side / min(width, height)
+      return round(width * scale), round(height * scale)
+    return self.size or (width, height)
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+  """What a record is made of.
+
+  Attributes:
+    name: Name of the record.
+    path: A video file, or a folder of images.
+    labels: Phases of its frames; None if it has none.
+    label: Label of the whole video, -1 = none.
+  """
+
+  name: str
+  path: pathlib.Path
+  labels: VideoLabels | None = None
+  label: int = -1
+
+
+@dataclasses.dataclass(frozen=True)
+class Report:
+  """What became of a source.
+
+  Attributes:
+    name: Name of the record.
+    source: Name of the file or folder it was made of.
+    sha256: Checksum of the source, of its images one after another.
+    num_frames: Frames of the record.
+    width: Of the frames, in pixels.
+    height: Of the frames, in pixels.
+    seconds: From the first frame to the last; 0 if unknown.
+    phases: Frames of each phase, by its number as text; empty without labels.
+    warnings: What the user should know about it.
+  """
+
+  name: str
+  source: str
+  sha256: str
+  num_frames: int
+  width: int
+  height: int
+  seconds: float
+  phases: dict[str, int]
+  warnings: tuple[str, ...] = ()
+
+
+def convert(source: Source, storing: Storing, target: pathlib.Path) -> Report:
+  """Writes the record of one source; one frame at a time is in memory.
+
+  Args:
+    source: The source.
+    storing: How its frames are stored.
+    target: TFRecord file to write. A file of the encoded frames lies beside it
+      meanwhile.
+
+  Returns:
+    What became of it.
+
+  Raises:
+    UserError: The source is damaged, holds no frames, has a lower rate than is
+      asked for, or its labels don't fit.
+  """
+  _check_times(source, storing)
+  spool = target.with_name(f"{target.name}.jpegs")
+  frames = _Counted(_frames(source.path, storing))
+  # The rate of images is what it is; a video's frames are chosen by it.
+  kept = frames
+  if not source.path.is_dir():
+    kept = at_rate(frames, storing.fps, source.path)
+  times, indices, sizes, shape = [], [], [], None
+  try:
+    with spool.open("wb") as file:
+      for frame in kept:
+        jpeg, size = encode(frame, storing)
+        shape = _same_shape(shape, size, frame, source)
+        times.append(frame.time)
+        indices.append(frame.index)
+        sizes.append(file.write(jpeg))
+    frame_labels = None
+    if source.labels is not None:
+      frame_labels = source.labels.of_frames(times, indices, frames.count)
+    with target.open("wb") as file:
+      records.write(file, spool, sizes, source.name, frame_labels, source.label)
+  finally:
+    spool.unlink(missing_ok=True)
+  phases = Counter(frame_labels or ())
+  return Report(
+    name=source.name,
+    source=source.path.name,
+    sha256=_checksum(source.path, storing.image_endings),
+    num_frames=len(sizes),
+    width=shape[0],
+    height=shape[1],
+    seconds=times[-1],
+    phases={str(phase): phases[phase] for phase in sorted(phases)},
+    warnings=_warnings(source, phases),
+  )
+
+
+def _check_times(source: Source, storing: Storing) -> None:
+  segmented = isinstance(source.labels, SegmentedVideo)
+  if segmented and source.path.is_dir() and not storing.fps:
+    raise UserError(
+      f"{source.labels.where}: has segments in seconds, but images have no time"
+      " stamps; give their rate with --fps"
+    )
+
+
+def _same_shape(
+  shape: tuple[int, int] | None,
+  size: tuple[int, int],
+  frame: Frame,
+  source: Source,
+) -> tuple[int, int]:
+  if shape not in (None, size):
+    raise UserError(
+      f"{source.path}: frame {frame.index} has {size[0]} x {size[1]} pixels,"
+      f" those before {shape[0]} x {shape[1]}; give --width and --height, which"
+      " make them alike"
+    )
+  return size
+
+
+class _Counted:
+  """Counts what is taken from it."""
+
+  def __init__(self, frames: Iterator[Frame]) -> None:
+    self._frames = frames
+    self.count = 0
+
+  def __iter__(self) -> Iterator[Frame]:
+    for frame in self._frames:
+      self.count += 1
+      yield frame
+
+
+def _frames(path: pathlib.Path, storing: Storing) -> Iterator[Frame]:
+  if path.is_dir():
+    yield from images.read(path, storing.fps, storing.image_endings)
+    return
+  for index, (time, image) in enumerate(videos.read(path)):
+    yield Frame(index, time, image)
+
+
+def at_rate(
+  frames: Iterable[Frame], fps: float, path: pathlib.Path
+) -> Iterator[Frame]:
+  """Drops frames so that `fps` a second are left.
+
+  Args:
+    frames: At least one frame, in order of time, the first at 0 s.
+    fps: Ticks per second, the first at 0 s; 0 keeps every frame.
+    path: The video, for messages.
+
+  Yields:
+    The frames that are nearest to a tick, the earlier of two as near, each once
+    and unchanged.
+
+  Raises:
+    UserError: The video has fewer frames per second; told at its end, as only
+      its frames' times tell the rate for sure.
+  """
+  if not fps:
+    yield from frames
+    return
+  done, previous, intervals = -1, None, -1
+  for frame in frames:
+    intervals += 1
+    if previous is not None:
+      # `previous` is the nearest to the ticks up to half-way to `frame`.
+      ticks = _ticks_until((previous.time + frame.time) / 2, fps)
+      if ticks > done:
+        yield previous
+        done = ticks
+    previous = frame
+  if _ticks_until(previous.time, fps) > done:
+    yield previous
+  if intervals < fps * previous.time * (1 - _FPS_TOLERANCE):
+    rate = intervals / previous.time
+    raise UserError(
+      f"{path}: has {rate:.4g} frames per second, expected at least the {fps:g}"
+      " of --fps; frames are dropped, never made up"
+    )
+
+
+def _ticks_until(time: float, fps: float) -> int:
+  # A millionth of a tick makes up for rounding.
+  return math.floor(time * fps + 1e-6)
+
+
+def encode(frame: Frame, storing: Storing) -> tuple[bytes, tuple[int, int]]:
+  """Turns, resizes and encodes a frame.
+
+  Args:
+    frame: The frame.
+    storing: How it is stored.
+
+  Returns:
+    A JPEG, that of the source where nothing has to be changed, and its width
+    and height.
+  """
+  image = frame.image
+  if storing.rotate:
+    image = cv2.rotate(image, _TURNS[storing.rotate])
+  height, width = image.shape[:2]
+  size = storing.target(width, height)
+  if frame.jpeg is not None and not storing.rotate and size == (width, height):
+    return frame.jpeg, size
+  if size != (width, height):
+    shrinks = size[0] * size[1] < width * height
+    # Averaging over areas does not alias, but makes blocks when enlarging.
+    method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    image = cv2.resize(image, size, interpolation=method)
+  _, jpeg = cv2.imencode(
+    ".jpg",
+    cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+    [cv2.IMWRITE_JPEG_QUALITY, storing.quality],
+  )
+  return jpeg.tobytes(), size
+
+
+def _checksum(path: pathlib.Path, endings: tuple[str, ...]) -> str:
+  digest = hashlib.sha256()
+  for file in images.files(path, endings) if path.is_dir() else [path]:
+    with file.open("rb") as stream:
+      while piece := stream.read(_CHUNK):
+        digest.update(piece)
+  return digest.hexdigest()
+
+
+def _warnings(source: Source, phases: Counter) -> tuple[str, ...]:
+  if not isinstance(source.labels, SegmentedVideo):
+    return ()
+  missing = {segment.label for segment in source.labels.segments} - set(phases)
+  if not missing:
+    return ()
+  listed = ", ".join(map(str, sorted(missing)))
+  return (
+    f"{source.path}: no frame lies in phase {listed} of its annotation"
+    " (times are microseconds in JSON, seconds in CSV)",
+  )

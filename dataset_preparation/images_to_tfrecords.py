@@ -1,0 +1,123 @@
+r"""Converts folders of images, one a video, to TFRecords.
+
+    python -m dataset_preparation.images_to_tfrecords --name squats_train \
+      --dir ~/frames --vid_list ~/train.txt --label_file ~/labels.csv --fps 30
+
+JPEGs that have the right size already are copied byte for byte.
+"""
+
+import dataclasses
+import os
+import pathlib
+import sys
+from collections.abc import Sequence
+
+# Run by its path, this file finds its siblings but not the checkout.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+from absl import flags
+
+import errors
+from dataset_preparation import images, preparation_flags
+from errors import UserError
+
+
+def find_folders(
+  root: str | os.PathLike,
+  vid_list: str | os.PathLike | None = None,
+  endings: Sequence[str] = images.ENDINGS,
+) -> dict[str, pathlib.Path]:
+  """Finds the folders of images.
+
+  Args:
+    root: Folder that holds them.
+    vid_list: Text file that lists their names, one a line, in the order of the
+      records; empty lines and those that start with # are passed over. None =
+      all folders that hold images, in natural order.
+    endings: Of the images' names, lower case.
+
+  Returns:
+    Name, which is the path below `root` -> path.
+
+  Raises:
+    UserError: The folder or the list is missing, nothing is found, or a folder
+      of the list is missing or listed twice.
+  """
+  root = pathlib.Path(root).expanduser()
+  if not root.is_dir():
+    raise UserError(
+      f"{root}: expected a folder that holds a folder of images a video,"
+      " received no folder; correct --dir"
+    )
+  if vid_list is not None:
+    return _listed(root, pathlib.Path(vid_list).expanduser())
+  found = {
+    folder.relative_to(root).as_posix(): folder
+    for folder in root.rglob("*")
+    if folder.is_dir()
+    and not any(p.startswith(".") for p in folder.relative_to(root).parts)
+    and images.files(folder, endings)
+  }
+  if not found:
+    raise UserError(
+      f"{root}: found no folder of images ({', '.join(endings)}) in it; correct"
+      " --dir or --extension"
+    )
+  return {key: found[key] for key in sorted(found, key=images.natural_order)}
+
+
+def _listed(
+  root: pathlib.Path, vid_list: pathlib.Path
+) -> dict[str, pathlib.Path]:
+  try:
+    lines = vid_list.read_text(encoding="utf-8").splitlines()
+  except (OSError, UnicodeDecodeError) as error:
+    raise UserError(
+      f"{vid_list}: can't read the list of videos ({error}); correct --vid_list"
+    ) from error
+  found = {}
+  for number, line in enumerate(lines, start=1):
+    name = line.strip().strip("/")
+    if not name or name.startswith("#"):
+      continue
+    where = f"{vid_list}: line {number}"
+    if name in found:
+      raise UserError(f"{where} lists {name!r} again; expected each video once")
+    if not (root / name).is_dir():
+      raise UserError(
+        f"{where} lists {name!r}, expected a folder in {root}; correct it"
+      )
+    found[name] = root / name
+  if not found:
+    raise UserError(f"{vid_list}: lists no videos; expected one a line")
+  return found
+
+
+def main() -> None:
+  """Prepares the folders that the flags name."""
+  args = flags.FLAGS
+  endings = tuple(f".{name.lower().strip('.*')}" for name in args.extension)
+  preparation_flags.run(
+    find_folders(args.dir, args.vid_list, endings),
+    dataclasses.replace(preparation_flags.storing(), image_endings=endings),
+  )
+
+
+if __name__ == "__main__":
+  preparation_flags.define()
+  flags.adopt_module_key_flags(preparation_flags)
+  flags.DEFINE_alias("vids_per_shard", "files_per_shard")
+  flags.DEFINE_string(
+    "dir", None, "Folder that holds a folder of images a video.", required=True
+  )
+  flags.DEFINE_string(
+    "vid_list",
+    None,
+    "Text file of the folders' names, one a line; none = all folders.",
+  )
+  flags.DEFINE_list(
+    "extension",
+    [ending.strip(".") for ending in images.ENDINGS],
+    "Endings of the images' names.",
+  )
+  errors.run(main)

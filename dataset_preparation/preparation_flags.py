@@ -1,0 +1,223 @@
+"""Flags that the preparation scripts share, and what follows from them."""
+
+import pathlib
+import sys
+from collections.abc import Mapping
+
+from absl import flags
+
+import dataset_info
+from dataset_info import SplitInfo
+from dataset_preparation import conversion, prepare, splits
+from dataset_preparation.conversion import Storing
+from dataset_preparation.prepare import Labelling, Splitting
+from dataset_preparation.shards import Writing
+
+FLAGS = flags.FLAGS
+
+# Exit status where videos were skipped.
+_INCOMPLETE = 2
+
+
+def define_storing() -> None:
+  """Defines the flags on what becomes of frames."""
+  flags.DEFINE_enum(
+    "rotate",
+    "0",
+    [str(degrees) for degrees in conversion.ROTATIONS],
+    "Degrees to turn the frames clockwise, before they are resized. The"
+    " rotation that a file's metadata asks for is applied anyway.",
+  )
+  flags.DEFINE_boolean(
+    "resize", True, "Whether to resize to --width and --height."
+  )
+  flags.DEFINE_integer("width", 224, "Width in pixels.", lower_bound=1)
+  flags.DEFINE_integer("height", 224, "Height in pixels.", lower_bound=1)
+  flags.DEFINE_integer(
+    "short_side",
+    0,
+    "Length of the shorter side in pixels, keeping the aspect ratio, instead of"
+    " --width and --height; 0 = those.",
+    lower_bound=0,
+  )
+  flags.DEFINE_integer(
+    "jpeg_quality", 95, "Quality of the frames.", lower_bound=1, upper_bound=100
+  )
+  flags.DEFINE_float(
+    "fps",
+    0.0,
+    "Videos: frames per second to keep, the nearest to each tick; 0 = all."
+    " Images: their rate, for labels in seconds; 0 = unknown.",
+    lower_bound=0.0,
+  )
+
+
+def storing() -> Storing:
+  """What the flags say about frames."""
+  return Storing(
+    size=(FLAGS.width, FLAGS.height) if FLAGS.resize else None,
+    short_side=FLAGS.short_side,
+    rotate=int(FLAGS.rotate),
+    fps=FLAGS.fps,
+    quality=FLAGS.jpeg_quality,
+  )
+
+
+def define_labelling() -> None:
+  """Defines the flags on labels."""
+  flags.DEFINE_string(
+    "label_file",
+    None,
+    "Phases of the videos: annotation JSON, segment table (CSV), or one label a"
+    " frame (JSON or CSV), see the README; none = no labels.",
+  )
+  flags.DEFINE_list(
+    "phases",
+    [],
+    "Names of the phases in the order of their numbers; by default those in"
+    " dataset.json, or as they come in --label_file.",
+  )
+  flags.DEFINE_boolean(
+    "frame_labels",
+    True,
+    "Whether to store the label of each frame when there is a --label_file.",
+  )
+  flags.DEFINE_integer(
+    "action_label",
+    -1,
+    "Label of each video as a whole, -1 = none.",
+    lower_bound=-1,
+  )
+  flags.DEFINE_integer(
+    "expected_segments",
+    0,
+    "Number of segments that every video must have, 0 = any.",
+    lower_bound=0,
+  )
+
+
+def labelling() -> Labelling:
+  """What the flags say about labels."""
+  return Labelling(
+    label_file=FLAGS.label_file if FLAGS.frame_labels else None,
+    phases=FLAGS.phases,
+    expected_segments=FLAGS.expected_segments,
+    action_label=FLAGS.action_label,
+  )
+
+
+def define_splitting() -> None:
+  """Defines the flags on the name of the records and their splits."""
+  flags.DEFINE_string(
+    "name",
+    None,
+    "Name of the records, <dataset>_<split>; with --split, <dataset>.",
+    required=True,
+  )
+  flags.DEFINE_list(
+    "split",
+    [],
+    "Splits to divide the videos into, such as train=0.8,val=0.2.",
+  )
+  flags.DEFINE_integer("seed", 0, "Of the choice that --split makes.")
+  flags.DEFINE_string(
+    "group_file",
+    None,
+    "CSV table video,group: --split keeps the videos of a group together.",
+  )
+
+
+def splitting() -> Splitting:
+  """What the flags say about splits."""
+  groups = splits.read_groups(FLAGS.group_file) if FLAGS.group_file else {}
+  return Splitting(splits.parse(FLAGS.split), FLAGS.seed, groups)
+
+
+def define_writing() -> None:
+  """Defines the flags on the output."""
+  flags.DEFINE_string(
+    "output_dir",
+    "/tmp/%s_tfrecords/",
+    "Folder of the records; %s stands for <dataset>.",
+  )
+  flags.DEFINE_integer(
+    "files_per_shard", 50, "Videos in one record file.", lower_bound=1
+  )
+  flags.DEFINE_integer(
+    "num_workers", 0, "Processes; 0 = one a core.", lower_bound=0
+  )
+  flags.DEFINE_boolean(
+    "overwrite", False, "Whether to replace records of the same name."
+  )
+  flags.DEFINE_enum(
+    "on_error",
+    "stop",
+    ["stop", "skip"],
+    "What a broken video does: end the conversion, or be left out, listed at"
+    " the end, and make the exit status 2.",
+  )
+
+
+def writing() -> Writing:
+  """What the flags say about the output."""
+  return Writing(
+    files_per_shard=FLAGS.files_per_shard,
+    num_workers=FLAGS.num_workers,
+    overwrite=FLAGS.overwrite,
+    skip_broken=FLAGS.on_error == "skip",
+  )
+
+
+def define() -> None:
+  """Defines all of them."""
+  define_splitting()
+  define_storing()
+  define_labelling()
+  define_writing()
+
+
+def run(paths: Mapping[str, pathlib.Path], frames: Storing) -> None:
+  """Prepares videos as the flags say and tells what became of them.
+
+  Args:
+    paths: Name of a record -> its video file or folder of images.
+    frames: How they are stored, usually what `storing` returns.
+
+  Raises:
+    UserError: See `prepare.prepare`.
+    SystemExit: With status 2 where videos were skipped.
+  """
+  written = prepare.prepare(
+    paths,
+    FLAGS.name,
+    FLAGS.output_dir,
+    storing=frames,
+    labelling=labelling(),
+    splitting=splitting(),
+    writing=writing(),
+  )
+  tell(written, FLAGS.output_dir)
+
+
+def tell(written: Mapping[str, SplitInfo], output_dir: str) -> None:
+  """Prints what became of splits, see `run`; ends as it does."""
+  of_dataset: dict[str, dict[str, SplitInfo]] = {}
+  for name, info in written.items():
+    dataset, _ = dataset_info.split_name(name)
+    of_dataset.setdefault(dataset, {})[name] = info
+  for dataset, infos in of_dataset.items():
+    folder = dataset_info.records_folder(output_dir, dataset)
+    class_names = dataset_info.read_file(folder, dataset).class_names
+    print(prepare.summary(infos, class_names))
+    print(
+      f"Use the records with DATASETS: [{dataset}] and PATH_TO_TFRECORDS:"
+      f" {folder}. {folder / dataset_info.FILE_NAME} has the details; edit its"
+      " class_names to name the phases."
+    )
+  exit_if_incomplete(written)
+
+
+def exit_if_incomplete(written: Mapping[str, SplitInfo]) -> None:
+  """Ends the program with status 2 where videos were skipped."""
+  if any(info.skipped for info in written.values()):
+    sys.exit(_INCOMPLETE)

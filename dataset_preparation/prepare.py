@@ -1,0 +1,213 @@
+"""What all preparation scripts share: from videos to records and a summary."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Collection, Mapping, Sequence
+
+import dataset_info
+from dataset_info import SplitInfo
+from dataset_preparation import label_files, shards, splits
+from dataset_preparation.conversion import Source, Storing
+from dataset_preparation.label_files import LabelFile
+from dataset_preparation.shards import Part, Writing
+from errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Labelling:
+  """How videos get their labels.
+
+  Attributes:
+    label_file: See `label_files`; None = no labels of frames.
+    phases: Names of the phases in the order of their numbers; none = those in
+      `dataset.json`, if another split is there, or as they come in the file.
+    expected_segments: Segments that each video has to have; 0 = any.
+    action_label: Label of every video as a whole, -1 = none.
+    videos: Names of the videos whose labels are read; None = all in the file.
+  """
+
+  label_file: str | os.PathLike | None = None
+  phases: Sequence[str] = ()
+  expected_segments: int = 0
+  action_label: int = -1
+  videos: Collection[str] | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Splitting:
+  """How videos are divided into splits.
+
+  Attributes:
+    shares: Name of a split -> its share; empty = all are one split.
+    seed: Of the choice.
+    groups: Name of a video -> its group; others are groups of their own.
+  """
+
+  shares: Mapping[str, float] = dataclasses.field(default_factory=dict)
+  seed: int = 0
+  groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
+def prepare(
+  paths: Mapping[str, pathlib.Path],
+  name: str,
+  output_dir: str | os.PathLike,
+  *,
+  storing: Storing | None = None,
+  labelling: Labelling | None = None,
+  splitting: Splitting | None = None,
+  writing: Writing | None = None,
+) -> dict[str, SplitInfo]:
+  """Converts videos to the records of one split or of several.
+
+  Args:
+    paths: Name of a record -> its video file or folder of images, in the order
+      of the records.
+    name: `<dataset>_<split>`; with several splits `<dataset>`.
+    output_dir: Folder of the records, `%s` standing for `<dataset>`.
+    storing: How frames are stored; None, as for the others: the defaults.
+    labelling: How videos get their labels.
+    splitting: How videos are divided.
+    writing: How records are written.
+
+  Returns:
+    `<dataset>_<split>` -> what became of it.
+
+  Raises:
+    UserError: A video has no labels or can't be converted, the label file is
+      wrong, there are such records already, or the output can't be written.
+  """
+  splitting = splitting or Splitting()
+  parts = plan(
+    divided(paths, name, splitting),
+    output_dir,
+    labelling or Labelling(),
+    no_others=bool(splitting.shares),
+  )
+  return shards.write(
+    parts, storing or Storing(), output_dir, writing or Writing()
+  )
+
+
+def plan(
+  paths: Mapping[str, Mapping[str, pathlib.Path]],
+  output_dir: str | os.PathLike,
+  labelling: Labelling,
+  no_others: bool = False,
+) -> list[Part]:
+  """Finds the labels of videos: all at once, before hours of decoding.
+
+  Args:
+    paths: `<dataset>_<split>`, of one data set -> name of a record -> its video
+      file or folder of images.
+    output_dir: Folder of the records, `%s` standing for `<dataset>`.
+    labelling: How videos get their labels.
+    no_others: Whether labels of videos that are not in `paths` are an error.
+
+  Returns:
+    What `shards.write` takes.
+
+  Raises:
+    UserError: A video has no labels, or the label file is wrong.
+  """
+  file = _label_file(labelling, output_dir, list(paths))
+  if file and no_others:
+    file.check_all_used([video for part in paths.values() for video in part])
+
+  def source(video: str, path: pathlib.Path) -> Source:
+    labels = None
+    if file:
+      labels = file.of_video(video, labelling.expected_segments)
+    return Source(video, path, labels, labelling.action_label)
+
+  return [
+    Part(
+      part,
+      [source(*item) for item in of_part.items()],
+      file.class_names if file else (),
+    )
+    for part, of_part in paths.items()
+  ]
+
+
+def divided(
+  paths: Mapping[str, pathlib.Path], name: str, splitting: Splitting
+) -> dict[str, Mapping[str, pathlib.Path]]:
+  """Divides videos, see `prepare`; `<dataset>_<split>` -> name -> path."""
+  if not splitting.shares:
+    return {name: paths}
+  chosen = splits.assign(
+    list(paths), splitting.shares, splitting.seed, splitting.groups
+  )
+  return {
+    f"{name}_{split}": {video: paths[video] for video in videos}
+    for split, videos in chosen.items()
+  }
+
+
+def _label_file(
+  labelling: Labelling, output_dir: str | os.PathLike, parts: Sequence[str]
+) -> LabelFile | None:
+  if labelling.label_file:
+    phases = labelling.phases or _known_phases(output_dir, parts)
+    return label_files.read(labelling.label_file, phases, labelling.videos)
+  for flag in ("expected_segments", "phases"):
+    if getattr(labelling, flag):
+      raise UserError(
+        f"--{flag}: needs labels of frames; give --label_file and leave"
+        " --frame_labels on"
+      )
+  return None
+
+
+def _known_phases(
+  output_dir: str | os.PathLike, parts: Sequence[str]
+) -> Sequence[str]:
+  """Names of the phases of the splits that stay, if they were given any."""
+  names = [dataset_info.split_name(part) for part in parts]
+  dataset = names[0][0]
+  folder = dataset_info.records_folder(output_dir, dataset)
+  stored = dataset_info.read_file(folder, dataset)
+  if not stored or not stored.splits.keys() - {split for _, split in names}:
+    return ()
+  made_up = dataset_info.class_names(dataset, len(stored.class_names))
+  return () if stored.class_names == made_up else stored.class_names
+
+
+def summary(
+  written: Mapping[str, SplitInfo], class_names: Sequence[str]
+) -> str:
+  """Tells what became of the videos.
+
+  Args:
+    written: As `prepare` returns it.
+    class_names: Names of the phases.
+
+  Returns:
+    Lines of text: a paragraph a split.
+  """
+  return "\n".join(
+    line
+    for name, of_split in written.items()
+    for line in _split_summary(name, of_split, class_names)
+  )
+
+
+def _split_summary(
+  name: str, info: SplitInfo, class_names: Sequence[str]
+) -> list[str]:
+  shortest, longest = (
+    choose(info.videos, key=lambda video: video["num_frames"])
+    for choose in (min, max)
+  )
+  lines = dataset_info.describe(name, info, class_names)
+  lines.append(
+    f"  shortest {shortest['name']}: {shortest['num_frames']} frames, longest"
+    f" {longest['name']}: {longest['num_frames']}"
+  )
+  for warning in (w for video in info.videos for w in video["warnings"]):
+    lines.append(f"  warning: {warning}")
+  for skipped in info.skipped:
+    lines.append(f"  skipped {skipped['name']}: {skipped['reason']}")
+  return lines

@@ -1,0 +1,428 @@
+"""Sources in, the shards of a split out: on several processes, resumable.
+
+Until a split is complete, its finished shards lie in a folder beside their
+place, `.<name>.incomplete`, which no reader looks into. Started again after an
+interruption, the same command makes the missing ones.
+"""
+
+import collections
+import concurrent.futures
+import contextlib
+import dataclasses
+import fcntl
+import functools
+import hashlib
+import itertools
+import json
+import multiprocessing
+import os
+import pathlib
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from typing import BinaryIO
+
+import cv2
+from absl import logging
+from tqdm import tqdm
+
+import dataset_info
+import files
+from dataset_info import SplitInfo
+from dataset_preparation import conversion
+from dataset_preparation.conversion import Report, Source, Storing
+from errors import UserError
+
+_RECORD_ENDING = ".record"
+
+
+@dataclasses.dataclass(frozen=True)
+class Writing:
+  """How records are written.
+
+  Attributes:
+    files_per_shard: Sources in a shard; the last one may have fewer.
+    num_workers: Processes; 0 = one a core.
+    overwrite: Whether records that are there are replaced.
+    skip_broken: Whether a source that can't be converted is left out; otherwise
+      it ends the conversion.
+  """
+
+  files_per_shard: int = 50
+  num_workers: int = 0
+  overwrite: bool = False
+  skip_broken: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """A split that is to be written.
+
+  Attributes:
+    name: `<dataset>_<split>`; shard i of n is `<name>-<i>-of-<n>.tfrecord`.
+    sources: In the order of the records.
+    class_names: Names of the phases; empty = those that are known, or numbers.
+  """
+
+  name: str
+  sources: Sequence[Source]
+  class_names: Sequence[str] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Skipped:
+  """A source that could not be converted.
+
+  Attributes:
+    name: Its name.
+    reason: What was wrong with it.
+  """
+
+  name: str
+  reason: str
+
+
+def write(
+  parts: Sequence[Part],
+  storing: Storing,
+  output_dir: str | os.PathLike,
+  writing: Writing,
+) -> dict[str, SplitInfo]:
+  """Converts sources to the records of one or several splits.
+
+  The same sources give the same bytes, whatever the number of workers. A worker
+  has one frame in memory and spools the encoded ones to the output folder. No
+  split gets its name before all are converted.
+
+  Args:
+    parts: The splits.
+    storing: How frames are stored.
+    output_dir: Folder of the records, see `dataset_info.records_folder`.
+    writing: How records are written.
+
+  Returns:
+    Name of a split -> what was written of it and what was not.
+
+  Raises:
+    UserError: There are such records already, a source can't be converted,
+      another process is at it, or the output can't be written.
+  """
+  folders = [
+    _check_output(output_dir, part.name, writing.overwrite) for part in parts
+  ]
+  with contextlib.ExitStack() as stack:
+    works = [
+      stack.enter_context(_work(folder, part.name))
+      for folder, part in zip(folders, parts, strict=True)
+    ]
+    shards = [
+      _convert(part, storing, work, writing)
+      for part, work in zip(parts, works, strict=True)
+    ]
+    return {
+      part.name: _publish(part, of_part, folder)
+      for part, of_part, folder in zip(parts, shards, folders, strict=True)
+    }
+
+
+def _check_output(
+  output_dir: str | os.PathLike, name: str, overwrite: bool
+) -> pathlib.Path:
+  """Finds early what would make `write` fail at its end; gives the folder."""
+  dataset, _ = dataset_info.split_name(name)
+  folder = files.make_folder(dataset_info.records_folder(output_dir, dataset))
+  dataset_info.read_file(folder, dataset)
+  there = dataset_info.shard_paths(folder, name)
+  # Shards beside unfinished work are those of an interruption at the very end.
+  if there and not overwrite and not _work_folder(folder, name).exists():
+    raise UserError(exists_already(there[0], name))
+  return folder
+
+
+def exists_already(path: str | os.PathLike, name: str) -> str:
+  """The message about records that would be replaced."""
+  return (
+    f"{path}: exists already; give --overwrite to replace {name}, or another"
+    " --name or --output_dir"
+  )
+
+
+class _Shard:
+  """A shard that is to be made, and what became of its sources."""
+
+  def __init__(
+    self, work: pathlib.Path, index: int, sources: Sequence[Source]
+  ) -> None:
+    self.sources = sources
+    self.records = work / f"{index}.tfrecord"
+    # Written after the records: there, the shard is complete.
+    self._results = work / f"{index}.json"
+
+  def fingerprint(self, storing: Storing, skip_broken: bool) -> str:
+    """Tells the conversion of these sources from any other."""
+    states = [(repr(source), _state(source.path)) for source in self.sources]
+    content = repr((states, storing, skip_broken))
+    return hashlib.sha256(content.encode()).hexdigest()
+
+  def is_done(self, storing: Storing, skip_broken: bool) -> bool:
+    """Whether an earlier run made the same shard."""
+    if not self._results.exists():
+      return False
+    made = json.loads(self._results.read_text())["fingerprint"]
+    return made == self.fingerprint(storing, skip_broken)
+
+  def finish(
+    self, results: Iterable[Report | Skipped], fingerprint: str
+  ) -> None:
+    """Notes that the records are complete, and what they are made of."""
+    kinds = [(type(x).__name__, dataclasses.asdict(x)) for x in results]
+    with files.complete_or_absent(self._results) as temporary:
+      content = {"fingerprint": fingerprint, "results": kinds}
+      temporary.write_text(json.dumps(content))
+
+  def results(self) -> list[Report | Skipped]:
+    """What became of the sources."""
+    kinds = {"Report": Report, "Skipped": Skipped}
+    stored = json.loads(self._results.read_text())["results"]
+    return [kinds[kind](**fields) for kind, fields in stored]
+
+
+def _state(path: pathlib.Path) -> list[tuple[str, int, int]]:
+  paths = sorted(path.iterdir()) if path.is_dir() else [path]
+  stats = [(p.name, p.stat()) for p in paths]
+  return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+
+
+def _work_folder(folder: pathlib.Path, name: str) -> pathlib.Path:
+  return folder / f".{name}.incomplete"
+
+
+@contextlib.contextmanager
+def _work(folder: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
+  """Makes the folder of unfinished work, for one process alone.
+
+  It is removed at the end, or where an error left nothing worth keeping.
+  """
+  work = files.make_folder(_work_folder(folder, name))
+  with (work / "lock").open("w") as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise UserError(
+        f"{work}: another process is converting {name}; wait for it"
+      ) from error
+    try:
+      for leftover in work.glob(f"*{_RECORD_ENDING}*"):
+        leftover.unlink()
+      yield work
+    except BaseException:
+      if list(work.glob("*.json")):
+        logging.info(
+          "%s: the finished shards are kept; the same command goes on with the"
+          " others",
+          name,
+        )
+      else:
+        shutil.rmtree(work, ignore_errors=True)
+      raise
+    shutil.rmtree(work)
+
+
+def _convert(
+  part: Part, storing: Storing, work: pathlib.Path, writing: Writing
+) -> list[_Shard]:
+  """Makes the shards that an earlier run has not made."""
+  size = writing.files_per_shard
+  starts = range(0, len(part.sources), size)
+  shards = [
+    _Shard(work, index, part.sources[start : start + size])
+    for index, start in enumerate(starts)
+  ]
+  todo = [s for s in shards if not s.is_done(storing, writing.skip_broken)]
+  if todo:
+    _convert_shards(todo, storing, writing, part.name)
+  return shards
+
+
+def _convert_shards(
+  shards: Sequence[_Shard], storing: Storing, writing: Writing, name: str
+) -> None:
+  """Makes shards, one after the other, of records that workers make."""
+  sources = [source for shard in shards for source in shard.sources]
+  work = shards[0].records.parent
+  records = [work / f"{i}{_RECORD_ENDING}" for i in range(len(sources))]
+  jobs = [
+    functools.partial(conversion.convert, source, storing, record)
+    for source, record in zip(sources, records, strict=True)
+  ]
+  quiet = not sys.stderr.isatty()
+  with (
+    _outcomes(jobs, writing.num_workers) as outcomes,
+    tqdm(total=len(jobs), unit="video", desc=name, disable=quiet) as bar,
+  ):
+    tasks = zip(sources, records, outcomes, strict=True)
+    for count, shard in enumerate(shards, start=1):
+      # Before the sources are read: what changes later shows the next time.
+      fingerprint = shard.fingerprint(storing, writing.skip_broken)
+      results = []
+      with files.complete_or_absent(shard.records) as temporary:
+        with temporary.open("wb") as file:
+          for source, record, outcome in itertools.islice(
+            tasks, len(shard.sources)
+          ):
+            result = _result(source, outcome, writing.skip_broken)
+            if isinstance(result, Report):
+              _move_content(record, file)
+            results.append(result)
+            bar.update()
+      shard.finish(results, fingerprint)
+      logging.info("%s: %d of %d shards done", name, count, len(shards))
+
+
+def _move_content(record: pathlib.Path, target: BinaryIO) -> None:
+  with record.open("rb") as content:
+    shutil.copyfileobj(content, target)
+  record.unlink()
+
+
+def _result(
+  source: Source, outcome: Callable[[], Report], skip_broken: bool
+) -> Report | Skipped:
+  try:
+    return outcome()
+  except UserError as error:
+    if not skip_broken:
+      raise
+    logging.warning("%s", error)
+    return Skipped(source.name, str(error))
+  except BrokenProcessPool as error:
+    raise UserError(
+      f"{source.path}: a process that converted this or a later one was killed,"
+      " perhaps for want of memory; try fewer --num_workers"
+    ) from error
+
+
+@contextlib.contextmanager
+def _outcomes(
+  jobs: Sequence[Callable[[], Report]], num_workers: int
+) -> Iterator[Iterator[Callable[[], Report]]]:
+  """Gives, in order, functions that return what the jobs do.
+
+  Args:
+    jobs: At least one; done in the caller's process for one worker.
+    num_workers: Processes; 0 = one a core.
+
+  Yields:
+    An iterator of functions that wait for a job and return or raise as it did.
+  """
+  workers = min(num_workers or os.cpu_count() or 1, len(jobs))
+  if workers == 1:
+    yield iter(jobs)
+    return
+  before = set(multiprocessing.active_children())
+  # A forked process could inherit a lock of the caller's TensorFlow.
+  pool = concurrent.futures.ProcessPoolExecutor(
+    workers, multiprocessing.get_context("spawn"), _initialize
+  )
+  try:
+    yield _ahead(jobs, pool, 2 * workers)
+  except BaseException:
+    # Nobody waits for what the workers are at.
+    for child in set(multiprocessing.active_children()) - before:
+      child.terminate()
+    raise
+  finally:
+    pool.shutdown(cancel_futures=True)
+
+
+def _ahead(
+  jobs: Sequence[Callable[[], Report]],
+  pool: concurrent.futures.Executor,
+  number: int,
+) -> Iterator[Callable[[], Report]]:
+  """Has so many jobs done ahead, lest finished records fill the disk."""
+  waiting = collections.deque()
+  for job in jobs:
+    waiting.append(pool.submit(job))
+    if len(waiting) > number:
+      yield waiting.popleft().result
+  while waiting:
+    yield waiting.popleft().result
+
+
+def _initialize() -> None:
+  """Makes a worker keep to one core, and end when its parent does."""
+  cv2.setNumThreads(1)
+  threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+  multiprocessing.parent_process().join()
+  os._exit(1)
+
+
+def _publish(
+  part: Part, shards: Sequence[_Shard], folder: pathlib.Path
+) -> SplitInfo:
+  """Gives the shards their names and writes `dataset.json`."""
+  name = part.name
+  info = collect(name, [x for shard in shards for x in shard.results()])
+  paths = [
+    folder / f"{name}-{index}-of-{len(shards)}.tfrecord"
+    for index in range(len(shards))
+  ]
+  # What an interrupted run has moved already is not in the work folder.
+  moves = {
+    path: shard.records
+    for path, shard in zip(paths, shards, strict=True)
+    if shard.records.exists()
+  }
+  # Removed before any new one comes: an interruption must not leave a mixture.
+  for path in dataset_info.shard_paths(folder, name):
+    if path in moves or path not in paths:
+      path.unlink()
+      logging.info("%s: removed, it was of an earlier conversion", path.name)
+  for path, records in moves.items():
+    os.replace(records, path)
+  dataset, split = dataset_info.split_name(name)
+  dataset_info.add_split(folder, dataset, split, info, part.class_names)
+  return info
+
+
+def collect(name: str, results: Sequence[Report | Skipped]) -> SplitInfo:
+  """Sums up what became of the sources of a split.
+
+  Args:
+    name: `<dataset>_<split>`.
+    results: One a source, in their order.
+
+  Returns:
+    The sum.
+
+  Raises:
+    UserError: None of the sources could be converted.
+  """
+  reports = [x for x in results if isinstance(x, Report)]
+  skipped = [x for x in results if isinstance(x, Skipped)]
+  if not reports:
+    raise UserError(
+      f"{name}: none of {len(skipped)} videos could be converted; the first:"
+      f" {skipped[0].reason}"
+    )
+  timed = [report for report in reports if report.seconds]
+  seconds = sum(report.seconds for report in timed)
+  intervals = sum(report.num_frames - 1 for report in timed)
+  phases = sum(
+    (collections.Counter(report.phases) for report in reports),
+    collections.Counter(),
+  )
+  return SplitInfo(
+    num_videos=len(reports),
+    num_frames=sum(report.num_frames for report in reports),
+    fps=round(intervals / seconds, 3) if seconds else None,
+    phases=dict(sorted(phases.items(), key=lambda item: int(item[0]))),
+    videos=[dataclasses.asdict(report) for report in reports],
+    skipped=[dataclasses.asdict(source) for source in skipped],
+  )

@@ -1,0 +1,247 @@
+r"""Shows what is in a set of TFRecords: a contact sheet and a summary.
+
+    python -m dataset_preparation.visualize_tfrecords --dataset pouring \
+      --split train --path_to_tfrecords /tmp/%s_tfrecords --sheet sheet.png
+
+`--check` decodes every frame of every record instead, and lists what is wrong.
+"""
+
+import pathlib
+import sys
+
+# Run by its path, this file finds its siblings but not the checkout.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+
+import quiet_tensorflow  # noqa: F401, I001
+
+import textwrap
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from matplotlib import colormaps
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+import dataset_info
+import errors
+import record_index
+from errors import UserError
+from files import complete_or_absent
+from record_index import Record
+
+FLAGS = flags.FLAGS
+
+_THUMBNAIL_HEIGHT = 96  # Pixels.
+_BAND_HEIGHT = 10
+_GAP = 14
+_DPI = 100
+_NO_PHASE = (0.85, 0.85, 0.85)
+
+
+class Video(NamedTuple):
+  """What a record holds.
+
+  Attributes:
+    name: Its name.
+    jpegs: [F] encoded frames.
+    labels: [F] phases, -1 where there is none; empty without labels.
+  """
+
+  name: str
+  jpegs: Sequence[bytes]
+  labels: Sequence[int]
+
+
+def read(record: Record) -> Video:
+  """Reads a record, see `record_index.parse`."""
+  example = record_index.parse(record)
+  lists = example.feature_lists.feature_list
+  return Video(
+    record_index.name_of(example),
+    [b"".join(step.bytes_list.value) for step in lists["video"].feature],
+    [
+      x for step in lists["frame_labels"].feature for x in step.int64_list.value
+    ],
+  )
+
+
+def contact_sheet(
+  videos: Sequence[Video], class_names: Sequence[str], num_frames: int
+) -> np.ndarray:
+  """Draws a row a video: evenly spaced frames above a band of its phases.
+
+  Args:
+    videos: The videos, at least one, all with frames.
+    class_names: Names of the phases.
+    num_frames: Frames a video.
+
+  Returns:
+    [H, W, 3] uint8 RGB.
+  """
+  num_labels = 1 + max((x for v in videos for x in v.labels), default=-1)
+  colours = _phase_colours(max(num_labels, len(class_names)))
+  strips = [_strip(video, num_frames, colours) for video in videos]
+  width = max(strip.shape[1] for strip in strips)
+  label_width, legend_height = 190, 46 if class_names else 10
+  height = legend_height + sum(len(strip) + _GAP for strip in strips)
+  figure = Figure(((label_width + width) / _DPI, height / _DPI), dpi=_DPI)
+  canvas = FigureCanvasAgg(figure)
+  top = height - legend_height
+  for video, strip in zip(videos, strips, strict=True):
+    # One pixel of the strip is one of the picture.
+    figure.figimage(strip, label_width, top - len(strip), origin="upper")
+    title = textwrap.shorten(video.name, 60, placeholder="...")
+    figure.text(
+      8 / _DPI / figure.get_figwidth(),
+      (top - len(strip) / 2) / height,
+      "\n".join(textwrap.wrap(title, 24)) + f"\n{len(video.jpegs)} frames",
+      fontsize=8,
+      va="center",
+    )
+    top -= len(strip) + _GAP
+  if class_names:
+    figure.legend(
+      handles=[
+        Patch(color=colour, label=name)
+        for colour, name in zip(colours, class_names, strict=False)
+      ],
+      loc="upper left",
+      ncols=-(-len(class_names) // 2),
+      fontsize=8,
+      frameon=False,
+    )
+  canvas.draw()
+  return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _phase_colours(count: int) -> list[tuple[float, float, float]]:
+  """Colours, [0, 1] RGB, that tell so many phases apart."""
+  palette = colormaps["tab10" if count <= 10 else "tab20"].colors
+  return [palette[phase % len(palette)] for phase in range(count)]
+
+
+def _strip(
+  video: Video,
+  num_frames: int,
+  colours: Sequence[tuple[float, float, float]],
+) -> np.ndarray:
+  """Frames of a video beside each other, its phases in a band below."""
+  steps = np.linspace(0, len(video.jpegs) - 1, num_frames).round().astype(int)
+  row = np.concatenate([_thumbnail(video.jpegs[t]) for t in steps], axis=1)
+  if not video.labels:
+    return row
+  # Each column has the colour of the frame at this share of the video.
+  columns = np.arange(row.shape[1]) * len(video.labels) // row.shape[1]
+  palette = np.array([*colours, _NO_PHASE])
+  band = palette[[video.labels[t] for t in columns]] * 255
+  band = np.broadcast_to(band, (_BAND_HEIGHT, *band.shape)).astype(np.uint8)
+  return np.concatenate([row, band])
+
+
+def _thumbnail(jpeg: bytes) -> np.ndarray:
+  image = tf.io.decode_jpeg(jpeg, channels=3).numpy()
+  height, width = image.shape[:2]
+  size = (max(1, round(width * _THUMBNAIL_HEIGHT / height)), _THUMBNAIL_HEIGHT)
+  return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+
+
+def problems(records: Sequence[Record], num_classes: int) -> list[str]:
+  """Reads every record, decodes every frame and says what is wrong.
+
+  Args:
+    records: As `record_index.find_records` returns them.
+    num_classes: Number of phases; 0 = any.
+
+  Returns:
+    A line for each record that is not sound.
+  """
+  found = []
+  for record in records:
+    try:
+      record_index.check([record])
+      example = record_index.parse(record)
+      reason = _contradiction(example, num_classes)
+      if reason:
+        found.append(f"{record_index.place(record, example)}: {reason}")
+    except UserError as error:
+      found.append(str(error))
+  return found
+
+
+def _contradiction(
+  example: tf.train.SequenceExample, num_classes: int
+) -> str | None:
+  """What does not fit together in a record that can be read."""
+  lists = example.feature_lists.feature_list
+  count = len(lists["video"].feature)
+  stated = example.context.feature["len"].int64_list.value
+  if stated and stated[0] != count:
+    return f"`len` says {stated[0]} frames, there are {count}"
+  labels = [
+    x for s in lists["frame_labels"].feature for x in s.int64_list.value
+  ]
+  if labels and len(labels) != count:
+    return f"{len(labels)} frame_labels, expected {count}, one a frame"
+  for t, label in enumerate(labels):
+    if label < -1 or 0 < num_classes <= label:
+      return (
+        f"frame {t} has label {label}, expected -1 to {num_classes - 1}, as"
+        f" {dataset_info.FILE_NAME} names {num_classes} phases"
+      )
+  return None
+
+
+def main() -> None:
+  """Draws or checks the records that the flags name."""
+  path, dataset, split = FLAGS.path_to_tfrecords, FLAGS.dataset, FLAGS.split
+  paths = dataset_info.record_paths(path, dataset, split)
+  records = record_index.find_records(paths)
+  info = dataset_info.read(path, dataset)
+  if FLAGS.check:
+    found = problems(records, len(info.class_names))
+    for problem in found:
+      print(problem)
+    if found:
+      raise UserError(
+        f"{dataset}_{split}: {len(found)} of {len(records)} records are not"
+        " sound, see above; convert their videos again"
+      )
+    print(f"{dataset}_{split}: {len(records)} records, all sound")
+    return
+  name, of_split = f"{dataset}_{split}", info.splits[split]
+  print("\n".join(dataset_info.describe(name, of_split, info.class_names)))
+  record_index.check(records[: FLAGS.max_videos])
+  sheet = contact_sheet(
+    [read(record) for record in records[: FLAGS.max_videos]],
+    info.class_names,
+    FLAGS.frames_per_video,
+  )
+  with complete_or_absent(FLAGS.sheet) as temporary:
+    cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
+  print(f"Contact sheet: {FLAGS.sheet}")
+
+
+if __name__ == "__main__":
+  flags.DEFINE_string("dataset", None, "Name of the data set.", required=True)
+  flags.DEFINE_string("split", "train", "Name of the split.")
+  flags.DEFINE_string(
+    "path_to_tfrecords",
+    "/tmp/%s_tfrecords/",
+    "Folder of the records; %s stands for the data set.",
+  )
+  flags.DEFINE_string("sheet", "/tmp/contact_sheet.png", "Picture to write.")
+  flags.DEFINE_integer(
+    "max_videos", 12, "Videos on the contact sheet.", lower_bound=1
+  )
+  flags.DEFINE_integer(
+    "frames_per_video", 10, "Frames of each of them.", lower_bound=1
+  )
+  flags.DEFINE_boolean(
+    "check", False, "Whether to look for damage instead of drawing."
+  )
+  errors.run(main)

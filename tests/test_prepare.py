@@ -1,0 +1,192 @@
+import json
+import os
+import shutil
+
+import pytest
+import record_files
+import video_files
+
+import dataset_info
+from dataset_preparation import splits
+from dataset_preparation.conversion import Storing
+from dataset_preparation.prepare import Labelling, Splitting, prepare, summary
+from dataset_preparation.shards import Writing
+from dataset_preparation.videos_to_tfrecords import find_videos
+from errors import UserError
+
+NAMES = [f"{take}/v{number}" for take in ("a", "b") for number in range(5)]
+
+
+@pytest.fixture(scope="module")
+def input_dir(tmp_path_factory):
+  """Ten videos of 20 frames at 10 frames per second, in two folders."""
+  folder = tmp_path_factory.mktemp("videos")
+  for number, name in enumerate(NAMES):
+    path = folder / f"{name}.mp4"
+    path.parent.mkdir(exist_ok=True)
+    video_files.make(path, num_frames=20, seed=number)
+  return folder
+
+
+def run(input_dir, name, out, label_file=None, phases=(), **options):
+  splitting = options.pop("splitting", None)
+  pattern = options.pop("pattern", "*.mp4")
+  return prepare(
+    find_videos(input_dir, [pattern]),
+    name,
+    out,
+    storing=Storing(size=(24, 16)),
+    labelling=Labelling(label_file, phases),
+    splitting=splitting,
+    writing=Writing(num_workers=1, **options),
+  )
+
+
+def table(path, videos=NAMES, phases=("reach", "pour")):
+  rows = [
+    f"{video},{start},{start + 1},{phase}"
+    for video in videos
+    for start, phase in enumerate(phases)
+  ]
+  path.write_text("\n".join(["video,start,end,phase", *rows]))
+  return path
+
+
+def names_of(folder, split):
+  paths = folder.glob(f"mine_{split}-*.tfrecord")
+  return [record["name"] for record in record_files.read(paths)]
+
+
+def test_a_folder_is_divided(tmp_path, input_dir):
+  splitting = Splitting({"train": 0.8, "val": 0.2}, seed=3)
+  labels = table(tmp_path / "labels.csv")
+  out = tmp_path / "out"
+  written = run(input_dir, "mine", out, labels, splitting=splitting)
+  assert list(written) == ["mine_train", "mine_val"]
+  train, val = (names_of(out, split) for split in ("train", "val"))
+  assert (len(train), len(val)) == (8, 2)
+  assert sorted(train + val) == NAMES
+  info = dataset_info.read(str(out), "mine")
+  assert info.splits["train"].num_videos == 8
+  assert info.class_names == ("reach", "pour")
+  assert info.splits["val"].phases == {"0": 20, "1": 20}
+
+
+def test_groups_stay_together(tmp_path, input_dir):
+  splitting = Splitting(
+    {"train": 0.5, "val": 0.5}, groups={name: name[0] for name in NAMES}
+  )
+  run(input_dir, "mine", tmp_path, splitting=splitting)
+  found = [
+    {name[0] for name in names_of(tmp_path, s)} for s in ("train", "val")
+  ]
+  assert sorted(map(sorted, found)) == [["a"], ["b"]]
+
+
+def test_labels_of_a_video_that_is_missing(tmp_path, input_dir):
+  labels = table(tmp_path / "labels.csv", [*NAMES, "a/v9"])
+  out = tmp_path / "out"
+  with pytest.raises(UserError) as error:
+    run(input_dir, "mine", out, labels, splitting=Splitting({"all": 1.0}))
+  assert str(error.value) == (
+    f"{labels}: video 'a/v9', row 22 and after: is not among the 10 videos to"
+    " convert; remove its labels, or add the video"
+  )
+  # Without --split the file may serve several folders.
+  run(input_dir, "mine_train", out, labels)
+
+
+def test_a_video_that_is_missing_in_the_labels(tmp_path, input_dir):
+  labels = table(tmp_path / "labels.csv", NAMES[:-1])
+  with pytest.raises(UserError, match="has no annotation of video 'b/v4'"):
+    run(input_dir, "mine_train", tmp_path / "out", labels)
+
+
+def test_the_next_split_keeps_the_numbers_of_the_phases(tmp_path, input_dir):
+  first = table(tmp_path / "first.csv", phases=("reach", "pour"))
+  second = table(tmp_path / "second.csv", phases=("pour", "reach"))
+  out = tmp_path / "out"
+  run(input_dir, "mine_train", out, first, pattern="v0.mp4")
+  run(input_dir, "mine_val", out, second, pattern="v1.mp4")
+  for record in record_files.read(out.glob("*_val-*")):
+    assert record["frame_labels"] == [1] * 10 + [0] * 10
+  assert dataset_info.read(str(out), "mine").class_names == ("reach", "pour")
+  third = table(tmp_path / "third.csv", phases=("poor", "reach"))
+  with pytest.raises(UserError, match="unknown phase 'poor'.*mean 'pour'"):
+    run(input_dir, "mine_test", out, third)
+
+
+def test_the_only_split_may_get_other_phases(tmp_path, input_dir):
+  out = tmp_path / "out"
+  for phases in (("reach", "poor"), ("touch", "reach", "pour")):
+    labels = table(tmp_path / "labels.csv", phases=phases[-2:])
+    run(
+      *(input_dir, "mine_train", out, labels, phases),
+      pattern="v0.mp4",
+      overwrite=True,
+    )
+    assert dataset_info.read(str(out), "mine").class_names == phases
+
+
+def test_a_table_gives_the_records_of_the_annotations(tmp_path, input_dir):
+  labels = {
+    name: {"ann": {"0": [0, 430000], "1": [430000, 1e6], "2": [1e6, 1.9e6]}}
+    for name in NAMES
+  }
+  (tmp_path / "labels.json").write_text(json.dumps(labels))
+  rows = [
+    f"{name},{start},{end},{phase}"
+    for name in NAMES
+    for phase, start, end in ((2, 1, 1.9), (0, 0, 0.43), (1, 0.43, 1))
+  ]
+  (tmp_path / "labels.csv").write_text(
+    "\n".join(["video,start,end,phase", *rows])
+  )
+  contents = []
+  for name in ("labels.json", "labels.csv"):
+    out = tmp_path / f"{name}.out"
+    run(input_dir, "mine_val", out, tmp_path / name)
+    contents.append({p.name: p.read_bytes() for p in out.iterdir()})
+  assert contents[0] == contents[1]
+
+
+def test_flags_that_need_a_label_file(tmp_path, input_dir):
+  with pytest.raises(UserError, match="--phases: needs labels of frames"):
+    run(input_dir, "mine_val", tmp_path, phases=["reach"])
+
+
+def test_the_summary(tmp_path, input_dir):
+  labels = table(tmp_path / "labels.csv", phases=("reach", "pour", "rest"))
+  labels.write_text(labels.read_text().replace(",2,3,", ",2,2.3,"))
+  out = tmp_path / "out"
+  written = run(input_dir, "mine_val", out, labels, pattern="v0.mp4")
+  assert summary(written, ("reach", "pour", "rest")).splitlines() == [
+    "mine_val: 2 videos, 40 frames (10 frames per second)",
+    "   0 reach: 20 frames, 50.0%",
+    "   1 pour: 20 frames, 50.0%",
+    "  shortest a/v0: 20 frames, longest a/v0: 20",
+    *(
+      f"  warning: {input_dir}/{name}.mp4: no frame lies in phase 2 of its"
+      " annotation (times are microseconds in JSON, seconds in CSV)"
+      for name in ("a/v0", "b/v0")
+    ),
+  ]
+  written = run(input_dir, "mine_test", out, pattern="v0.mp4")
+  assert summary(written, ()).splitlines()[1] == "  no labels of frames"
+
+
+def test_splits_appear_together_and_go_on_together(tmp_path, input_dir):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  shutil.copytree(input_dir, folder)
+  splitting = Splitting({"train": 0.5, "val": 0.5})
+  divided = splits.assign(NAMES, splitting.shares, 0, {})
+  broken = folder / f"{divided['val'][-1]}.mp4"
+  broken.write_bytes(b"no video")
+  with pytest.raises(UserError, match="can't be decoded"):
+    run(folder, "mine", out, splitting=splitting)
+  assert os.listdir(out) == [".mine_train.incomplete"]
+  broken.write_bytes((input_dir / f"{divided['val'][-1]}.mp4").read_bytes())
+  run(folder, "mine", out, splitting=splitting)
+  assert sorted(os.listdir(out)) == [
+    *("dataset.json", "mine_train-0-of-1.tfrecord", "mine_val-0-of-1.tfrecord")
+  ]
