@@ -85,6 +85,9 @@ class Saver:
         can't be read.
     """
     path = self._manager.latest_checkpoint
+    found = list_checkpoints(self._manager.directory)
+    if not path and found:  # Copied without the list of TensorFlow's manager.
+      _, path = found[-1]
     if not path:
       return 0
     with _explained(path):

@@ -228,7 +228,7 @@ CONFIG = EasyDict(
       "FRAME_STRIDE": 15,
       # Whether labels of frames are read where records have them.
       "FRAME_LABELS": True,
-      # Share of the training videos used, from the first on; 0 = one video.
+      # Share of the videos to train with, from the first on; 0 = one video.
       "PER_DATASET_FRACTION": 1.0,
       # Record files hold one class each: match *<split>* of any name.
       "PER_CLASS": False,
@@ -264,7 +264,7 @@ CONFIG = EasyDict(
   }
 )
 
-# Values a setting may have, where they are few.
+# Values a setting may have, where they are few; lists are checked item by item.
 CHOICES = {
   "TRAINING_ALGO": (
     "alignment",
@@ -274,6 +274,15 @@ CHOICES = {
     "classification",
   ),
   "PRECISION": ("float32", "bfloat16", "auto"),
+  "EVAL.TASKS": (
+    "algo_loss",
+    "classification",
+    "kendalls_tau",
+    "event_completion",
+    "few_shot_classification",
+    "retrieval",
+    "cycle_consistency",
+  ),
   "EVAL.KENDALLS_TAU_DISTANCE": ("sqeuclidean", "cosine"),
   "MODEL.EMBEDDER_TYPE": ("conv", "convgru"),
   "MODEL.TRAIN_BASE": ("train_all", "only_bn", "frozen"),
@@ -294,7 +303,7 @@ CHOICES = {
   "DATA.SAMPLING_STRATEGY": ("offset_uniform", "stride"),
 }
 
-# Closed ranges of numbers; None = no bound. Lists are checked item by item.
+# Closed ranges of numbers; None = no bound. Lists are checked number by number.
 RANGES = {
   "IMAGE_SIZE": (16, None),
   "SEED": (0, None),
@@ -313,10 +322,13 @@ RANGES = {
   "EVAL.RETRIEVAL_K": (1, None),
   "MODEL.L2_REG_WEIGHT": (0, None),
   "MODEL.BATCH_NORM_MOMENTUM": (0, 1),
+  "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS": (1, None),
+  "MODEL.CONV_EMBEDDER_MODEL.FC_LAYERS": (1, None),
   "MODEL.CONV_EMBEDDER_MODEL.CAPACITY_SCALAR": (1e-3, None),
   "MODEL.CONV_EMBEDDER_MODEL.EMBEDDING_SIZE": (1, None),
   "MODEL.CONV_EMBEDDER_MODEL.BASE_DROPOUT_RATE": (0, 0.99),
   "MODEL.CONV_EMBEDDER_MODEL.FC_DROPOUT_RATE": (0, 0.99),
+  "MODEL.CONVGRU_EMBEDDER_MODEL.CONV_LAYERS": (1, None),
   "MODEL.CONVGRU_EMBEDDER_MODEL.GRU_LAYERS": (1, None),
   "MODEL.CONVGRU_EMBEDDER_MODEL.DROPOUT_RATE": (0, 0.99),
   "ALIGNMENT.CYCLE_LENGTH": (2, None),
@@ -324,7 +336,8 @@ RANGES = {
   "ALIGNMENT.SOFTMAX_TEMPERATURE": (1e-9, None),
   "ALIGNMENT.VARIANCE_LAMBDA": (0, None),
   "ALIGNMENT.FRACTION": (0, None),
-  "ALIGNMENT.HUBER_DELTA": (0, None),
+  "ALIGNMENT.HUBER_DELTA": (1e-9, None),
+  "SAL.FC_LAYERS": (1, None),
   "SAL.DROPOUT_RATE": (0, 0.99),
   "SAL.SHUFFLE_FRACTION": (0, 1),
   "SAL.NUM_SAMPLES": (1, None),
@@ -335,7 +348,10 @@ RANGES = {
   "CLASSIFICATION.LABEL_SMOOTHING": (0, 1),
   "CLASSIFICATION.DROPOUT_RATE": (0, 0.99),
   "OPTIMIZER.LR.INITIAL_LR": (0, None),
+  "OPTIMIZER.LR.EXP_DECAY_RATE": (0, None),
   "OPTIMIZER.LR.EXP_DECAY_STEPS": (1, None),
+  "OPTIMIZER.LR.MANUAL_LR_STEP_BOUNDARIES": (0, None),
+  "OPTIMIZER.LR.MANUAL_LR_DECAY_RATE": (0, None),
   "OPTIMIZER.LR.NUM_WARMUP_STEPS": (0, None),
   "DATA.SHUFFLE_QUEUE_SIZE": (0, None),
   "DATA.NUM_PREFETCH_BATCHES": (0, None),

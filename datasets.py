@@ -28,8 +28,7 @@ def records_of(config: EasyDict, dataset: str, split: str) -> list[Record]:
   Args:
     config: The configuration.
     dataset: Name of the data set.
-    split: `train`, `val`, ...; of `train` only the first PER_DATASET_FRACTION
-      is used, at least one video.
+    split: `train`, `val`, ...
 
   Returns:
     Where the records lie.
@@ -46,10 +45,14 @@ def records_of(config: EasyDict, dataset: str, split: str) -> list[Record]:
       f"{paths[0]}: holds no videos; convert the {split} videos of {dataset}"
       " again"
     )
-  if split == "train":
-    used = math.floor(config.DATA.PER_DATASET_FRACTION * len(records))
-    records = records[: max(1, used)]
   return records
+
+
+def training_records_of(config: EasyDict, dataset: str) -> list[Record]:
+  """The records to train with: the first PER_DATASET_FRACTION, at least one."""
+  records = records_of(config, dataset, "train")
+  used = math.floor(config.DATA.PER_DATASET_FRACTION * len(records))
+  return records[: max(1, used)]
 
 
 def count_classes(config: EasyDict) -> int:
@@ -59,11 +62,12 @@ def count_classes(config: EasyDict) -> int:
     config: The configuration.
 
   Returns:
-    Phases that `dataset.json` names or the training videos are labelled with,
-    whichever are more.
+    CLASSIFICATION.NUM_CLASSES; if that is 0, the phases that `dataset.json`
+    names or the training videos are labelled with, whichever are more.
 
   Raises:
-    UserError: There are several data sets, or the only one has no labels.
+    UserError: There are several data sets, the only one has no labels, or more
+      than CLASSIFICATION.NUM_CLASSES.
   """
   if len(config.DATASETS) != 1:
     raise UserError(
@@ -85,6 +89,15 @@ def count_classes(config: EasyDict) -> int:
       " classification needs; convert the videos with --label_file, or choose"
       " another TRAINING_ALGO"
     )
+  given = config.CLASSIFICATION.NUM_CLASSES
+  if 0 < given < num_labels:
+    raise UserError(
+      f"CLASSIFICATION.NUM_CLASSES: expected at least {num_labels}, as the"
+      f" training videos of {dataset} have labels from 0 to {num_labels - 1},"
+      f" or 0, which counts them; received {given}"
+    )
+  if given:
+    return given
   folder = dataset_info.records_folder(config.PATH_TO_TFRECORDS, dataset)
   stored = dataset_info.read_file(folder, dataset)
   return max(num_labels, len(stored.class_names) if stored else 0)
@@ -114,7 +127,7 @@ def train_batches(
     UserError: A data set of DATASETS has no records.
   """
   return _batches(
-    [records_of(config, name, "train") for name in config.DATASETS],
+    [training_records_of(config, name) for name in config.DATASETS],
     config,
     batch_size,
     range(start_step, config.TRAIN.MAX_ITERS),

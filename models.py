@@ -20,20 +20,34 @@ PRETRAINED = "_pretrained"
 _RESNET_FILE = "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
 
 
-def compute_policy(precision: str) -> str:
-  """The Keras dtype policy of a PRECISION: where layers compute in bfloat16.
+def resolve_precision(precision: str) -> str:
+  """What a PRECISION of `auto` means on this machine.
 
   Args:
-    precision: `float32`, `bfloat16`, or `auto`: bfloat16 on a GPU and on a CPU
-      with instructions for it, float32 elsewhere, where it would be slower.
+    precision: `float32`, `bfloat16`, or `auto`: bfloat16 where all GPUs, or on
+      a machine without one the CPU, have instructions for it; float32
+      elsewhere, where bfloat16 would be slower.
 
   Returns:
-    `float32` or `mixed_bfloat16`.
+    `float32` or `bfloat16`.
   """
-  if precision == "auto":
-    fast = bool(tf.config.list_physical_devices("GPU")) or _cpu_has_bfloat16()
-    precision = "bfloat16" if fast else "float32"
-  return "mixed_bfloat16" if precision == "bfloat16" else "float32"
+  if precision != "auto":
+    return precision
+  gpus = tf.config.list_physical_devices("GPU")
+  fast = all(map(_gpu_has_bfloat16, gpus)) if gpus else _cpu_has_bfloat16()
+  return "bfloat16" if fast else "float32"
+
+
+def compute_policy(precision: str) -> str:
+  """The Keras dtype policy of a PRECISION: `float32` or `mixed_bfloat16`."""
+  fast = resolve_precision(precision) == "bfloat16"
+  return "mixed_bfloat16" if fast else "float32"
+
+
+def _gpu_has_bfloat16(gpu: tf.config.PhysicalDevice) -> bool:
+  details = tf.config.experimental.get_device_details(gpu)
+  # Ampere; a device that does not tell counts as older.
+  return details.get("compute_capability", (0, 0)) >= (8, 0)
 
 
 def _cpu_has_bfloat16() -> bool:

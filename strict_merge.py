@@ -2,7 +2,8 @@
 
 import dataclasses
 import difflib
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from easydict import EasyDict
@@ -16,15 +17,16 @@ class Rules:
 
   Attributes:
     defaults: The tree of all settings; a setting has its default's type.
-    choices: Values a setting may have, by its full key, where they are few.
-    ranges: Closed range of a number or of the items of a list, by full key;
-      None = no bound.
+    choices: Values a setting or the items of a list may have, by full key,
+      where they are few.
+    ranges: Closed range of a number or of the numbers in a list, by full key;
+      None = no upper bound.
     non_empty: Full keys of lists that need an item.
   """
 
   defaults: Mapping[str, Any]
   choices: Mapping[str, tuple[str, ...]]
-  ranges: Mapping[str, tuple[float | None, float | None]]
+  ranges: Mapping[str, tuple[float, float | None]]
   non_empty: tuple[str, ...]
 
 
@@ -103,23 +105,31 @@ def _checked(key: str, value: Any, source: str, rules: Rules) -> Any:
     raise UserError(
       f"{source}: {key} expects {error}; received {value!r}"
     ) from error
-  choices = rules.choices.get(key)
-  if choices and value not in choices:
-    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.0)[0]
-    raise UserError(
-      f"{source}: {key} expects one of {', '.join(choices)}; received"
-      f" {value!r}, did you mean {near}?"
-    )
   if key in rules.non_empty and not value:
     raise UserError(f"{source}: {key} expects at least one item; received []")
-  low, high = rules.ranges.get(key, (None, None))
-  for number in value if isinstance(value, list) else [value]:
-    if (low is not None and number < low) or (
-      high is not None and number > high
-    ):
+  choices = rules.choices.get(key)
+  low, high = rules.ranges.get(key, (-math.inf, None))
+  for item in _items(value):
+    if choices and item not in choices:
+      near = difflib.get_close_matches(str(item), choices, n=1, cutoff=0.0)[0]
+      raise UserError(
+        f"{source}: {key} expects one of {', '.join(choices)}; received"
+        f" {item!r}, did you mean {near}?"
+      )
+    is_number = isinstance(item, (int, float)) and not isinstance(item, bool)
+    if is_number and not low <= item <= (math.inf if high is None else high):
       bounds = f"at least {low}" if high is None else f"{low} to {high}"
-      raise UserError(f"{source}: {key} expects {bounds}; received {number!r}")
+      raise UserError(f"{source}: {key} expects {bounds}; received {item!r}")
   return value
+
+
+def _items(value: Any) -> Iterator[Any]:
+  """Yields the values in a list, also in lists in it; what is none itself."""
+  if isinstance(value, list):
+    for item in value:
+      yield from _items(item)
+  else:
+    yield value
 
 
 def _converted(value: Any, default: Any) -> Any:
@@ -129,6 +139,8 @@ def _converted(value: Any, default: Any) -> Any:
       raise TypeError(f"a list such as {plain(default)}")
     if default and isinstance(default[0], list):
       return [_converted_layer(item, default[0]) for item in value]
+    if "" in value:
+      raise TypeError(f"a list of names such as {plain(default)}")
     return [_converted(item, default[0]) for item in value]
   if isinstance(default, bool) or isinstance(value, bool):
     if type(value) is not type(default):
@@ -137,9 +149,12 @@ def _converted(value: Any, default: Any) -> Any:
   if isinstance(default, float):
     # YAML reads 1e-4, without a dot, as text.
     try:
-      return float(value)
+      number = float(value)
     except (TypeError, ValueError):
       raise TypeError(_type_name(default)) from None
+    if not math.isfinite(number):
+      raise TypeError("a finite number")
+    return number
   if not isinstance(value, type(default)):
     raise TypeError(_type_name(default))
   return value

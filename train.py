@@ -6,6 +6,7 @@ python train.py --logdir /tmp/my_run --config configs/demo.yml
 import quiet_tensorflow  # noqa: F401
 
 import contextlib
+import copy
 import itertools
 import math
 import pathlib
@@ -23,6 +24,7 @@ import config as configuration
 import datasets
 import errors
 import files
+import models
 import record_index
 from algos import ALGOS
 from algos.algorithm import Algorithm
@@ -60,14 +62,17 @@ def train(
     datasets.records_of(config, dataset, "train")  # Fails early and clean.
   if init_from:
     checkpoints.latest_checkpoint(init_from)  # Likewise.
-  if ALGOS[config.TRAINING_ALGO].needs_labels:
-    # Written down, so that the network can be restored without the videos.
-    config.CLASSIFICATION.NUM_CLASSES = datasets.count_classes(config)
+  config = _settled(config)
   _claim_logdir(config.LOGDIR, force_train)
   keras.utils.set_random_seed(config.SEED)  # First weights and dropout.
   strategy = tf.distribute.MirroredStrategy()
   with strategy.scope():
-    algo = ALGOS[config.TRAINING_ALGO](config)
+    # Where a checkpoint gives the weights, those of ImageNet need not be there.
+    restores = init_from or checkpoints.list_checkpoints(config.LOGDIR)
+    build = (
+      checkpoints.build_to_restore if restores else ALGOS[config.TRAINING_ALGO]
+    )
+    algo = build(config)
     variables = checkpoints.trainable_variables(algo)
     if not variables:
       raise UserError(
@@ -104,6 +109,15 @@ def train(
       log,
       start_step,
     )
+
+
+def _settled(config: EasyDict) -> EasyDict:
+  """Settles what machine or videos decide: the run is restored without them."""
+  config = copy.deepcopy(config)
+  config.PRECISION = models.resolve_precision(config.PRECISION)
+  if ALGOS[config.TRAINING_ALGO].needs_labels:
+    config.CLASSIFICATION.NUM_CLASSES = datasets.count_classes(config)
+  return config
 
 
 def _claim_logdir(logdir: str, force_train: bool) -> None:

@@ -86,11 +86,18 @@ def loss_weights(settings: EasyDict) -> dict[str, float]:
 def _one_of_each_pair(
   embs: tf.Tensor, steps: tf.Tensor, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """Every second frame of [B, 2T, ...]; odd or even, drawn for each video."""
+  """Every second frame of [B, 2T, ...], in order of time.
+
+  Whether all positives or all anchors is drawn for each video.
+  """
   num_videos = tf.shape(steps)[0]
   odd = tf.random.stateless_uniform([num_videos], seed, 0, 2, tf.int32)
   places = tf.range(0, tf.shape(steps)[1], 2) + odd[:, None]
+  steps = tf.gather(steps, places, batch_dims=1)
+  # Of anchors close to each other the later may have the earlier positive.
+  order = tf.argsort(steps, axis=1, stable=True)
+  places = tf.gather(places, order, batch_dims=1)
   return (
     tf.gather(embs, places, batch_dims=1),
-    tf.gather(steps, places, batch_dims=1),
+    tf.gather(steps, order, batch_dims=1),
   )

@@ -85,6 +85,24 @@ def test_parts_see_one_frame_of_each_pair():
   assert len({round(value, 5) for value in received}) == 4
 
 
+def test_parts_see_positives_in_order_of_time():
+  """Anchors 20 and 21 may have positives 19 and 16: SaL needs them sorted."""
+  algo = combination(0.4, 0.4)
+  received = []
+  algo._sal_loss = lambda embs, steps, *_: received.append((embs, steps)) or 0.0
+  # Positive, anchor, positive, anchor, ...; an embedding tells its step.
+  steps = np.array([[9, 10, 6, 11, 7, 12, 19, 20, 16, 21, 24, 25]] * 8)
+  embs = np.repeat(steps[..., None], 6, axis=-1).astype(np.float32)
+  batch = {"steps": tf.constant(steps), "seq_lens": tf.fill([8], 30)}
+  algo.compute_losses(tf.constant(embs), batch, training=True)
+  [(embs, steps)] = received
+  np.testing.assert_array_equal(embs[..., 0], steps)
+  assert {tuple(row) for row in steps.numpy()} == {
+    (6, 7, 9, 16, 19, 24),
+    (10, 11, 12, 20, 21, 25),
+  }
+
+
 @pytest.mark.parametrize(
   ("alignment", "sal"), [(-0.1, 0.5), (0.5, -0.1), (0.8, 0.3)]
 )

@@ -266,6 +266,12 @@ def test_a_moved_directory_continues(trained, copied):
   assert_same(values(trained[1], trained[2]), values(algo, optimizer))
 
 
+def test_a_directory_copied_without_the_list_of_checkpoints_continues(copied):
+  (copied / "checkpoint").unlink()
+  _, _, saver = run(copied, seed=5)
+  assert saver.restore_latest() == 1
+
+
 def test_a_full_disk_is_told_in_one_line(tmp_path):
   _, _, saver = run(tmp_path / "run")
   # Stands where the manager would write.

@@ -65,6 +65,22 @@ def test_classes_are_those_of_the_training_labels(toy_config):
   assert datasets.count_classes(config) == longest + 1
 
 
+def test_given_number_of_classes_holds_if_it_suffices(toy_config):
+  def settings(number):
+    return toy_config(f"CLASSIFICATION.NUM_CLASSES={number}")
+
+  needed = datasets.count_classes(settings(0))
+  assert datasets.count_classes(settings(needed)) == needed
+  assert datasets.count_classes(settings(needed + 3)) == needed + 3
+  with pytest.raises(UserError) as caught:
+    datasets.count_classes(settings(needed - 1))
+  assert str(caught.value) == (
+    f"CLASSIFICATION.NUM_CLASSES: expected at least {needed}, as the training"
+    f" videos of toy have labels from 0 to {needed - 1}, or 0, which counts"
+    f" them; received {needed - 1}"
+  )
+
+
 def test_two_data_sets_and_labels_that_are_off_are_refused(toy_config):
   with pytest.raises(UserError) as caught:
     Classification(toy_config("DATASETS=[toy, pouring]"))

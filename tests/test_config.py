@@ -3,6 +3,7 @@ import pathlib
 import pytest
 
 import config as configuration
+import evaluation
 from errors import UserError
 
 CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
@@ -68,6 +69,32 @@ def test_settings_go_over_files_and_numbers_may_lack_a_dot(tmp_path):
       "MODEL.CONV_EMBEDDER_MODEL.FC_LAYERS=[[256]]",
       "a list of layers such as [256, True]",
     ),
+    ("OPTIMIZER.LR.INITIAL_LR=.nan", "expects a finite number; received nan"),
+    ("OPTIMIZER.LR.INITIAL_LR=.inf", "expects a finite number; received inf"),
+    ("ALIGNMENT.HUBER_DELTA=0", "expects at least 1e-09; received 0.0"),
+    ("OPTIMIZER.LR.EXP_DECAY_RATE=-1", "expects at least 0; received -1.0"),
+    (
+      "OPTIMIZER.LR.MANUAL_LR_DECAY_RATE=-0.1",
+      "expects at least 0; received -0.1",
+    ),
+    (
+      "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS=[[8, 0, true]]",
+      "CONV_LAYERS expects at least 1; received 0",
+    ),
+    (
+      "MODEL.CONVGRU_EMBEDDER_MODEL.CONV_LAYERS=[[-8, 3, false]]",
+      "CONV_LAYERS expects at least 1; received -8",
+    ),
+    (
+      "MODEL.CONV_EMBEDDER_MODEL.FC_LAYERS=[[8, true], [0, true]]",
+      "FC_LAYERS expects at least 1; received 0",
+    ),
+    ("SAL.FC_LAYERS=[[0, true], [2, false]]", "expects at least 1; received 0"),
+    ("DATASETS=['']", "DATASETS expects a list of names such as ['pouring']"),
+    (
+      "EVAL.TASKS=[algo_loss, kendall_tau]",
+      "received 'kendall_tau', did you mean kendalls_tau?",
+    ),
     ("TRAIN.MAX_ITERS", "expected KEY=value, such as TRAIN.MAX_ITERS=100"),
   ],
 )
@@ -107,6 +134,10 @@ def test_directory_without_configuration_is_named(tmp_path):
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yml")), ids=str)
 def test_shipped_configurations_are_valid(path):
   assert configuration.load([path])
+
+
+def test_tasks_are_those_of_the_registry():
+  assert set(configuration.CHOICES["EVAL.TASKS"]) == set(evaluation.TASKS)
 
 
 def test_choices_and_ranges_name_existing_keys_and_fit_the_defaults():

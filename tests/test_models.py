@@ -443,7 +443,32 @@ def test_bfloat16_gives_nearly_the_same_float32_embeddings():
 def test_policy_of_a_precision():
   assert models.compute_policy("float32") == "float32"
   assert models.compute_policy("bfloat16") == "mixed_bfloat16"
-  assert models.compute_policy("auto") in ("float32", "mixed_bfloat16")
+  auto = models.resolve_precision("auto")
+  assert models.compute_policy("auto") == models.compute_policy(auto)
+
+
+@pytest.mark.parametrize(
+  ("capabilities", "expected"),
+  [
+    ([(8, 0)], "bfloat16"),
+    ([(9, 0), (7, 5)], "float32"),
+    ([(7, 5)], "float32"),
+    ([None], "float32"),
+  ],
+)
+def test_auto_is_bfloat16_where_all_gpus_have_it(
+  monkeypatch, capabilities, expected
+):
+  """GPUs are not at hand in tests: what TensorFlow would tell of them."""
+  monkeypatch.setattr(
+    tf.config, "list_physical_devices", lambda kind: capabilities
+  )
+  monkeypatch.setattr(
+    tf.config.experimental,
+    "get_device_details",
+    lambda gpu: {"compute_capability": gpu} if gpu else {},
+  )
+  assert models.resolve_precision("auto") == expected
 
 
 # The convolutional embedder -------------------------------------------------
