@@ -17,14 +17,24 @@ import train
 from optimizers import build_optimizer
 
 NUM_FRAMES = 5
-COMBINATIONS = list(itertools.product(algos.ALGOS, models.EMBEDDERS))
+COMBINATIONS = [
+  *itertools.product(algos.ALGOS, models.EMBEDDERS),
+  # What an option draws by chance.
+  (
+    "alignment",
+    "conv",
+    "ALIGNMENT.STOCHASTIC_MATCHING=true",
+    "ALIGNMENT.FRACTION=0.5",
+  ),
+  ("sal", "conv", "SAL.DROPOUT_RATE=0.3"),
+]
 # Labels as sparse as they come: some frames, some whole videos have none.
 LABELS = np.array(
   [[0, 1, -1, 2, 2], [-1] * 5, [2, 2, 1, 1, 0], [1, 0, 0, 2, 1]]
 )
 
 
-def settings_of(algo, embedder):
+def settings_of(algo, embedder, *options):
   return (
     f"TRAINING_ALGO={algo}",
     f"MODEL.EMBEDDER_TYPE={embedder}",
@@ -35,6 +45,7 @@ def settings_of(algo, embedder):
     "CLASSIFICATION.NUM_CLASSES=3",
     # What is drawn anew at each step is switched on where a test is about it.
     "MODEL.CONV_EMBEDDER_MODEL.FC_DROPOUT_RATE=0.0",
+    *options,
   )
 
 
@@ -297,19 +308,12 @@ def take_distributed_step(settings, num_replicas, data):
   batches = batches.batch(data["name"].shape[0], drop_remainder=True)
   [batch] = train.distribute(strategy, batches)
   scalars = step(batch)
-  weights = [v.numpy() for v in checkpoints.trainable_variables(algo)]
-  return float(scalars["loss"]), weights
+  return float(scalars["loss"]), [v.numpy() for v in algo.weights]
 
 
 def test_two_replicas_equal_the_mean_of_their_two_batches(settings):
-  """Loss and gradients, without batch norm, which sees its own half only."""
-  settings = (
-    *settings,
-    "MODEL.TRAIN_BASE=frozen",
-    "MODEL.CONV_EMBEDDER_MODEL.USE_BN=false",
-    "MODEL.CONVGRU_EMBEDDER_MODEL.USE_BN=false",
-    "ALIGNMENT.LOSS_TYPE=classification",
-  )
+  """Loss, gradients, and the statistics of batch norm, which sees its half."""
+  settings = (*settings, "ALIGNMENT.LOSS_TYPE=classification")
   data = batch_for(tiny.algorithm(*settings), num_videos=4)
   halves = [
     {key: value[part] for key, value in data.items()}
