@@ -7,7 +7,8 @@
 # Running it again continues where it stopped and repeats nothing but the
 # last pictures; remove FOLDER to start afresh.
 set -euo pipefail
-target="$(realpath -m "${1:-"$(dirname "${BASH_SOURCE[0]}")/demo"}")"
+target="${1:-"$(dirname "${BASH_SOURCE[0]}")/demo"}"
+[[ "$target" == /* ]] || target="$PWD/$target"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 videos="$target/videos"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Environment, lint, tests. `--all` adds the tests marked slow; any other
-# option goes to pytest.
+# Environment, lint, tests, on up to four cores. `--all` adds the tests marked
+# slow; any other option goes to pytest.
 set -euo pipefail
 extra_requirements=requirements-beam.txt
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -13,4 +13,6 @@ done
 
 ruff check .
 ruff format --check .
-exec python -m pytest "${selection[@]}" "${options[@]}"
+# Bash before 4.4 takes an empty array for an unset one.
+exec python -m pytest --numprocesses auto --maxprocesses 4 \
+  ${selection[@]+"${selection[@]}"} ${options[@]+"${options[@]}"}

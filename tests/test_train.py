@@ -200,6 +200,18 @@ def test_nothing_to_train_and_too_small_batches_are_refused(
   single = tiny_run.config(tiny_records, tmp_path / "b", "TRAIN.BATCH_SIZE=1")
   with pytest.raises(UserError, match="TRAIN.BATCH_SIZE: alignment needs"):
     train.train(single)
+  long_cycles = tiny_run.config(
+    tiny_records,
+    tmp_path / "c",
+    "ALIGNMENT.STOCHASTIC_MATCHING=true",
+    "ALIGNMENT.CYCLE_LENGTH=3",
+  )
+  with pytest.raises(UserError) as caught:
+    train.train(long_cycles)
+  assert str(caught.value) == (
+    "TRAIN.BATCH_SIZE: alignment needs at least 3 videos to cycle through;"
+    " received 2"
+  )
 
 
 def test_damaged_record_is_named(tiny_records, tmp_path):

@@ -1,0 +1,13 @@
+import importlib
+import pathlib
+
+import pytest
+
+FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks"
+NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_finds_what_it_measures(name):
+  """They run for minutes, so the tests only ask that their imports hold."""
+  assert callable(importlib.import_module(f"benchmarks.{name}").main)
