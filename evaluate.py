@@ -10,7 +10,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ import files
 import inference
 import metrics
 from algos.algorithm import Algorithm
-from checkpoint_queue import CheckpointQueue
+from checkpoint_queue import CheckpointQueue, wait_for_start
 from checkpoints import CheckpointError
 from errors import UserError
 from evaluation import TASKS, Result
@@ -60,22 +60,17 @@ def evaluate(
       checkpoint that can't be evaluated, or training seems dead.
   """
   tasks = _build_tasks(config)
-  checkpoints.latest_checkpoint(config.LOGDIR)
-  algo = checkpoints.build_to_restore(config)
-  writer = _open_writer(config.LOGDIR)
-
-  def evaluate_one(step: int, path: str) -> None:
-    logging.info("Evaluating step %d", step)
-    checkpoints.restore_networks(algo, path)
-    results = run_tasks(config, algo, tasks, max_embs)
-    _log(config.LOGDIR, writer, step, results, visualize)
-    print(metrics.table(config.LOGDIR), flush=True)
-
+  checkpoints.latest_checkpoint(config.LOGDIR)  # Fails early and clean.
   if not continuous_eval:
+    evaluate_one = _evaluator(config, tasks, max_embs, visualize)
     evaluate_one(*checkpoints.list_checkpoints(config.LOGDIR)[-1])
     return
   failed = {}
-  with CheckpointQueue(config.LOGDIR, metrics.read(config.LOGDIR)) as queue:
+  with CheckpointQueue(
+    config.LOGDIR, config.CHECKPOINT.SAVE_INTERVAL, metrics.read(config.LOGDIR)
+  ) as queue:
+    # After the queue has started: training does not wait for the network.
+    evaluate_one = _evaluator(config, tasks, max_embs, visualize)
     for step, path in queue.until(config.TRAIN.MAX_ITERS, timeout_minutes):
       try:
         evaluate_one(step, path)
@@ -87,6 +82,23 @@ def evaluate(
       f"{config.LOGDIR}: step {', '.join(map(str, failed))} could not be"
       f" evaluated: {next(iter(failed.values()))}"
     )
+
+
+def _evaluator(
+  config: EasyDict, tasks: dict[str, Any], max_embs: int, visualize: bool
+) -> Callable[[int, str], None]:
+  """Builds the network once; returns what evaluates a step's checkpoint."""
+  algo = checkpoints.build_to_restore(config)
+  writer = _open_writer(config.LOGDIR)
+
+  def evaluate_one(step: int, path: str) -> None:
+    logging.info("Evaluating step %d", step)
+    checkpoints.restore_networks(algo, path)
+    results = run_tasks(config, algo, tasks, max_embs)
+    _log(config.LOGDIR, writer, step, results, visualize)
+    print(metrics.table(config.LOGDIR), flush=True)
+
+  return evaluate_one
 
 
 def evaluate_files(
@@ -277,6 +289,8 @@ def main() -> None:
       "--set and --dataset go with --train_embs and --val_embs; the settings of"
       f" a training run are those in {FLAGS.logdir}/config.yml"
     )
+  if FLAGS.continuous_eval:
+    wait_for_start(FLAGS.logdir, FLAGS.timeout_minutes)
   evaluate(
     configuration.of_logdir(FLAGS.logdir),
     FLAGS.continuous_eval,
@@ -296,8 +310,8 @@ if __name__ == "__main__":
   flags.DEFINE_bool(
     "continuous_eval",
     True,
-    "Evaluate every checkpoint, and wait for more until the last step was"
-    " evaluated; otherwise evaluate the last checkpoint only.",
+    "Evaluate every checkpoint, and wait for the first and for more until the"
+    " last step was evaluated; otherwise evaluate the last checkpoint only.",
   )
   flags.DEFINE_integer(
     "max_embs",
@@ -309,8 +323,8 @@ if __name__ == "__main__":
   flags.DEFINE_float(
     "timeout_minutes",
     60,
-    "End with an error if training writes neither a checkpoint nor a log for so"
-    " long; 0 = wait for ever.",
+    "End with an error if training does not start in, or writes neither a"
+    " checkpoint nor a log for, so many minutes; 0 = wait for ever.",
     lower_bound=0,
   )
   flags.DEFINE_string(

@@ -1,3 +1,5 @@
+import contextlib
+import functools
 import json
 import math
 import pathlib
@@ -161,46 +163,91 @@ def test_images_are_logged_on_demand(copy):
   } <= tags
 
 
+@contextlib.contextmanager
+def process(log, script, *arguments):
+  """A script that runs beside the test and writes to `log`, killed at last."""
+  with log.open("w") as file:
+    child = subprocess.Popen(
+      [sys.executable, script, *arguments], cwd=ROOT, stdout=file, stderr=file
+    )
+    try:
+      yield child
+    finally:
+      child.kill()
+      child.wait()
+
+
+def wait_until(condition, child, log):
+  deadline = time.monotonic() + 300
+  while not condition():
+    assert child.poll() is None, log.read_text()
+    assert time.monotonic() < deadline, log.read_text()
+    time.sleep(0.01)
+
+
+def flags_of_training(records, logdir, *settings):
+  settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={records}", *settings]
+  settings += ["EVAL.TASKS=[kendalls_tau, cycle_consistency]"]
+  return [f"--logdir={logdir}", *(f"--set={setting}" for setting in settings)]
+
+
+def evaluated_steps(logdir):
+  text = (logdir / "eval_logs" / "metrics.jsonl").read_text()
+  return [json.loads(line)["step"] for line in text.splitlines()]
+
+
+def test_an_evaluator_that_is_there_before_training_waits(
+  tiny_records, tmp_path
+):
+  logdir = tmp_path / "logs"
+  told, trained = tmp_path / "evaluate.txt", tmp_path / "train.txt"
+  flags = flags_of_training(tiny_records, logdir)
+  with process(told, "evaluate.py", f"--logdir={logdir}") as evaluation:
+    waits = f"Waiting for training to write {logdir}/config.yml and its first"
+    wait_until(lambda: waits in told.read_text(), evaluation, told)
+    assert not logdir.exists()
+    with process(trained, "train.py", *flags) as training:
+      assert training.wait(timeout=300) == 0, trained.read_text()
+    assert evaluation.wait(timeout=300) == 0, told.read_text()
+  assert told.read_text().count("Waiting for") == 1
+  assert evaluated_steps(logdir) == [0, 2, 4]
+
+
+def test_a_training_that_is_not_there(tmp_path):
+  nowhere = tmp_path / "typo"
+  done = run(f"--logdir={nowhere}", "--nocontinuous_eval")
+  assert done.returncode == 1
+  assert f"{nowhere}/config.yml: not found; expected the log" in done.stderr
+  assert "Waiting" not in done.stderr
+  done = run(f"--logdir={nowhere}", "--timeout_minutes=0.001")
+  assert done.returncode == 1
+  assert f"error: {nowhere}: training has not written config.yml" in done.stderr
+  assert not nowhere.exists()
+
+
 def test_every_checkpoint_is_evaluated_once_beside_training(
   tiny_records, tmp_path
 ):
   """Two processes; training keeps its last ten of 31 checkpoints."""
-  settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}"]
-  settings += ["TRAIN.MAX_ITERS=30", "CHECKPOINT.SAVE_INTERVAL=1"]
-  settings += ["EVAL.TASKS=[kendalls_tau, cycle_consistency]"]
-  training = subprocess.Popen(
-    [sys.executable, "train.py", f"--logdir={tmp_path}"]
-    + [f"--set={setting}" for setting in settings],
-    cwd=ROOT,
-    stderr=subprocess.DEVNULL,
-  )
-  while not checkpoints.list_checkpoints(tmp_path):
-    assert training.poll() is None
-    time.sleep(0.01)
-  # Or it would be far ahead before the other process has loaded TensorFlow.
-  training.send_signal(signal.SIGSTOP)
-  evaluation = subprocess.Popen(
-    [sys.executable, "evaluate.py", f"--logdir={tmp_path}"],
-    cwd=ROOT,
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-  told = ""
-  for line in evaluation.stderr:
-    told += line
-    if "Evaluating step 0" in line:
-      break
-  training.send_signal(signal.SIGCONT)
-  told += evaluation.stderr.read()
-  assert training.wait(timeout=60) == 0
-  assert evaluation.wait(timeout=60) == 0, told
-  assert "deleted" not in told
-  text = (tmp_path / "eval_logs" / "metrics.jsonl").read_text()
-  steps = [json.loads(line)["step"] for line in text.splitlines()]
-  assert steps == list(range(31))
-  assert len(checkpoints.list_checkpoints(tmp_path)) == 10
-  assert list((tmp_path / "eval_logs" / "pending").iterdir()) == []
+  logdir = tmp_path / "logs"
+  told, trained = tmp_path / "evaluate.txt", tmp_path / "train.txt"
+  many = ("TRAIN.MAX_ITERS=30", "CHECKPOINT.SAVE_INTERVAL=1")
+  flags = flags_of_training(tiny_records, logdir, *many)
+  with process(trained, "train.py", *flags) as training:
+    started = functools.partial(checkpoints.list_checkpoints, logdir)
+    wait_until(started, training, trained)
+    # Or it would be far ahead before the other process has loaded TensorFlow.
+    training.send_signal(signal.SIGSTOP)
+    with process(told, "evaluate.py", f"--logdir={logdir}") as evaluation:
+      begun = "Evaluating step 0"
+      wait_until(lambda: begun in told.read_text(), evaluation, told)
+      training.send_signal(signal.SIGCONT)
+      assert training.wait(timeout=300) == 0, trained.read_text()
+      assert evaluation.wait(timeout=300) == 0, told.read_text()
+  assert "deleted" not in told.read_text()
+  assert evaluated_steps(logdir) == list(range(31))
+  assert len(checkpoints.list_checkpoints(logdir)) == 10
+  assert list((logdir / "eval_logs" / "pending").iterdir()) == []
 
 
 def extract(logdir, split, path):
@@ -216,6 +263,7 @@ def run(*arguments):
     cwd=ROOT,
     capture_output=True,
     text=True,
+    timeout=300,
   )
 
 
