@@ -10,7 +10,6 @@ from benchmarks import compare_algorithms
 
 pytestmark = pytest.mark.usefixtures("one_replica")
 
-
 TASKS = "EVAL.TASKS=[cycle_consistency]"
 
 
