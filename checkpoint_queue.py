@@ -5,19 +5,49 @@ import pathlib
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
 from absl import logging
 
 import checkpoints
+import config as configuration
+import files
 from errors import UserError
 
 _FOLDER = pathlib.Path("eval_logs") / "pending"
 # Training keeps its last ten checkpoints, so it would have to save ten in this
 # time for one to be missed.
 _LOOK_SECONDS = 0.5
+
+
+def wait_for_start(logdir: str, timeout_minutes: float = 0) -> None:
+  """Waits until training has written `config.yml` and a first checkpoint.
+
+  Args:
+    logdir: The log directory, which need not exist yet.
+    timeout_minutes: How long to wait; 0 = for ever.
+
+  Raises:
+    UserError: They did not come in time.
+  """
+  config = pathlib.Path(logdir) / configuration.FILE_NAME
+  start = time.monotonic()
+  told = False
+  while not (config.exists() and checkpoints.list_checkpoints(logdir)):
+    if not told:
+      logging.info(
+        "Waiting for training to write %s and its first checkpoint", config
+      )
+      told = True
+    if timeout_minutes and time.monotonic() - start > 60 * timeout_minutes:
+      raise UserError(
+        f"{logdir}: training has not written {config.name} and a checkpoint"
+        f" here in {timeout_minutes:g} minutes; correct --logdir, or see why"
+        " train.py has not started"
+      )
+    time.sleep(_LOOK_SECONDS)
 
 
 class CheckpointQueue:
@@ -28,7 +58,7 @@ class CheckpointQueue:
   the evaluation of those before them takes. What is pending when the evaluator
   is stopped is evaluated when it is started again.
 
-      with CheckpointQueue(logdir, done=[]) as queue:
+      with CheckpointQueue(logdir, save_interval=1000, done=[]) as queue:
         for step, path in queue.until(last_step, timeout_minutes=60):
           ...
 
@@ -36,23 +66,34 @@ class CheckpointQueue:
   under another name, and renames it.
   """
 
-  def __init__(self, logdir: str, done: Iterable[int]) -> None:
-    """Takes the log directory and the steps that were evaluated before."""
+  def __init__(
+    self, logdir: str, save_interval: int, done: Iterable[int]
+  ) -> None:
+    """Prepares to look.
+
+    Args:
+      logdir: The log directory.
+      save_interval: Steps between two checkpoints.
+      done: Steps that were evaluated before.
+    """
     self._logdir = logdir
+    self._save_interval = save_interval
     self._pending = pathlib.Path(logdir) / _FOLDER
     self._done = set(done)
     self._seen = set(done)
+    self._failure: Exception | None = None
     self._closed = threading.Event()
     self._watcher = threading.Thread(target=self._watch, daemon=True)
 
   def __enter__(self) -> Self:
     """Starts to look for checkpoints."""
-    self._pending.mkdir(parents=True, exist_ok=True)
+    files.make_folder(self._pending)
     for step, _ in checkpoints.list_checkpoints(self._pending):
       if step in self._done:
         self._remove(step)
+      self._seen.add(step)
     self._link_new()
-    self._tell_of_a_late_start()
+    self._tell_of_missing_steps()
     self._watcher.start()
     return self
 
@@ -82,7 +123,7 @@ class CheckpointQueue:
       Step and path of a checkpoint.
 
     Raises:
-      UserError: Training seems dead.
+      UserError: Training seems dead, or a checkpoint can't be linked.
     """
     while True:
       waiting = [
@@ -94,26 +135,33 @@ class CheckpointQueue:
         yield step, path
         self._done.add(step)
         self._remove(step)
+      if self._failure:
+        raise self._failure
       if max(self._done, default=-1) >= last_step:
         return
       if not waiting:
         self._check_alive(timeout_minutes)
         time.sleep(_LOOK_SECONDS)
 
-  def _tell_of_a_late_start(self) -> None:
-    first = min(self._seen, default=0)
+  def _tell_of_missing_steps(self) -> None:
     # Every training saves step 0.
-    if first > 0:
+    expected = range(0, max(self._seen, default=-1) + 1, self._save_interval)
+    missing = [step for step in expected if step not in self._seen]
+    if missing:
       logging.warning(
-        "%s: training has deleted its checkpoints before step %d, they are"
-        " missing from the metrics; start evaluate.py together with train.py",
+        "%s: training has deleted the checkpoints of steps %s before they were"
+        " evaluated, they are missing from the metrics; start evaluate.py"
+        " together with train.py",
         self._logdir,
-        first,
+        _in_words(missing, self._save_interval),
       )
 
   def _watch(self) -> None:
-    while not self._closed.wait(_LOOK_SECONDS):
-      self._link_new()
+    try:
+      while not self._closed.wait(_LOOK_SECONDS):
+        self._link_new()
+    except Exception as error:  # Whatever it is, `until` has to raise it.
+      self._failure = error
 
   def _link_new(self) -> None:
     for step, path in checkpoints.list_checkpoints(self._logdir):
@@ -136,6 +184,13 @@ class CheckpointQueue:
         step,
       )
       self._remove(step)
+    except OSError as error:
+      raise UserError(
+        f"{error.filename2 or error.filename or path}: can't keep the"
+        f" checkpoint of step {step} for its evaluation"
+        f" ({error.strerror or error}); make room or change permissions, and"
+        " start evaluate.py again"
+      ) from error
 
   def _remove(self, step: int) -> None:
     name = checkpoints.name_of(step)
@@ -147,9 +202,12 @@ class CheckpointQueue:
   def _check_alive(self, timeout_minutes: float) -> None:
     if not timeout_minutes:
       return
-    logs = pathlib.Path(self._logdir) / "train_logs"
-    files = [*pathlib.Path(self._logdir).iterdir(), *logs.glob("*")]
-    quiet = time.time() - max(file.stat().st_mtime for file in files)
+    folder = pathlib.Path(self._logdir)
+    written = [
+      _written_at(file)
+      for file in [*folder.glob("*"), *(folder / "train_logs").glob("*")]
+    ]
+    quiet = time.time() - max(written, default=0.0)
     if quiet > 60 * timeout_minutes:
       raise UserError(
         f"{self._logdir}: training has written nothing for"
@@ -157,6 +215,25 @@ class CheckpointQueue:
         " seems dead; continue it with train.py --force_train, or evaluate"
         " what there is with --nocontinuous_eval"
       )
+
+
+def _in_words(steps: Sequence[int], interval: int) -> str:
+  """Such as `5, 20 to 40`: neighbours lie an interval apart."""
+  known = set(steps)
+  starts = [step for step in steps if step - interval not in known]
+  ends = [step for step in steps if step + interval not in known]
+  return ", ".join(
+    f"{start}" if start == end else f"{start} to {end}"
+    for start, end in zip(starts, ends, strict=True)
+  )
+
+
+def _written_at(file: pathlib.Path) -> float:
+  """When a file was last written, in seconds; 0 if it is gone."""
+  try:
+    return file.stat().st_mtime
+  except FileNotFoundError:
+    return 0.0
 
 
 def _link_or_copy(source: pathlib.Path, target: pathlib.Path) -> None:

@@ -10,7 +10,7 @@ import math
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ import files
 import inference
 import metrics
 from algos.algorithm import Algorithm
-from checkpoint_queue import CheckpointQueue
+from checkpoint_queue import CheckpointQueue, wait_for_start
 from checkpoints import CheckpointError
 from errors import UserError
 from evaluation import TASKS, Result
@@ -60,22 +60,17 @@ def evaluate(
       checkpoint that can't be evaluated, or training seems dead.
   """
   tasks = _build_tasks(config)
-  checkpoints.latest_checkpoint(config.LOGDIR)
-  algo = checkpoints.build_to_restore(config)
-  writer = _open_writer(config.LOGDIR)
-
-  def evaluate_one(step: int, path: str) -> None:
-    logging.info("Evaluating step %d", step)
-    checkpoints.restore_networks(algo, path)
-    results = run_tasks(config, algo, tasks, max_embs)
-    _log(config.LOGDIR, writer, step, results, visualize)
-    print(metrics.table(config.LOGDIR), flush=True)
-
+  checkpoints.latest_checkpoint(config.LOGDIR)  # Fails early and clean.
   if not continuous_eval:
+    evaluate_one = _evaluator(config, tasks, max_embs, visualize)
     evaluate_one(*checkpoints.list_checkpoints(config.LOGDIR)[-1])
     return
   failed = {}
-  with CheckpointQueue(config.LOGDIR, metrics.read(config.LOGDIR)) as queue:
+  with CheckpointQueue(
+    config.LOGDIR, config.CHECKPOINT.SAVE_INTERVAL, metrics.read(config.LOGDIR)
+  ) as queue:
+    # After the queue has started: training does not wait for the network.
+    evaluate_one = _evaluator(config, tasks, max_embs, visualize)
     for step, path in queue.until(config.TRAIN.MAX_ITERS, timeout_minutes):
       try:
         evaluate_one(step, path)
@@ -87,6 +82,24 @@ def evaluate(
       f"{config.LOGDIR}: step {', '.join(map(str, failed))} could not be"
       f" evaluated: {next(iter(failed.values()))}"
     )
+
+
+def _evaluator(
+  config: EasyDict, tasks: dict[str, Any], max_embs: int, visualize: bool
+) -> Callable[[int, str], None]:
+  """Builds the network once; returns what evaluates a step's checkpoint."""
+  algo = checkpoints.build_to_restore(config)
+  embed_video = inference.video_embedder(algo, config)
+  writer = _open_writer(config.LOGDIR)
+
+  def evaluate_one(step: int, path: str) -> None:
+    logging.info("Evaluating step %d", step)
+    checkpoints.restore_networks(algo, path)
+    results = run_tasks(config, algo, embed_video, tasks, max_embs)
+    _log(config.LOGDIR, writer, step, results, visualize)
+    print(metrics.table(config.LOGDIR), flush=True)
+
+  return evaluate_one
 
 
 def evaluate_files(
@@ -115,6 +128,7 @@ def evaluate_files(
   train, val = embeddings.load_many(train_embs), embeddings.load_many(val_embs)
   embeddings.check_same_size(train_embs, train, val_embs, val)
   embs = {"train": train, "val": val}
+  _name_phases(config, dataset, embs)
   results = {dataset: run_on_embeddings(tasks, dataset, embs)}
   with tempfile.TemporaryDirectory() as nowhere:
     logdir = logdir or nowhere
@@ -133,13 +147,20 @@ def _build_tasks(config: EasyDict) -> dict[str, Any]:
 
 
 def run_tasks(
-  config: EasyDict, algo: Algorithm, tasks: dict[str, Any], max_embs: int = 0
+  config: EasyDict,
+  algo: Algorithm,
+  embed_video: inference.EmbedVideo,
+  tasks: dict[str, Any],
+  max_embs: int = 0,
 ) -> dict[str, dict[str, Result]]:
   """Embeds each data set once and hands the embeddings to all tasks.
+
+  What no task asks for, embeddings or batches, is not made.
 
   Args:
     config: The configuration.
     algo: The algorithm, restored.
+    embed_video: As `inference.video_embedder` makes it of the algorithm.
     tasks: Name -> task.
     max_embs: Videos of a split to embed at most; 0 = all.
 
@@ -149,20 +170,39 @@ def run_tasks(
   results = {}
   for dataset in config.DATASETS:
     embs = {
-      split: inference.embed_split(algo, config, dataset, split, max_embs)
-      for split in ("train", "val")
-    }
-    for videos in embs.values():
-      videos["class_names"] = dataset_info.names_of_classes(
-        config.PATH_TO_TFRECORDS, dataset
+      split: inference.embed_split(
+        embed_video, config, dataset, split, max_embs
       )
+      for split in ("train", "val")
+      if _any_has(tasks, "evaluate_embeddings")
+    }
     batches = {
       split: datasets.eval_batches(config, dataset, split, algo.needs_positives)
-      for split in embs
-      if any(hasattr(task, "evaluate_batches") for task in tasks.values())
+      for split in ("train", "val")
+      if _any_has(tasks, "evaluate_batches")
     }
+    _name_phases(config, dataset, embs)
     results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
   return results
+
+
+def _any_has(tasks: Mapping[str, Any], method: str) -> bool:
+  return any(hasattr(task, method) for task in tasks.values())
+
+
+def _name_phases(
+  config: EasyDict, dataset: str, embs: Mapping[str, embeddings.Videos]
+) -> None:
+  """Adds the names of phases, as far as they are known, for plots and tables.
+
+  Args:
+    config: The configuration.
+    dataset: Name of the data set.
+    embs: Split -> embedded videos, which get `class_names`.
+  """
+  names = dataset_info.names_of_classes(config.PATH_TO_TFRECORDS, dataset)
+  for videos in embs.values():
+    videos["class_names"] = names
 
 
 def run_on_embeddings(
@@ -177,7 +217,7 @@ def run_on_embeddings(
   Args:
     tasks: Name -> task.
     dataset: Name of the data set.
-    embs: `train` and `val` -> their embedded videos.
+    embs: `train` and `val` -> their embedded videos; empty if no task asks.
     algo: The algorithm, restored; None leaves out the tasks that need one.
     batches: `train` and `val` -> batches for these tasks.
 
@@ -191,7 +231,9 @@ def run_on_embeddings(
       if hasattr(task, "evaluate_embeddings"):
         result = task.evaluate_embeddings(dataset, embs["train"], embs["val"])
       elif batches is not None:
-        result = task.evaluate_batches(algo, batches["train"], batches["val"])
+        result = task.evaluate_batches(
+          dataset, algo, batches["train"], batches["val"]
+        )
       else:
         result = Result.empty()
     results[name] = result
@@ -212,8 +254,9 @@ def gather_scalars(
     results: Data set -> task -> result.
 
   Returns:
-    Tag -> value; a tag that several data sets share is their mean. A task that
-    could not run on a data set adds nothing.
+    Tag -> value; a tag that several data sets share, `metrics/all_{task}` for
+    one, is the mean of those that gave a number, NaN only if none did. A task
+    that could not run on a data set adds nothing.
   """
   values: dict[str, list[float]] = {}
   for dataset, of_task in results.items():
@@ -225,7 +268,12 @@ def gather_scalars(
       for tag, value in {**result.scalars, **headlines}.items():
         if result.scalars:
           values.setdefault(tag, []).append(value)
-  return {tag: float(np.mean(numbers)) for tag, numbers in values.items()}
+  return {tag: _mean_of_defined(numbers) for tag, numbers in values.items()}
+
+
+def _mean_of_defined(values: Sequence[float]) -> float:
+  defined = [value for value in values if not math.isnan(value)]
+  return float(np.mean(defined)) if defined else math.nan
 
 
 def _open_writer(logdir: str) -> tf.summary.SummaryWriter:
@@ -277,6 +325,8 @@ def main() -> None:
       "--set and --dataset go with --train_embs and --val_embs; the settings of"
       f" a training run are those in {FLAGS.logdir}/config.yml"
     )
+  if FLAGS.continuous_eval:
+    wait_for_start(FLAGS.logdir, FLAGS.timeout_minutes)
   evaluate(
     configuration.of_logdir(FLAGS.logdir),
     FLAGS.continuous_eval,
@@ -296,8 +346,8 @@ if __name__ == "__main__":
   flags.DEFINE_bool(
     "continuous_eval",
     True,
-    "Evaluate every checkpoint, and wait for more until the last step was"
-    " evaluated; otherwise evaluate the last checkpoint only.",
+    "Evaluate every checkpoint, and wait for the first and for more until the"
+    " last step was evaluated; otherwise evaluate the last checkpoint only.",
   )
   flags.DEFINE_integer(
     "max_embs",
@@ -309,8 +359,8 @@ if __name__ == "__main__":
   flags.DEFINE_float(
     "timeout_minutes",
     60,
-    "End with an error if training writes neither a checkpoint nor a log for so"
-    " long; 0 = wait for ever.",
+    "End with an error if training does not start in, or writes neither a"
+    " checkpoint nor a log for, so many minutes; 0 = wait for ever.",
     lower_bound=0,
   )
   flags.DEFINE_string(

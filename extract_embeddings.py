@@ -48,8 +48,9 @@ def extract(
   files.make_folder(pathlib.Path(save_path).parent)
   algo = checkpoints.build_to_restore(config)
   checkpoints.restore_networks(algo, path)
+  embed_video = inference.video_embedder(algo, config)
   videos = inference.embed_split(
-    algo, config, dataset, split, max_embs, keep_data
+    embed_video, config, dataset, split, max_embs, keep_data
   )
   if not keep_labels:
     del videos["labels"]

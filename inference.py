@@ -14,9 +14,12 @@ import preprocessing
 import record_index
 from algos.algorithm import Algorithm
 
+# Of encoded frames [F] and ascending steps [L] makes embeddings [L, D] float32.
+EmbedVideo = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
 
 def embed_split(
-  algo: Algorithm,
+  embed_video: EmbedVideo,
   config: EasyDict,
   dataset: str,
   split: str,
@@ -29,7 +32,7 @@ def embed_split(
   video alone, not on EVAL.FRAMES_PER_BATCH or the other videos.
 
   Args:
-    algo: The algorithm, its networks restored.
+    embed_video: As `video_embedder` makes it, of networks that are restored.
     config: The configuration.
     dataset: Name of the data set.
     split: `train`, `val`, ...
@@ -45,7 +48,6 @@ def embed_split(
   Raises:
     UserError: There are no records, or one is damaged.
   """
-  embed_video = video_embedder(algo, config)
   keys = ["embs", "steps", "labels", "names", "seq_lens", "seq_labels"]
   result = {key: [] for key in keys + ["frames"] * keep_frames}
   for number, video in enumerate(datasets.videos(config, dataset, split)):
@@ -72,13 +74,13 @@ def embed_split(
   return result
 
 
-def video_embedder(
-  algo: Algorithm, config: EasyDict
-) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:
   """Compiles the network for embedding videos piece by piece.
 
-  The backbone sees each frame once, however many contexts it is in, and no more
-  than a few pieces of FRAMES_PER_BATCH frames are in memory.
+  That takes seconds, so one function serves all videos, and all checkpoints
+  that are restored into the algorithm one after another. The backbone sees each
+  frame once, however many contexts it is in, and no more than a few pieces of
+  FRAMES_PER_BATCH frames are in memory.
 
   Args:
     algo: The algorithm.

@@ -5,13 +5,12 @@ python -m benchmarks.compare_algorithms --records demo/tfrecords \
 
 Each algorithm takes as many steps as fit into the budget on this machine (one
 that sees more frames a step takes fewer), with everything else as in the
-configuration. The first row is the untrained network. A run that is complete is
-not trained again.
+configuration. The first row is the untrained network. A run whose last step was
+evaluated is not trained again; one that was interrupted is continued.
 """
 
 import quiet_tensorflow  # noqa: F401
 
-import os
 import pathlib
 import re
 import subprocess
@@ -20,6 +19,7 @@ import tempfile
 
 from absl import flags, logging
 
+import config as configuration
 import errors
 import metrics
 from errors import UserError
@@ -82,10 +82,19 @@ def steps_in(minutes: float, arguments: list[str]) -> int:
   return max(1, round(float(speeds[-1]) * minutes * 60))
 
 
+def planned_steps(logdir: str) -> int | None:
+  """Number of steps of a run; None if it was not begun."""
+  if not (pathlib.Path(logdir) / configuration.FILE_NAME).exists():
+    return None
+  return configuration.of_logdir(logdir).TRAIN.MAX_ITERS
+
+
 def train_and_evaluate(
   name: str, arguments: list[str], minutes: float, output_dir: pathlib.Path
 ) -> dict[int, dict[str, float]]:
   """Trains one method for a time and evaluates it, before and after.
+
+  A run that was begun keeps its number of steps, and does what it lacks.
 
   Args:
     name: Of the method; names its log directory.
@@ -97,8 +106,9 @@ def train_and_evaluate(
     Step -> tag -> value of the first and the last checkpoint.
   """
   logdir = str(output_dir / name.replace("+", "_"))
-  if not os.path.exists(f"{logdir}/eval_logs/metrics.jsonl"):
-    steps = steps_in(minutes, arguments)
+  steps = planned_steps(logdir)
+  if steps is None or steps not in metrics.read(logdir):
+    steps = steps or steps_in(minutes, arguments)
     logging.info("%s: %d steps", name, steps)
     whole = [
       f"--set=TRAIN.MAX_ITERS={steps}",

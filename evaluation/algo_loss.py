@@ -1,14 +1,16 @@
 """Loss of the training algorithm, in inference mode."""
 
+import functools
 import itertools
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from easydict import EasyDict
 
+from errors import UserError
 from evaluation.result import Result
 
 if TYPE_CHECKING:
@@ -19,7 +21,8 @@ if TYPE_CHECKING:
 class AlgoLoss:
   """Mean loss over `EVAL.VAL_ITERS` batches of each split.
 
-  Headline: the validation loss.
+  Of an algorithm that needs labels it is the mean over the labelled frames of
+  these batches. Headline: the validation loss.
   """
 
   def __init__(self, config: EasyDict) -> None:
@@ -28,6 +31,7 @@ class AlgoLoss:
 
   def evaluate_batches(
     self,
+    dataset_name: str,
     algo: "keras.Model",
     train_batches: Iterable[Mapping[str, "tf.Tensor"]],
     val_batches: Iterable[Mapping[str, "tf.Tensor"]],
@@ -35,6 +39,7 @@ class AlgoLoss:
     """Computes the mean losses.
 
     Args:
+      dataset_name: Name of the data set, for warnings and errors.
       algo: A built algorithm.
       train_batches: Batches of training videos; those after the first
         `VAL_ITERS` are not touched.
@@ -42,11 +47,14 @@ class AlgoLoss:
 
     Returns:
       Scalars `algo_loss/{train,val}_loss`; NaN, with a warning, for a split
-      without batches.
+      without batches, or without labels that the algorithm needs.
+
+    Raises:
+      UserError: A label is not among the phases of the algorithm's classifier.
     """
     splits = {"train": train_batches, "val": val_batches}
     losses = {
-      split: self._mean_loss(algo, split, batches)
+      split: self._mean_loss(dataset_name, split, algo, batches)
       for split, batches in splits.items()
     }
     return Result(
@@ -56,19 +64,65 @@ class AlgoLoss:
       },
     )
 
+  @functools.cached_property
+  def _loss_of(self) -> Callable[..., "tf.Tensor"]:
+    """Compiled once for all checkpoints that are restored into an algorithm."""
+    import tensorflow as tf  # Here, for the tables of runs do without.
+
+    return tf.function(_loss_of)
+
   def _mean_loss(
     self,
-    algo: "keras.Model",
+    dataset_name: str,
     split: str,
+    algo: "keras.Model",
     batches: Iterable[Mapping[str, "tf.Tensor"]],
   ) -> float:
-    losses = []
+    losses, weights = [], []
+    lacking = f"{split} batch"
     for batch in itertools.islice(batches, self._num_batches):
-      embs = algo(batch, training=False)
-      losses.append(float(algo.compute_loss(embs, batch, training=False)))
+      weight = 1
+      if algo.needs_labels:
+        _check_labels(f"{dataset_name}_{split}", algo, batch)
+        weight = int((batch["frame_labels"].numpy() >= 0).sum())
+        lacking = f"label in the {split} batches, which {algo.name} needs"
+      if weight:
+        losses.append(float(self._loss_of(algo, batch)))
+        weights.append(weight)
     if not losses:
       warnings.warn(
-        f"algo_loss: no {split} batch, its loss is NaN", stacklevel=2
+        f"{dataset_name}: algo_loss has no {lacking}; its {split} loss is NaN",
+        stacklevel=2,
       )
       return math.nan
-    return float(np.mean(losses))
+    return float(np.average(losses, weights=weights))
+
+
+def _loss_of(
+  algo: "keras.Model", batch: Mapping[str, "tf.Tensor"]
+) -> "tf.Tensor":
+  embs = algo(batch, training=False)
+  return algo.compute_loss(embs, batch, training=False)
+
+
+def _check_labels(
+  name: str, algo: "keras.Model", batch: Mapping[str, "tf.Tensor"]
+) -> None:
+  """Raises a UserError if a label of a batch has no output of the classifier.
+
+  Args:
+    name: `<dataset>_<split>`, for the message.
+    algo: An algorithm whose head has an output a phase.
+    batch: A batch.
+  """
+  num_phases = algo.head.output_shape[-1]
+  labels = batch["frame_labels"].numpy()
+  for video, of_frames in zip(batch["name"].numpy(), labels, strict=True):
+    if of_frames.max() >= num_phases:
+      raise UserError(
+        f"{name}: video {video.decode(errors='replace')!r} has a frame of phase"
+        f" {of_frames.max()}, and the network was trained with {num_phases}"
+        f" phases, 0 to {num_phases - 1}; convert its videos with the phases of"
+        " the training videos, or train with --set"
+        f" CLASSIFICATION.NUM_CLASSES={of_frames.max() + 1}"
+      )

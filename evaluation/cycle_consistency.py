@@ -22,10 +22,11 @@ class CycleConsistency:
   nearest in u (2way), or through v and a third video w (3way); it is consistent
   if it comes back to itself (TCC, section 3.1; the measure is that of XIRL,
   "Cross-Embodiment Inverse Reinforcement Learning", 2021). The error is how far
-  from itself a 2way cycle ends, in parts of the video's length. Each is the
-  mean over all v (and w), then over the frames of u, then over u. Videos are
-  strided as for Kendall's tau; it is easier to return to one of few frames, so
-  compare at one stride only. Needs no labels. Headline: 2way.
+  from itself a 2way cycle ends, 0 where it returns, in parts of u's length:
+  lower is better. Each is the mean over all v (and w), then over the frames of
+  u, then over u. Videos are strided as for Kendall's tau; it is easier to
+  return to one of few frames, so compare at one stride only. Needs no labels.
+  Headline: 2way.
   """
 
   def __init__(self, config: EasyDict) -> None:
@@ -44,8 +45,10 @@ class CycleConsistency:
       val: Validation videos, as `embeddings.load` returns them.
 
     Returns:
-      Scalars `cycle_consistency/val_{d}_2way`, `..._3way` and `..._error`, in
-      [0, 1]; NaN, with a warning, with fewer than two (for 3way, three) videos.
+      Scalars `cycle_consistency/val_{d}_2way` and `..._3way`, the shares, and
+      `..._error`, the mean distance between both ends of 2way cycles divided by
+      the video's length, in [0, 1]; NaN, with a warning, with fewer than two
+      (for 3way, three) videos.
     """
     _, videos = strided_videos(dataset_name, "val", val, self._stride)
     if len(videos) < 3:

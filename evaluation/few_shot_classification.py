@@ -126,7 +126,7 @@ def _summary(
     majority_accuracy(*(usable_labels(splits[s]) for s in ("train", "val"))),
   )
   return Result(
-    value=scalars[f"{tag}_accuracy"],
+    value=float(accuracies[-1, :, 1].mean()),
     scalars=scalars,
     details={f"few_shot_cxn/{dataset_name}_used": counts(splits)},
     images=Drawings({f"few_shot_cxn/{dataset_name}_accuracy": plot}),

@@ -50,23 +50,28 @@ class KendallsTau:
       numbers of videos and frames, and what `describe` finds. An image of the
       similarity of the first two validation videos.
     """
+    prefix = f"kendalls_tau/{dataset_name}"
+    splits = {
+      split: strided_videos(dataset_name, split, videos, self._stride)
+      for split, videos in (("train", train), ("val", val))
+    }
     scalars, details, images = {}, {}, {}
-    for split, videos in (("train", train), ("val", val)):
-      names, frames = strided_videos(dataset_name, split, videos, self._stride)
+    for split, (names, frames) in splits.items():
       taus = pairwise_taus(frames, self._distance)
-      tag = f"kendalls_tau/{dataset_name}_{split}"
-      scalars[f"{tag}_align_tau"] = _mean_tau(dataset_name, split, taus)
-      details[tag] = {
+      mean = _mean_tau(dataset_name, split, taus)
+      scalars[f"{prefix}_{split}_align_tau"] = mean
+      details[f"{prefix}_{split}"] = {
         "videos": len(frames),
         "frames": sum(map(len, frames)),
         **describe(names, taus),
       }
+    names, frames = splits["val"]
     if len(frames) > 1:
-      images[f"{tag}_similarity"] = functools.partial(
+      images[f"{prefix}_val_similarity"] = functools.partial(
         plots.similarity, frames[:2], names[:2], self._distance
       )
-    value = scalars[f"{tag}_align_tau"]
-    return Result(value, scalars, details, Drawings(images))
+    headline = scalars[f"{prefix}_val_align_tau"]
+    return Result(headline, scalars, details, Drawings(images))
 
 
 def _mean_tau(dataset_name: str, split: str, taus: np.ndarray) -> float:
@@ -85,7 +90,7 @@ def describe(names: Sequence[str], taus: np.ndarray) -> dict[str, Any]:
   """Finds which videos a low tau comes from.
 
   Args:
-    names: V names of videos.
+    names: V different names of videos.
     taus: [V, V], as `pairwise_taus` gives them.
 
   Returns:

@@ -1,5 +1,6 @@
 """Which frames of embedded videos a task may use."""
 
+import collections
 import dataclasses
 import warnings
 from collections.abc import Mapping, Sequence
@@ -59,10 +60,11 @@ def strided_videos(
     stride: Every so many frames are taken.
 
   Returns:
-    Names and [L_i, D] embeddings of the videos with at least one such frame.
+    Names, those of several videos with the video's number, and [L_i, D]
+    embeddings of the videos with at least one such frame.
   """
   embs = videos["embs"]
-  names = videos.get("names") or [f"video {i}" for i in range(len(embs))]
+  names = _distinct(videos.get("names") or [""] * len(embs))
   finite = finite_frames(dataset_name, split, embs)
   kept = [
     (name, video[ok][::stride])
@@ -70,6 +72,14 @@ def strided_videos(
     if ok.any()
   ]
   return [name for name, _ in kept], [frames for _, frames in kept]
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+  counted = collections.Counter(names)
+  return [
+    name if counted[name] == 1 else f"{name} (video {number})".strip()
+    for number, name in enumerate(names)
+  ]
 
 
 def labelled_splits(

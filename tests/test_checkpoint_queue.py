@@ -1,11 +1,13 @@
+import errno
 import os
 import pathlib
+import shutil
 import time
 
 import pytest
 import tensorflow as tf
 
-from checkpoint_queue import CheckpointQueue
+from checkpoint_queue import CheckpointQueue, wait_for_start
 from errors import UserError
 
 
@@ -40,7 +42,7 @@ def pending(logdir):
 def test_all_checkpoints_come_once_in_order_and_leave_nothing(tmp_path):
   for step in (10, 0, 5):
     save(tmp_path, step)
-  with CheckpointQueue(str(tmp_path), done=[5]) as queue:
+  with CheckpointQueue(str(tmp_path), 5, done=[5]) as queue:
     got = [(step, value(path)) for step, path in queue.until(10)]
   assert got == [(0, 0.0), (10, 10.0)]
   assert pending(tmp_path) == []
@@ -50,7 +52,7 @@ def test_all_checkpoints_come_once_in_order_and_leave_nothing(tmp_path):
 def test_what_training_deletes_meanwhile_is_not_lost(tmp_path):
   save(tmp_path, 0)
   got = []
-  with CheckpointQueue(str(tmp_path), done=[]) as queue:
+  with CheckpointQueue(str(tmp_path), 1, done=[]) as queue:
     for step, path in queue.until(3):
       if step == 0:
         # While the first is evaluated, training writes all others.
@@ -69,13 +71,13 @@ def test_what_training_deletes_meanwhile_is_not_lost(tmp_path):
 def test_what_was_pending_when_it_stopped_comes_the_next_time(tmp_path):
   for step in (0, 1):
     save(tmp_path, step)
-  with CheckpointQueue(str(tmp_path), done=[]) as queue:
+  with CheckpointQueue(str(tmp_path), 1, done=[]) as queue:
     next(queue.until(1))
   for step in (0, 1):
     delete(tmp_path, step)
   save(tmp_path, 2)
   # Step 0 was evaluated and logged before it was stopped.
-  with CheckpointQueue(str(tmp_path), done=[0]) as queue:
+  with CheckpointQueue(str(tmp_path), 1, done=[0]) as queue:
     got = [(step, value(path)) for step, path in queue.until(2)]
   assert got == [(1, 1.0), (2, 2.0)]
   assert pending(tmp_path) == []
@@ -87,7 +89,7 @@ def test_a_checkpoint_that_is_being_written_waits_for_its_index(tmp_path):
   index = tmp_path / "ckpt-1.index"
   index.rename(tmp_path / "ckpt-1.index.tempstate123")
   got = []
-  with CheckpointQueue(str(tmp_path), done=[]) as queue:
+  with CheckpointQueue(str(tmp_path), 1, done=[]) as queue:
     for step, path in queue.until(1):
       got.append((step, value(path)))
       if step == 0:
@@ -99,10 +101,30 @@ def test_a_checkpoint_that_is_being_written_waits_for_its_index(tmp_path):
 
 def test_a_late_start_is_told(tmp_path, told):
   save(tmp_path, 12)
-  with CheckpointQueue(str(tmp_path), done=[]) as queue:
+  with CheckpointQueue(str(tmp_path), 4, done=[]) as queue:
     assert [step for step, _ in queue.until(12)] == [12]
   assert len(told) == 1
-  assert "deleted its checkpoints before step 12" in told[0]
+  assert "deleted the checkpoints of steps 0 to 8 before" in told[0]
+
+
+def test_a_gap_while_no_evaluator_ran_is_told(tmp_path, told):
+  for step in (10, 12, 13):
+    save(tmp_path, step)
+  pending_before = tmp_path / "eval_logs" / "pending"
+  pending_before.mkdir(parents=True)
+  save(pending_before, 4)
+  with CheckpointQueue(str(tmp_path), 2, done=[0, 2]) as queue:
+    assert [step for step, _ in queue.until(13)] == [4, 10, 12, 13]
+  assert len(told) == 1
+  assert "of steps 6 to 8 before they were evaluated, they are" in told[0]
+
+
+def test_where_nothing_is_missing_nothing_is_told(tmp_path, told):
+  for step in (4, 6, 7):
+    save(tmp_path, step)
+  with CheckpointQueue(str(tmp_path), 2, done=[0, 2]) as queue:
+    assert [step for step, _ in queue.until(7)] == [4, 6, 7]
+  assert not told
 
 
 def test_one_deleted_before_it_could_be_linked_is_told(
@@ -118,7 +140,7 @@ def test_one_deleted_before_it_could_be_linked_is_told(
     link(source, target)
 
   monkeypatch.setattr(os, "link", too_late)
-  with CheckpointQueue(str(tmp_path), done=[]) as queue:
+  with CheckpointQueue(str(tmp_path), 1, done=[]) as queue:
     assert [step for step, _ in queue.until(1)] == [1]
   assert len(told) == 1
   assert "step 0 is missing from the metrics" in told[0]
@@ -132,13 +154,78 @@ def test_a_file_system_without_links(tmp_path, monkeypatch):
     raise PermissionError("no links here")
 
   monkeypatch.setattr(os, "link", refuse)
-  with CheckpointQueue(str(tmp_path), done=[]) as queue:
+  with CheckpointQueue(str(tmp_path), 1, done=[]) as queue:
     assert [value(path) for _, path in queue.until(4)] == [4.0]
+
+
+@pytest.mark.parametrize("later", [False, True])
+def test_one_that_cannot_be_kept_ends_the_evaluation(
+  tmp_path, monkeypatch, later
+):
+  """At once, or in the thread that looks for new ones."""
+  save(tmp_path, 0)
+  refused = "ckpt-1.index" if later else "ckpt-0.index"
+  link, copyfile = os.link, shutil.copyfile
+
+  def full(function):
+    def call(source, target):
+      if refused in str(source):
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+      return function(source, target)
+
+    return call
+
+  monkeypatch.setattr(os, "link", full(link))
+  monkeypatch.setattr(shutil, "copyfile", full(copyfile))
+  got = []
+  with (
+    pytest.raises(UserError) as info,
+    CheckpointQueue(str(tmp_path), 1, done=[]) as queue,
+  ):
+    for step, _ in queue.until(1, timeout_minutes=1):
+      got.append(step)
+      save(tmp_path, 1)
+  assert got == ([0] if later else [])
+  assert f"eval_logs/pending/.{refused}: can't keep the" in str(info.value)
+  assert "(No space left on device); make room" in str(info.value)
+
+
+def test_files_that_training_deletes_meanwhile_are_no_error(
+  tmp_path, monkeypatch
+):
+  """Between the listing of a folder and the question for the time."""
+  save(tmp_path, 0)
+  glob = pathlib.Path.glob
+
+  def with_deleted(folder, pattern):
+    deleted = [folder / "deleted"] if pattern == "*" else []
+    return [*glob(folder, pattern), *deleted]
+
+  monkeypatch.setattr(pathlib.Path, "glob", with_deleted)
+  with CheckpointQueue(str(tmp_path), 1, done=[]) as queue:
+    for step, _ in queue.until(1, timeout_minutes=1):
+      if step == 0:
+        queue._check_alive(1)
+        save(tmp_path, 1)
+
+
+def test_waiting_for_a_training_that_never_starts(tmp_path):
+  nowhere = tmp_path / "typo"
+  with pytest.raises(UserError) as info:
+    wait_for_start(str(nowhere), timeout_minutes=0.001)
+  assert str(info.value).startswith(f"{nowhere}: training has not written")
+  assert "config.yml and a checkpoint here in 0.001 minutes" in str(info.value)
+  assert not nowhere.exists()
+  (tmp_path / "config.yml").write_text("")
+  with pytest.raises(UserError, match="has not written config.yml and a"):
+    wait_for_start(str(tmp_path), timeout_minutes=0.001)
+  save(tmp_path, 0)
+  wait_for_start(str(tmp_path), timeout_minutes=0.001)
 
 
 def test_training_that_writes_nothing_seems_dead(tmp_path):
   save(tmp_path, 0)
-  with CheckpointQueue(str(tmp_path), done=[]) as queue:
+  with CheckpointQueue(str(tmp_path), 1, done=[]) as queue:
     checkpoints = queue.until(5, timeout_minutes=1)
     assert next(checkpoints)[0] == 0
     long_ago = time.time() - 300
@@ -155,7 +242,7 @@ def test_a_log_of_training_is_a_sign_of_life(tmp_path):
   save(tmp_path, 0)
   logs = tmp_path / "train_logs"
   logs.mkdir()
-  with CheckpointQueue(str(tmp_path), done=[]) as queue:
+  with CheckpointQueue(str(tmp_path), 1, done=[]) as queue:
     for step, _ in queue.until(1, timeout_minutes=1):
       if step == 0:
         long_ago = time.time() - 300

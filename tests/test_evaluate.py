@@ -1,3 +1,5 @@
+import contextlib
+import functools
 import json
 import math
 import pathlib
@@ -19,8 +21,9 @@ import evaluate
 import inference
 import metrics
 import train
+from algos.algorithm import Algorithm
 from errors import UserError
-from evaluation import TASKS
+from evaluation import TASKS, Result
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -69,6 +72,92 @@ def test_evaluation_of_all_checkpoints(tiny_records, tmp_path, capsys):
   evaluate.evaluate(config)
   lines = (tmp_path / "eval_logs" / "metrics.jsonl").read_text().splitlines()
   assert [json.loads(line)["step"] for line in lines] == [4, 0, 2]
+
+
+def test_a_run_on_two_data_sets(tmp_path):
+  names = ("tiny", "other")
+  for seed, name in enumerate(names):
+    folder = tmp_path / f"{name}_records"
+    folder.mkdir()
+    tiny_run.write_records(folder, name, seed)
+  config = tiny_run.config(
+    tmp_path / "%s_records",
+    tmp_path / "logs",
+    "DATASETS=[tiny, other]",
+    "TRAIN.MAX_ITERS=2",
+  )
+  train.train(config)
+  evaluate.evaluate(config)
+  results = metrics.read(config.LOGDIR)
+  assert list(results) == [0, 2]
+  for scalars in results.values():
+    for name in names:
+      assert {
+        f"classification/val_{name}_1.0_accuracy",
+        f"few_shot_cxn/val_{name}_1_accuracy",
+        f"kendalls_tau/{name}_val_align_tau",
+        f"retrieval/val_{name}_ap@5",
+        f"cycle_consistency/val_{name}_2way",
+      } <= set(scalars)
+    for task in config.EVAL.TASKS:
+      of_both = [scalars[f"metrics/{name}_{task}"] for name in names]
+      assert scalars[f"metrics/all_{task}"] == pytest.approx(np.mean(of_both))
+    losses = [scalars[f"metrics/{name}_algo_loss"] for name in names]
+    assert losses[0] != losses[1]
+    assert scalars["algo_loss/val_loss"] == pytest.approx(np.mean(losses))
+
+
+def test_mean_of_the_data_sets_that_gave_a_number():
+  def result(value, loss):
+    scalars = {"algo_loss/val_loss": loss, "algo_loss/train_loss": 1.0}
+    return Result(value, scalars)
+
+  nan = math.nan
+  results = {
+    "a": {"t": result(0.5, nan), "u": result(nan, nan)},
+    "b": {"t": result(nan, 3.0), "u": result(nan, nan)},
+    "c": {"t": result(1.0, 6.0), "u": Result.empty()},
+  }
+  scalars = evaluate.gather_scalars(
+    {name: {"t": of_task["t"]} for name, of_task in results.items()}
+  )
+  assert scalars["metrics/all_t"] == 0.75
+  assert math.isnan(scalars["metrics/b_t"])
+  assert scalars["algo_loss/val_loss"] == 4.5
+  assert scalars["algo_loss/train_loss"] == 1
+  scalars = evaluate.gather_scalars(
+    {name: {"u": of_task["u"]} for name, of_task in results.items()}
+  )
+  assert math.isnan(scalars["metrics/all_u"])
+  assert math.isnan(scalars["algo_loss/val_loss"])
+  assert "metrics/c_u" not in scalars
+
+
+def test_all_checkpoints_share_one_compiled_network(copy, monkeypatch):
+  config = configuration.of_logdir(copy)
+  config.EVAL.TASKS = ["algo_loss", "kendalls_tau"]
+  traced = []
+  features = Algorithm.features
+  monkeypatch.setattr(
+    Algorithm,
+    "features",
+    lambda *arguments: traced.append(1) or features(*arguments),
+  )
+  evaluate.evaluate(config)
+  assert list(metrics.read(copy)) == [0, 2, 4]
+  # Once to embed videos, once for the loss.
+  assert len(traced) == 2
+
+
+def test_nothing_is_embedded_for_the_loss_alone(copy, monkeypatch):
+  def unwanted(*arguments):
+    raise AssertionError(arguments)
+
+  monkeypatch.setattr(inference, "embed_split", unwanted)
+  config = configuration.of_logdir(copy)
+  config.EVAL.TASKS = ["algo_loss"]
+  evaluate.evaluate(config, continuous_eval=False)
+  assert math.isfinite(metrics.read(copy)[4]["algo_loss/val_loss"])
 
 
 def test_what_several_tasks_find_is_told_once(monkeypatch):
@@ -161,53 +250,103 @@ def test_images_are_logged_on_demand(copy):
   } <= tags
 
 
+@contextlib.contextmanager
+def process(log, script, *arguments):
+  """A script that runs beside the test and writes to `log`, killed at last."""
+  with log.open("w") as file:
+    child = subprocess.Popen(
+      [sys.executable, script, *arguments], cwd=ROOT, stdout=file, stderr=file
+    )
+    try:
+      yield child
+    finally:
+      child.kill()
+      child.wait()
+
+
+def wait_until(condition, child, log):
+  deadline = time.monotonic() + 300
+  while not condition():
+    assert child.poll() is None, log.read_text()
+    assert time.monotonic() < deadline, log.read_text()
+    time.sleep(0.01)
+
+
+def flags_of_training(records, logdir, *settings):
+  settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={records}", *settings]
+  settings += ["EVAL.TASKS=[kendalls_tau, cycle_consistency]"]
+  return [f"--logdir={logdir}", *(f"--set={setting}" for setting in settings)]
+
+
+def evaluated_steps(logdir):
+  text = (logdir / "eval_logs" / "metrics.jsonl").read_text()
+  return [json.loads(line)["step"] for line in text.splitlines()]
+
+
+def test_an_evaluator_that_is_there_before_training_waits(
+  tiny_records, tmp_path
+):
+  logdir = tmp_path / "logs"
+  told, trained = tmp_path / "evaluate.txt", tmp_path / "train.txt"
+  flags = flags_of_training(tiny_records, logdir)
+  with process(told, "evaluate.py", f"--logdir={logdir}") as evaluation:
+    waits = f"Waiting for training to write {logdir}/config.yml and its first"
+    wait_until(lambda: waits in told.read_text(), evaluation, told)
+    assert not logdir.exists()
+    with process(trained, "train.py", *flags) as training:
+      assert training.wait(timeout=300) == 0, trained.read_text()
+    assert evaluation.wait(timeout=300) == 0, told.read_text()
+  assert told.read_text().count("Waiting for") == 1
+  assert evaluated_steps(logdir) == [0, 2, 4]
+
+
+def test_a_training_that_is_not_there(tmp_path):
+  nowhere = tmp_path / "typo"
+  done = run(f"--logdir={nowhere}", "--nocontinuous_eval")
+  assert done.returncode == 1
+  assert f"{nowhere}/config.yml: not found; expected the log" in done.stderr
+  assert "Waiting" not in done.stderr
+  done = run(f"--logdir={nowhere}", "--timeout_minutes=0.001")
+  assert done.returncode == 1
+  assert f"error: {nowhere}: training has not written config.yml" in done.stderr
+  assert not nowhere.exists()
+
+
 def test_every_checkpoint_is_evaluated_once_beside_training(
   tiny_records, tmp_path
 ):
   """Two processes; training keeps its last ten of 31 checkpoints."""
-  settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}"]
-  settings += ["TRAIN.MAX_ITERS=30", "CHECKPOINT.SAVE_INTERVAL=1"]
-  settings += ["EVAL.TASKS=[kendalls_tau, cycle_consistency]"]
-  training = subprocess.Popen(
-    [sys.executable, "train.py", f"--logdir={tmp_path}"]
-    + [f"--set={setting}" for setting in settings],
-    cwd=ROOT,
-    stderr=subprocess.DEVNULL,
-  )
-  while not checkpoints.list_checkpoints(tmp_path):
-    assert training.poll() is None
-    time.sleep(0.01)
-  # Or it would be far ahead before the other process has loaded TensorFlow.
-  training.send_signal(signal.SIGSTOP)
-  evaluation = subprocess.Popen(
-    [sys.executable, "evaluate.py", f"--logdir={tmp_path}"],
-    cwd=ROOT,
-    stdout=subprocess.DEVNULL,
-    stderr=subprocess.PIPE,
-    text=True,
-  )
-  told = ""
-  for line in evaluation.stderr:
-    told += line
-    if "Evaluating step 0" in line:
-      break
-  training.send_signal(signal.SIGCONT)
-  told += evaluation.stderr.read()
-  assert training.wait(timeout=60) == 0
-  assert evaluation.wait(timeout=60) == 0, told
-  assert "deleted" not in told
-  text = (tmp_path / "eval_logs" / "metrics.jsonl").read_text()
-  steps = [json.loads(line)["step"] for line in text.splitlines()]
-  assert steps == list(range(31))
-  assert len(checkpoints.list_checkpoints(tmp_path)) == 10
-  assert list((tmp_path / "eval_logs" / "pending").iterdir()) == []
+  logdir = tmp_path / "logs"
+  told, trained = tmp_path / "evaluate.txt", tmp_path / "train.txt"
+  many = ("TRAIN.MAX_ITERS=30", "CHECKPOINT.SAVE_INTERVAL=1")
+  flags = flags_of_training(tiny_records, logdir, *many)
+  with process(trained, "train.py", *flags) as training:
+    started = functools.partial(checkpoints.list_checkpoints, logdir)
+    wait_until(started, training, trained)
+    # Or it would be far ahead before the other process has loaded TensorFlow.
+    training.send_signal(signal.SIGSTOP)
+    with process(told, "evaluate.py", f"--logdir={logdir}") as evaluation:
+      begun = "Evaluating step 0"
+      wait_until(lambda: begun in told.read_text(), evaluation, told)
+      training.send_signal(signal.SIGCONT)
+      assert training.wait(timeout=300) == 0, trained.read_text()
+      assert evaluation.wait(timeout=300) == 0, told.read_text()
+  assert "deleted" not in told.read_text()
+  assert evaluated_steps(logdir) == list(range(31))
+  assert len(checkpoints.list_checkpoints(logdir)) == 10
+  assert list((logdir / "eval_logs" / "pending").iterdir()) == []
 
 
 def extract(logdir, split, path):
   config = configuration.of_logdir(logdir)
   algo = checkpoints.build_to_restore(config)
   checkpoints.restore_networks(algo, checkpoints.latest_checkpoint(logdir))
-  embeddings.save(path, inference.embed_split(algo, config, "tiny", split))
+  embeddings.save(
+    path,
+    inference.embed_split(
+      inference.video_embedder(algo, config), config, "tiny", split
+    ),
+  )
 
 
 def run(*arguments):
@@ -216,6 +355,7 @@ def run(*arguments):
     cwd=ROOT,
     capture_output=True,
     text=True,
+    timeout=300,
   )
 
 
@@ -240,20 +380,41 @@ def test_files_of_embeddings_get_the_same_numbers(copy, tmp_path):
   assert "kendalls_tau/tiny_val_align_tau" in done.stdout
 
 
-def test_mistakes_with_files_of_embeddings(tmp_path):
-  def save(name, size):
-    videos = {
-      "embs": [np.zeros((4, size))],
-      "steps": [np.arange(4)],
-      "names": ["a"],
-      "seq_lens": [4],
-      "seq_labels": [-1],
-    }
-    embeddings.save(tmp_path / name, videos)
-    return str(tmp_path / name)
+def save_embeddings(path, embs, labels):
+  videos = {
+    "embs": [embs],
+    "steps": [np.arange(len(embs))],
+    "labels": [labels],
+    "names": ["a"],
+    "seq_lens": [len(embs)],
+    "seq_labels": [-1],
+  }
+  embeddings.save(path, videos)
+  return str(path)
 
+
+def test_phases_of_a_known_data_set_have_names(tmp_path, capsys):
+  labels = np.repeat(np.arange(5), 4)
+  embs = np.eye(5)[labels]
+  paths = [
+    save_embeddings(tmp_path / f"{split}.npy", embs, labels)
+    for split in ("train", "val")
+  ]
+  config = configuration.load(
+    [], ["EVAL.TASKS=[classification]", f"PATH_TO_TFRECORDS={tmp_path}"]
+  )
+  evaluate.evaluate_files(config, "pouring", *paths)
+  assert (
+    "classification/val_pouring_phase_1_accuracy (hand touches bottle to liquid"
+    " starts exiting) " in capsys.readouterr().out
+  )
+
+
+def test_mistakes_with_files_of_embeddings(tmp_path):
   config = configuration.load()
-  train_embs, val_embs = save("train.npy", 3), save("val.npy", 5)
+  labels = np.full(4, -1)
+  train_embs = save_embeddings(tmp_path / "train.npy", np.ones([4, 3]), labels)
+  val_embs = save_embeddings(tmp_path / "val.npy", np.ones([4, 5]), labels)
   with pytest.raises(UserError, match="val.npy: its embeddings have 5 dim"):
     evaluate.evaluate_files(config, "d", train_embs, val_embs)
   with pytest.raises(UserError, match="no.npy: no such embeddings file"):

@@ -30,11 +30,16 @@ def algo():
   return algo
 
 
+def embed_val(algo, config, split="val", **options):
+  embed_video = inference.video_embedder(algo, config)
+  return inference.embed_split(embed_video, config, "tiny", split, **options)
+
+
 @pytest.fixture(scope="module")
 def embed(algo, where):
   def embed_split(*settings, **options):
     config = tiny.config(*CONTEXT, where, *settings)
-    return inference.embed_split(algo, config, "tiny", "val", **options)
+    return embed_val(algo, config, **options)
 
   return embed_split
 
@@ -73,6 +78,19 @@ def test_embeddings_do_not_depend_on_frames_per_batch(embed):
       np.testing.assert_allclose(a, b, atol=1e-5)
 
 
+def test_one_compilation_serves_all_videos_and_splits(algo, where, monkeypatch):
+  config = tiny.config(*CONTEXT, where, "EVAL.FRAMES_PER_BATCH=4")
+  traced = []
+  features = algo.features
+  monkeypatch.setattr(
+    algo, "features", lambda frames: traced.append(1) or features(frames)
+  )
+  embed_video = inference.video_embedder(algo, config)
+  for _ in range(2):
+    inference.embed_split(embed_video, config, "tiny", "val")
+  assert len(traced) == 1
+
+
 def test_recurrent_embeddings_do_not_depend_on_frames_per_batch(where):
   """The state runs on within a video and starts anew with the next."""
   settings = ("MODEL.EMBEDDER_TYPE=convgru", "DATA.NUM_STEPS=1")
@@ -88,7 +106,7 @@ def test_recurrent_embeddings_do_not_depend_on_frames_per_batch(where):
   assert np.abs(alone - expected[-1][-1]).max() > 1e-3
   for size in (1, 2, 4, 25):
     config = tiny.config(*settings, where, f"EVAL.FRAMES_PER_BATCH={size}")
-    result = inference.embed_split(algo, config, "tiny", "val")
+    result = embed_val(algo, config)
     for embs, reference in zip(result["embs"], expected, strict=True):
       np.testing.assert_allclose(embs, reference, atol=1e-5)
 
@@ -145,9 +163,7 @@ def test_kept_frames_of_another_size_are_made_like_the_first(algo, tmp_path):
   records = [record_files.sequence_example(*item) for item in videos.items()]
   record_files.write(tmp_path, [records], "tiny", "val")
   config = tiny.config(*CONTEXT, f"PATH_TO_TFRECORDS={tmp_path}")
-  large, small = inference.embed_split(
-    algo, config, "tiny", "val", keep_frames=True
-  )["frames"]
+  large, small = embed_val(algo, config, keep_frames=True)["frames"]
   assert large.shape == (2, 40, 48, 3)
   assert small.shape == (3, 40, 48, 3)
   original = tf.io.decode_jpeg(videos["small"][1]).numpy()
@@ -162,7 +178,7 @@ def test_unlabeled_records_have_labels_minus_one(algo, embed):
 
 def test_a_split_without_records(embed, algo, where):
   with pytest.raises(UserError, match="tiny_test"):
-    inference.embed_split(algo, tiny.config(where), "tiny", "test")
+    embed_val(algo, tiny.config(where), split="test")
 
 
 @pytest.mark.parametrize("damage", ["no frames", "no image"])
@@ -174,7 +190,7 @@ def test_a_damaged_record_is_named(algo, tmp_path, damage):
   [path] = record_files.write(tmp_path, [records], "tiny", "val")
   config = tiny.config(*CONTEXT, f"PATH_TO_TFRECORDS={tmp_path}")
   with pytest.raises(UserError) as caught:
-    inference.embed_split(algo, config, "tiny", "val")
+    embed_val(algo, config)
   message = str(caught.value)
   assert message.startswith(f"{path}: record at byte ")
   assert ", video 'bad'" in message

@@ -40,6 +40,32 @@ def test_table_shows_first_and_last_step_of_what_matters(tmp_path):
   ]
 
 
+@pytest.mark.parametrize("dataset", ["trainers", "train_set", "a_train_b"])
+def test_a_data_set_named_like_a_split_is_shown(tmp_path, dataset):
+  shown = [
+    "algo_loss/val_loss",
+    f"classification/val_{dataset}_1.0_accuracy",
+    f"kendalls_tau/{dataset}_val_align_tau",
+    f"retrieval/val_{dataset}_ap@5",
+  ]
+  hidden = [
+    "algo_loss/train_loss",
+    f"classification/train_{dataset}_1.0_accuracy",
+    f"kendalls_tau/{dataset}_train_align_tau",
+    f"metrics/{dataset}_kendalls_tau",
+  ]
+  metrics.append(tmp_path, 0, dict.fromkeys(hidden + shown, 0.5))
+  rows = metrics.table(tmp_path).splitlines()[2:]
+  assert [row.split()[0] for row in rows] == shown
+
+
+def test_a_table_without_metrics_of_validation_is_one_line(tmp_path):
+  metrics.append(tmp_path, 0, {"kendalls_tau/d_train_align_tau": 0.5})
+  assert metrics.table(tmp_path) == "no metric of validation videos at step 0"
+  metrics.append(tmp_path, 5, {})
+  assert metrics.table(tmp_path).endswith("validation videos at step 0 and 5")
+
+
 def test_names_of_phases_stand_beside_their_tags(tmp_path):
   titles = {"a/val_phase_1": "pour"}
   scalars = {"a/val_phase_0": 0.25, "a/val_phase_1": 0.5}

@@ -31,12 +31,12 @@ SETTINGS = (
 )
 
 
-def write_records(folder):
+def write_records(folder, dataset="tiny", seed=0):
   """Writes labelled videos of a square that moves, in two splits."""
-  rng = np.random.default_rng(0)
+  rng = np.random.default_rng(seed)
   for split, count in (("train", 4), ("val", 3)):
     videos = [square_video(f"{split}{number}", rng) for number in range(count)]
-    record_files.write(folder, [videos], "tiny", split)
+    record_files.write(folder, [videos], dataset, split)
 
 
 def square_video(name, rng):
