@@ -1,9 +1,11 @@
 """Files that are written whole or not at all."""
 
 import contextlib
+import fcntl
 import os
 import pathlib
 from collections.abc import Iterator
+from typing import TextIO
 
 from errors import UserError
 
@@ -39,6 +41,42 @@ def complete_or_absent(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     ) from error
   finally:
     temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: str | os.PathLike) -> Iterator[None]:
+  """Waits until no other process is in such a block for the same file.
+
+  Args:
+    path: The file that is read and then replaced. The lock lies beside it,
+      `.<name>.lock`, as long as it is held.
+
+  Yields:
+    Nothing.
+
+  Raises:
+    UserError: The folder of `path` can't be made or written to.
+  """
+  path = pathlib.Path(path)
+  place = make_folder(path.parent) / f".{path.name}.lock"
+  while True:
+    with place.open("w") as lock:
+      fcntl.flock(lock, fcntl.LOCK_EX)
+      # Whoever held it last removed it: others may have made a new one.
+      if not _is_at(lock, place):
+        continue
+      try:
+        yield
+      finally:
+        place.unlink()
+      return
+
+
+def _is_at(file: TextIO, path: pathlib.Path) -> bool:
+  try:
+    return os.path.samestat(os.fstat(file.fileno()), path.stat())
+  except FileNotFoundError:
+    return False
 
 
 def make_folder(folder: str | os.PathLike) -> pathlib.Path:
