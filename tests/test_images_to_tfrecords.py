@@ -157,6 +157,7 @@ def test_labels_of_frames_and_of_seconds(tmp_path):
     f"{tmp_path}/seconds.csv: video 'v0', row 2 and after: has segments in"
     " seconds, but images have no time stamps; give their rate with --fps"
   )
+  assert not (tmp_path / "no fps").exists()
 
 
 def test_damaged_images_are_named(tmp_path):
