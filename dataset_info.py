@@ -119,7 +119,7 @@ def records_folder(path_to_tfrecords: str, dataset: str) -> pathlib.Path:
     The folder, which may not exist.
   """
   path = os.fspath(path_to_tfrecords)
-  return pathlib.Path(path.replace("%s", dataset)).expanduser()
+  return pathlib.Path(os.path.expanduser(path.replace("%s", dataset)))
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -332,7 +332,7 @@ def read_file(folder: pathlib.Path, dataset: str) -> DatasetInfo | None:
   path = folder / FILE_NAME
   try:
     text = path.read_text()
-  except FileNotFoundError:
+  except (FileNotFoundError, NotADirectoryError):
     return None
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(

@@ -210,10 +210,20 @@ class _Counted:
 
 def _frames(path: pathlib.Path, storing: Storing) -> Iterator[Frame]:
   if path.is_dir():
+    _check_links(path, storing.image_endings)
     yield from images.read(path, storing.fps, storing.image_endings)
     return
   for index, (time, image) in enumerate(videos.read(path)):
     yield Frame(index, time, image)
+
+
+def _check_links(folder: pathlib.Path, endings: tuple[str, ...]) -> None:
+  for path in sorted(folder.iterdir()):
+    if path.suffix.lower() in endings and not path.exists():
+      raise UserError(
+        f"{path}: links to a file that is not there; expected an image, replace"
+        " or remove it"
+      )
 
 
 def at_rate(

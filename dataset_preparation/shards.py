@@ -142,7 +142,9 @@ def _check_output(
 ) -> pathlib.Path:
   """Finds early what would make `write` fail at its end; gives the folder."""
   dataset, _ = dataset_info.split_name(name)
-  folder = files.make_folder(dataset_info.records_folder(output_dir, dataset))
+  folder = dataset_info.records_folder(output_dir, dataset)
+  files.check_name(folder)
+  files.make_folder(folder)
   dataset_info.read_file(folder, dataset)
   there = dataset_info.shard_paths(folder, name)
   interrupted = (_work_folder(folder, name) / _PUBLISHING).exists()

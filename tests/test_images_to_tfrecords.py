@@ -170,6 +170,21 @@ def test_damaged_images_are_named(tmp_path):
   assert not list((tmp_path / "out").iterdir())
 
 
+def test_links_to_nothing_are_named_and_linked_folders_followed(tmp_path):
+  image_files.make(tmp_path / "v0", 3)
+  (tmp_path / "in").mkdir()
+  (tmp_path / "in" / "linked").symlink_to(tmp_path / "v0")
+  assert list(find_folders(tmp_path / "in")) == ["linked"]
+  (tmp_path / "v0" / "img1.jpg").unlink()
+  (tmp_path / "v0" / "img1.jpg").symlink_to("nowhere.jpg")
+  with pytest.raises(UserError) as error:
+    convert(tmp_path / "in", tmp_path / "out")
+  assert str(error.value) == (
+    f"{tmp_path}/in/linked/img1.jpg: links to a file that is not there;"
+    " expected an image, replace or remove it"
+  )
+
+
 def test_images_of_several_sizes_need_one(tmp_path):
   image_files.make(tmp_path / "in" / "v0", 2)
   image_files.make(tmp_path / "in" / "v0", 1, pattern="z{}", size=(20, 30))
