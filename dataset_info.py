@@ -16,11 +16,11 @@ import json
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from errors import UserError
-from files import complete_or_absent
+from files import complete_or_absent, locked
 
 FILE_NAME = "dataset.json"
 FORMAT_VERSION = 1
@@ -119,7 +119,7 @@ def records_folder(path_to_tfrecords: str, dataset: str) -> pathlib.Path:
     The folder, which may not exist.
   """
   path = os.fspath(path_to_tfrecords)
-  return pathlib.Path(path.replace("%s", dataset)).expanduser()
+  return pathlib.Path(os.path.expanduser(path.replace("%s", dataset)))
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -157,9 +157,19 @@ def class_names(dataset: str, num_labels: int) -> tuple[str, ...]:
   """
   events = KEY_EVENTS.get(dataset)
   if events is None or num_labels > len(events) + 1:
-    return tuple(f"phase {label}" for label in range(num_labels))
+    return _padded((), num_labels)
   starts, ends = ("start", *events), (*events, "end")
   return tuple(f"{a} to {b}" for a, b in zip(starts, ends, strict=True))
+
+
+def _padded(names: Sequence[str], number: int) -> tuple[str, ...]:
+  """Names of at least so many phases."""
+  return (*names, *(f"phase {label}" for label in range(len(names), number)))
+
+
+def are_given(dataset: str, names: Sequence[str]) -> bool:
+  """Whether somebody gave these names, other than `class_names` would."""
+  return bool(names) and tuple(names) != class_names(dataset, len(names))
 
 
 def names_of_classes(path_to_tfrecords: str, dataset: str) -> tuple[str, ...]:
@@ -293,9 +303,10 @@ def read(path_to_tfrecords: str, dataset: str) -> DatasetInfo:
     num_labels = max(num_labels, splits[split].num_labels)
   if not splits:
     record_paths(path_to_tfrecords, dataset, "train")  # Says what is missing.
-  names = class_names(dataset, num_labels)
-  if stored:
-    names = stored.class_names + names[len(stored.class_names) :]
+  if stored and stored.class_names:
+    names = _padded(stored.class_names, num_labels)
+  else:
+    names = class_names(dataset, num_labels)
   return DatasetInfo(names, dict(sorted(splits.items())))
 
 
@@ -321,7 +332,7 @@ def read_file(folder: pathlib.Path, dataset: str) -> DatasetInfo | None:
   path = folder / FILE_NAME
   try:
     text = path.read_text()
-  except FileNotFoundError:
+  except (FileNotFoundError, NotADirectoryError):
     return None
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(
@@ -416,13 +427,61 @@ def add_split(
       kept, as they may have been edited by hand, and more are made up.
 
   Raises:
+    UserError: The file can't be written, the old one is damaged or about
+      another data set, or other splits have other names.
+  """
+  update(
+    folder, dataset, lambda old: with_split(old, dataset, split, info, names)
+  )
+
+
+def drop_splits(
+  folder: pathlib.Path, dataset: str, splits: Collection[str]
+) -> None:
+  """Takes splits out of `dataset.json`, where there is one.
+
+  Args:
+    folder: Folder of the records.
+    dataset: Name of the data set.
+    splits: Names of the splits; they need not be there.
+
+  Raises:
+    UserError: The file can't be written, or is damaged.
+  """
+
+  def without(old: DatasetInfo | None) -> DatasetInfo | None:
+    if old is None or not old.splits.keys() & set(splits):
+      return old
+    left = {key: x for key, x in old.splits.items() if key not in splits}
+    return DatasetInfo(old.class_names, left)
+
+  update(folder, dataset, without)
+
+
+def update(
+  folder: pathlib.Path,
+  dataset: str,
+  change: Callable[[DatasetInfo | None], DatasetInfo | None],
+) -> None:
+  """Changes `dataset.json` while no other process does.
+
+  Args:
+    folder: Folder of the records.
+    dataset: Name of the data set.
+    change: Makes what the file shall say of what it says, None where there is
+      none; where both are the same, nothing is written.
+
+  Raises:
     UserError: The file can't be written, or the old one is damaged or about
       another data set.
   """
-  old = read_file(folder, dataset)
-  new = with_split(old, dataset, split, info, names)
-  with complete_or_absent(folder / FILE_NAME) as temporary:
-    temporary.write_text(to_json(dataset, new))
+  path = folder / FILE_NAME
+  with locked(path):
+    old = read_file(folder, dataset)
+    new = change(old)
+    if new != old:
+      with complete_or_absent(path) as temporary:
+        temporary.write_text(to_json(dataset, new))
 
 
 def with_split(
@@ -433,16 +492,61 @@ def with_split(
   names: Sequence[str] = (),
 ) -> DatasetInfo:
   """Adds or replaces a split, see `add_split`; `old` is what there was."""
+  check_names(old, dataset, [split], names)
   old = old or DatasetInfo((), {})
   others = {key: value for key, value in old.splits.items() if key != split}
-  named = tuple(names) or old.class_names
-  needed = class_names(dataset, info.num_labels)
-  # Without other splits, nothing needs classes that this one has not.
-  count = max(len(needed), len(names), len(old.class_names) if others else 0)
+  if names:
+    labelled = any(other.num_labels for other in others.values())
+    # The other splits may have phases that this one has not.
+    named = (*names, *(old.class_names[len(names) :] if labelled else ()))
+  elif others and old.class_names:
+    named = old.class_names
+  elif are_given(dataset, old.class_names):
+    named = old.class_names[: info.num_labels]
+  else:
+    named = class_names(dataset, info.num_labels)
   return DatasetInfo(
-    (named + needed[len(named) :])[:count],
+    _padded(named, info.num_labels),
     dict(sorted({**others, split: info}.items())),
   )
+
+
+def check_names(
+  stored: DatasetInfo | None,
+  dataset: str,
+  splits: Collection[str],
+  names: Sequence[str],
+) -> None:
+  """Checks that phases keep their numbers where some splits are replaced.
+
+  Args:
+    stored: What `dataset.json` says; None = nothing.
+    dataset: Name of the data set.
+    splits: Names of the splits that are added or replaced.
+    names: Names of their phases by number; empty = not given.
+
+  Raises:
+    UserError: The frames of another split are labelled, and a number has
+      another name there.
+  """
+  if stored is None:
+    return
+  labelled = [
+    key
+    for key, other in stored.splits.items()
+    if key not in splits and other.num_labels
+  ]
+  if not labelled:
+    return
+  for number, (new, old) in enumerate(
+    zip(names, stored.class_names, strict=False)
+  ):
+    if new != old:
+      raise UserError(
+        f"{dataset}_{labelled[0]}: names phase {number} {old!r}, expected the"
+        f" same in all splits, received {new!r}; give --phases in that order,"
+        f" or correct class_names in {FILE_NAME}"
+      )
 
 
 def to_json(dataset: str, info: DatasetInfo) -> str:

@@ -218,10 +218,9 @@ def _read_info(folder: str, dataset: str) -> DatasetInfo | None:
 def main(beam_flags: Sequence[str]) -> None:
   """Runs the pipeline that the flags describe."""
   args = flags.FLAGS
+  videos = find_videos(args.input_dir, args.file_pattern)
   splits_of = prepare.divided(
-    find_videos(args.input_dir, args.file_pattern),
-    args.name,
-    preparation_flags.splitting(),
+    videos, args.name, preparation_flags.splitting(videos)
   )
   parts = prepare.plan(
     splits_of, args.output_dir, preparation_flags.labelling(), bool(args.split)

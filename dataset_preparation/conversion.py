@@ -117,10 +117,9 @@ def convert(source: Source, storing: Storing, target: pathlib.Path) -> Report:
 
   Raises:
     UserError: The source is damaged, holds no frames, has a lower rate than is
-      asked for, or its labels don't fit.
+      asked for, or its labels don't fit. See `check_times` for one more.
   """
-  _check_times(source, storing)
-  spool = target.with_name(f"{target.name}.jpegs")
+  encoded = spool(target)
   frames = _Counted(_frames(source.path, storing))
   # The rate of images is what it is; a video's frames are chosen by it.
   kept = frames
@@ -128,7 +127,7 @@ def convert(source: Source, storing: Storing, target: pathlib.Path) -> Report:
     kept = at_rate(frames, storing.fps, source.path)
   times, indices, sizes, shape = [], [], [], None
   try:
-    with spool.open("wb") as file:
+    with encoded.open("wb") as file:
       for frame in kept:
         jpeg, size = encode(frame, storing)
         shape = _same_shape(shape, size, frame, source)
@@ -139,9 +138,11 @@ def convert(source: Source, storing: Storing, target: pathlib.Path) -> Report:
     if source.labels is not None:
       frame_labels = source.labels.of_frames(times, indices, frames.count)
     with target.open("wb") as file:
-      records.write(file, spool, sizes, source.name, frame_labels, source.label)
+      records.write(
+        file, encoded, sizes, source.name, frame_labels, source.label
+      )
   finally:
-    spool.unlink(missing_ok=True)
+    encoded.unlink(missing_ok=True)
   phases = Counter(frame_labels or ())
   return Report(
     name=source.name,
@@ -156,7 +157,21 @@ def convert(source: Source, storing: Storing, target: pathlib.Path) -> Report:
   )
 
 
-def _check_times(source: Source, storing: Storing) -> None:
+def spool(target: pathlib.Path) -> pathlib.Path:
+  """Where `convert` keeps the encoded frames as long as it is at a record."""
+  return target.with_name(f"{target.name}.jpegs")
+
+
+def check_times(source: Source, storing: Storing) -> None:
+  """Checks that labels in seconds meet frames that have times.
+
+  Args:
+    source: The source.
+    storing: How its frames are stored.
+
+  Raises:
+    UserError: It is a folder of images without a rate, and has segments.
+  """
   segmented = isinstance(source.labels, SegmentedVideo)
   if segmented and source.path.is_dir() and not storing.fps:
     raise UserError(
@@ -195,10 +210,20 @@ class _Counted:
 
 def _frames(path: pathlib.Path, storing: Storing) -> Iterator[Frame]:
   if path.is_dir():
+    _check_links(path, storing.image_endings)
     yield from images.read(path, storing.fps, storing.image_endings)
     return
   for index, (time, image) in enumerate(videos.read(path)):
     yield Frame(index, time, image)
+
+
+def _check_links(folder: pathlib.Path, endings: tuple[str, ...]) -> None:
+  for path in sorted(folder.iterdir()):
+    if path.suffix.lower() in endings and not path.exists():
+      raise UserError(
+        f"{path}: links to a file that is not there; expected an image, replace"
+        " or remove it"
+      )
 
 
 def at_rate(

@@ -18,6 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 
 import errors
+import files
 from dataset_preparation import images, preparation_flags
 from errors import UserError
 
@@ -53,10 +54,8 @@ def find_folders(
     return _listed(root, pathlib.Path(vid_list).expanduser())
   found = {
     folder.relative_to(root).as_posix(): folder
-    for folder in root.rglob("*")
-    if folder.is_dir()
-    and not any(p.startswith(".") for p in folder.relative_to(root).parts)
-    and images.files(folder, endings)
+    for folder in files.folders_below(root)
+    if folder != root and images.files(folder, endings)
   }
   if not found:
     raise UserError(

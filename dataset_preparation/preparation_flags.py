@@ -2,7 +2,7 @@
 
 import pathlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from absl import flags
 
@@ -12,6 +12,7 @@ from dataset_preparation import conversion, prepare, splits
 from dataset_preparation.conversion import Storing
 from dataset_preparation.prepare import Labelling, Splitting
 from dataset_preparation.shards import Writing
+from errors import UserError
 
 FLAGS = flags.FLAGS
 
@@ -111,7 +112,8 @@ def define_splitting() -> None:
   flags.DEFINE_string(
     "name",
     None,
-    "Name of the records, <dataset>_<split>; with --split, <dataset>.",
+    "Name of the records, <dataset>_<split>; with --split <dataset> alone, to"
+    " which each split's name is added.",
     required=True,
   )
   flags.DEFINE_list(
@@ -127,9 +129,16 @@ def define_splitting() -> None:
   )
 
 
-def splitting() -> Splitting:
-  """What the flags say about splits."""
-  groups = splits.read_groups(FLAGS.group_file) if FLAGS.group_file else {}
+def splitting(videos: Collection[str]) -> Splitting:
+  """What the flags say about splits of these videos."""
+  groups = {}
+  if FLAGS.group_file:
+    if not FLAGS.split:
+      raise UserError(
+        "--group_file: says what --split keeps together; give --split, or leave"
+        " --group_file away"
+      )
+    groups = splits.read_groups(FLAGS.group_file, videos)
   return Splitting(splits.parse(FLAGS.split), FLAGS.seed, groups)
 
 
@@ -193,7 +202,7 @@ def run(paths: Mapping[str, pathlib.Path], frames: Storing) -> None:
     FLAGS.output_dir,
     storing=frames,
     labelling=labelling(),
-    splitting=splitting(),
+    splitting=splitting(paths),
     writing=writing(),
   )
   tell(written, FLAGS.output_dir)

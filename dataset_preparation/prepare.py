@@ -3,10 +3,12 @@
 import dataclasses
 import os
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import dataset_info
-from dataset_info import SplitInfo
+import files
+from dataset_info import DatasetInfo, SplitInfo
 from dataset_preparation import label_files, shards, splits
 from dataset_preparation.conversion import Source, Storing
 from dataset_preparation.label_files import LabelFile
@@ -90,11 +92,22 @@ def prepare(
   )
 
 
+def stored_info(
+  output_dir: str | os.PathLike, dataset: str
+) -> DatasetInfo | None:
+  """What `dataset.json` says, see `dataset_info.read_file`."""
+  folder = dataset_info.records_folder(output_dir, dataset)
+  return dataset_info.read_file(folder, dataset)
+
+
 def plan(
   paths: Mapping[str, Mapping[str, pathlib.Path]],
   output_dir: str | os.PathLike,
   labelling: Labelling,
   no_others: bool = False,
+  read_info: Callable[
+    [str | os.PathLike, str], DatasetInfo | None
+  ] = stored_info,
 ) -> list[Part]:
   """Finds the labels of videos: all at once, before hours of decoding.
 
@@ -104,18 +117,28 @@ def plan(
     output_dir: Folder of the records, `%s` standing for `<dataset>`.
     labelling: How videos get their labels.
     no_others: Whether labels of videos that are not in `paths` are an error.
+    read_info: What reads `dataset.json` of `output_dir`, if it takes others
+      than folders of this machine.
 
   Returns:
     What `shards.write` takes.
 
   Raises:
-    UserError: A video has no labels, or the label file is wrong.
+    UserError: A video has no labels, its name is not in UTF-8, the label file
+      is wrong or names the phases otherwise than other splits, or
+      `dataset.json` is damaged.
   """
-  file = _label_file(labelling, output_dir, list(paths))
+  names = [dataset_info.split_name(part) for part in paths]
+  dataset, replaced = names[0][0], [split for _, split in names]
+  stored = read_info(output_dir, dataset)
+  file = _label_file(labelling, _known_phases(stored, dataset, replaced))
+  if file:
+    dataset_info.check_names(stored, dataset, replaced, file.class_names)
   if file and no_others:
     file.check_all_used([video for part in paths.values() for video in part])
 
   def source(video: str, path: pathlib.Path) -> Source:
+    files.check_name(path)
     labels = None
     if file:
       labels = file.of_video(video, labelling.expected_segments)
@@ -136,7 +159,9 @@ def divided(
 ) -> dict[str, Mapping[str, pathlib.Path]]:
   """Divides videos, see `prepare`; `<dataset>_<split>` -> name -> path."""
   if not splitting.shares:
+    dataset_info.split_name(name)
     return {name: paths}
+  _check_dataset(name, list(splitting.shares))
   chosen = splits.assign(
     list(paths), splitting.shares, splitting.seed, splitting.groups
   )
@@ -146,11 +171,22 @@ def divided(
   }
 
 
+def _check_dataset(name: str, split_names: Sequence[str]) -> None:
+  ending = name.rpartition("_")[2]
+  if not re.fullmatch(r"[\w.-]+", name) or ending in split_names:
+    made = " and ".join(f"{name}_{split}" for split in split_names)
+    raise UserError(
+      "--name: expected with --split the data set alone, such as pouring, of"
+      " letters, digits, '_', '-' and '.', as each split's name is added;"
+      f" received {name!r}, which would make {made}"
+    )
+
+
 def _label_file(
-  labelling: Labelling, output_dir: str | os.PathLike, parts: Sequence[str]
+  labelling: Labelling, known_phases: Sequence[str]
 ) -> LabelFile | None:
   if labelling.label_file:
-    phases = labelling.phases or _known_phases(output_dir, parts)
+    phases = labelling.phases or known_phases
     return label_files.read(labelling.label_file, phases, labelling.videos)
   for flag in ("expected_segments", "phases"):
     if getattr(labelling, flag):
@@ -162,17 +198,13 @@ def _label_file(
 
 
 def _known_phases(
-  output_dir: str | os.PathLike, parts: Sequence[str]
+  stored: DatasetInfo | None, dataset: str, replaced: Collection[str]
 ) -> Sequence[str]:
   """Names of the phases of the splits that stay, if they were given any."""
-  names = [dataset_info.split_name(part) for part in parts]
-  dataset = names[0][0]
-  folder = dataset_info.records_folder(output_dir, dataset)
-  stored = dataset_info.read_file(folder, dataset)
-  if not stored or not stored.splits.keys() - {split for _, split in names}:
+  if not stored or not stored.splits.keys() - set(replaced):
     return ()
-  made_up = dataset_info.class_names(dataset, len(stored.class_names))
-  return () if stored.class_names == made_up else stored.class_names
+  given = dataset_info.are_given(dataset, stored.class_names)
+  return stored.class_names if given else ()
 
 
 def summary(

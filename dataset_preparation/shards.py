@@ -20,7 +20,7 @@ import pathlib
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from typing import BinaryIO
 
@@ -36,6 +36,10 @@ from dataset_preparation.conversion import Report, Source, Storing
 from errors import UserError
 
 _RECORD_ENDING = ".record"
+# Written into the folder of unfinished work before the first records get their
+# names; holds the number of shards. Records at their place are part of this
+# work only where it is there.
+_PUBLISHING = "publishing.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +98,8 @@ def write(
 
   The same sources give the same bytes, whatever the number of workers. A worker
   has one frame in memory and spools the encoded ones to the output folder. No
-  split gets its name before all are converted.
+  split gets its name before all are converted, and where records are replaced,
+  `dataset.json` does without their splits until the new ones are complete.
 
   Args:
     parts: The splits.
@@ -109,6 +114,9 @@ def write(
     UserError: There are such records already, a source can't be converted,
       another process is at it, or the output can't be written.
   """
+  for part in parts:
+    for source in part.sources:
+      conversion.check_times(source, storing)
   folders = [
     _check_output(output_dir, part.name, writing.overwrite) for part in parts
   ]
@@ -117,14 +125,16 @@ def write(
       stack.enter_context(_work(folder, part.name))
       for folder, part in zip(folders, parts, strict=True)
     ]
-    shards = [
-      _convert(part, storing, work, writing)
-      for part, work in zip(parts, works, strict=True)
+    outputs = [
+      _Output(
+        part, folder, work, _convert(part, storing, folder, work, writing)
+      )
+      for part, folder, work in zip(parts, folders, works, strict=True)
     ]
-    return {
-      part.name: _publish(part, of_part, folder)
-      for part, of_part, folder in zip(parts, shards, folders, strict=True)
-    }
+    # Of all, before anything is replaced: it fails where there is nothing.
+    infos = {output.part.name: output.info() for output in outputs}
+    _publish(outputs, infos)
+    return infos
 
 
 def _check_output(
@@ -132,11 +142,13 @@ def _check_output(
 ) -> pathlib.Path:
   """Finds early what would make `write` fail at its end; gives the folder."""
   dataset, _ = dataset_info.split_name(name)
-  folder = files.make_folder(dataset_info.records_folder(output_dir, dataset))
+  folder = dataset_info.records_folder(output_dir, dataset)
+  files.check_name(folder)
+  files.make_folder(folder)
   dataset_info.read_file(folder, dataset)
   there = dataset_info.shard_paths(folder, name)
-  # Shards beside unfinished work are those of an interruption at the very end.
-  if there and not overwrite and not _work_folder(folder, name).exists():
+  interrupted = (_work_folder(folder, name) / _PUBLISHING).exists()
+  if there and not overwrite and not interrupted:
     raise UserError(exists_already(there[0], name))
   return folder
 
@@ -149,37 +161,48 @@ def exists_already(path: str | os.PathLike, name: str) -> str:
   )
 
 
+@dataclasses.dataclass(frozen=True)
 class _Shard:
-  """A shard that is to be made, and what became of its sources."""
+  """A shard that is to be made, and what became of its sources.
 
-  def __init__(
-    self, work: pathlib.Path, index: int, sources: Sequence[Source]
-  ) -> None:
-    self.sources = sources
-    self.records = work / f"{index}.tfrecord"
-    # Written after the records: there, the shard is complete.
-    self._results = work / f"{index}.json"
+  Attributes:
+    sources: In the order of the records.
+    fingerprint: Tells the conversion of these sources from any other.
+    records: Where the records lie until all shards are complete.
+    path: Where they belong.
+  """
 
-  def fingerprint(self, storing: Storing, skip_broken: bool) -> str:
-    """Tells the conversion of these sources from any other."""
-    states = [(repr(source), _state(source.path)) for source in self.sources]
-    content = repr((states, storing, skip_broken))
-    return hashlib.sha256(content.encode()).hexdigest()
+  sources: Sequence[Source]
+  fingerprint: str
+  records: pathlib.Path
+  path: pathlib.Path
 
-  def is_done(self, storing: Storing, skip_broken: bool) -> bool:
-    """Whether an earlier run made the same shard."""
+  @property
+  def _results(self) -> pathlib.Path:
+    """Written after the records: there, the shard is complete."""
+    return self.records.with_suffix(".json")
+
+  def is_done(self, publishing: bool) -> bool:
+    """Whether an earlier run made the same shard, and it is still there.
+
+    Args:
+      publishing: Whether that run was giving so many shards their names.
+    """
     if not self._results.exists():
       return False
+    there = self.records.exists() or (publishing and self.path.exists())
     made = json.loads(self._results.read_text())["fingerprint"]
-    return made == self.fingerprint(storing, skip_broken)
+    return there and made == self.fingerprint
 
-  def finish(
-    self, results: Iterable[Report | Skipped], fingerprint: str
-  ) -> None:
+  def start(self) -> None:
+    """Forgets what an earlier run made of other sources."""
+    self._results.unlink(missing_ok=True)
+
+  def finish(self, results: Iterable[Report | Skipped]) -> None:
     """Notes that the records are complete, and what they are made of."""
     kinds = [(type(x).__name__, dataclasses.asdict(x)) for x in results]
     with files.complete_or_absent(self._results) as temporary:
-      content = {"fingerprint": fingerprint, "results": kinds}
+      content = {"fingerprint": self.fingerprint, "results": kinds}
       temporary.write_text(json.dumps(content))
 
   def results(self) -> list[Report | Skipped]:
@@ -189,10 +212,41 @@ class _Shard:
     return [kinds[kind](**fields) for kind, fields in stored]
 
 
+@dataclasses.dataclass(frozen=True)
+class _Output:
+  """A split whose shards are all made."""
+
+  part: Part
+  folder: pathlib.Path
+  work: pathlib.Path
+  shards: Sequence[_Shard]
+
+  def info(self) -> SplitInfo:
+    """Sums up what became of its sources."""
+    results = [x for shard in self.shards for x in shard.results()]
+    return collect(self.part.name, results)
+
+
+def _fingerprint(
+  sources: Sequence[Source], storing: Storing, skip_broken: bool
+) -> str:
+  states = [(repr(source), _state(source.path)) for source in sources]
+  content = repr((states, storing, skip_broken))
+  return hashlib.sha256(content.encode()).hexdigest()
+
+
 def _state(path: pathlib.Path) -> list[tuple[str, int, int]]:
   paths = sorted(path.iterdir()) if path.is_dir() else [path]
-  stats = [(p.name, p.stat()) for p in paths]
-  return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+  return [(p.name, *_size_and_time(p)) for p in paths]
+
+
+def _size_and_time(path: pathlib.Path) -> tuple[int, int]:
+  try:
+    stat = path.stat()
+  except OSError:
+    # A link to nothing, for instance; its conversion tells.
+    return -1, -1
+  return stat.st_size, stat.st_mtime_ns
 
 
 def _work_folder(folder: pathlib.Path, name: str) -> pathlib.Path:
@@ -231,19 +285,39 @@ def _work(folder: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
 
 
 def _convert(
-  part: Part, storing: Storing, work: pathlib.Path, writing: Writing
+  part: Part,
+  storing: Storing,
+  folder: pathlib.Path,
+  work: pathlib.Path,
+  writing: Writing,
 ) -> list[_Shard]:
   """Makes the shards that an earlier run has not made."""
   size = writing.files_per_shard
-  starts = range(0, len(part.sources), size)
-  shards = [
-    _Shard(work, index, part.sources[start : start + size])
-    for index, start in enumerate(starts)
+  groups = [
+    part.sources[start : start + size]
+    for start in range(0, len(part.sources), size)
   ]
-  todo = [s for s in shards if not s.is_done(storing, writing.skip_broken)]
+  # All before any source is read: what changes later shows the next time.
+  shards = [
+    _Shard(
+      sources,
+      _fingerprint(sources, storing, writing.skip_broken),
+      work / f"{index}.tfrecord",
+      folder / f"{part.name}-{index}-of-{len(groups)}.tfrecord",
+    )
+    for index, sources in enumerate(groups)
+  ]
+  publishing = _published_number(work) == len(shards)
+  todo = [shard for shard in shards if not shard.is_done(publishing)]
   if todo:
     _convert_shards(todo, storing, writing, part.name)
   return shards
+
+
+def _published_number(work: pathlib.Path) -> int | None:
+  """Number of the shards to which an interrupted run was giving names."""
+  marker = work / _PUBLISHING
+  return json.loads(marker.read_text()) if marker.exists() else None
 
 
 def _convert_shards(
@@ -259,25 +333,25 @@ def _convert_shards(
   ]
   quiet = not sys.stderr.isatty()
   with (
+    _told_if_killed(sources, records),
     _outcomes(jobs, writing.num_workers) as outcomes,
     tqdm(total=len(jobs), unit="video", desc=name, disable=quiet) as bar,
   ):
     tasks = zip(sources, records, outcomes, strict=True)
     for count, shard in enumerate(shards, start=1):
-      # Before the sources are read: what changes later shows the next time.
-      fingerprint = shard.fingerprint(storing, writing.skip_broken)
+      shard.start()
       results = []
       with files.complete_or_absent(shard.records) as temporary:
         with temporary.open("wb") as file:
           for source, record, outcome in itertools.islice(
             tasks, len(shard.sources)
           ):
-            result = _result(source, outcome, writing.skip_broken)
+            result = _result(source.name, outcome, writing.skip_broken)
             if isinstance(result, Report):
               _move_content(record, file)
             results.append(result)
             bar.update()
-      shard.finish(results, fingerprint)
+      shard.finish(results)
       logging.info("%s: %d of %d shards done", name, count, len(shards))
 
 
@@ -288,7 +362,7 @@ def _move_content(record: pathlib.Path, target: BinaryIO) -> None:
 
 
 def _result(
-  source: Source, outcome: Callable[[], Report], skip_broken: bool
+  name: str, outcome: Callable[[], Report], skip_broken: bool
 ) -> Report | Skipped:
   try:
     return outcome()
@@ -296,11 +370,27 @@ def _result(
     if not skip_broken:
       raise
     logging.warning("%s", error)
-    return Skipped(source.name, str(error))
+    return Skipped(name, str(error))
+
+
+@contextlib.contextmanager
+def _told_if_killed(
+  sources: Sequence[Source], records: Sequence[pathlib.Path]
+) -> Iterator[None]:
+  """Names the sources that were being converted when a worker was killed."""
+  try:
+    yield
   except BrokenProcessPool as error:
+    begun = [
+      str(source.path)
+      for source, record in zip(sources, records, strict=True)
+      if conversion.spool(record).exists()
+    ]
     raise UserError(
-      f"{source.path}: a process that converted this or a later one was killed,"
-      " perhaps for want of memory; try fewer --num_workers"
+      f"{', '.join(begun) or 'a video'}: the process that converted"
+      f" {'one of these' if len(begun) > 1 else 'it'} crashed or was killed,"
+      " perhaps for want of memory; leave the video out, or try fewer"
+      " --num_workers"
     ) from error
 
 
@@ -364,31 +454,45 @@ def _end_with_parent() -> None:
 
 
 def _publish(
-  part: Part, shards: Sequence[_Shard], folder: pathlib.Path
-) -> SplitInfo:
+  outputs: Sequence[_Output], infos: Mapping[str, SplitInfo]
+) -> None:
   """Gives the shards their names and writes `dataset.json`."""
-  name = part.name
-  info = collect(name, [x for shard in shards for x in shard.results()])
-  paths = [
-    folder / f"{name}-{index}-of-{len(shards)}.tfrecord"
-    for index in range(len(shards))
-  ]
-  # What an interrupted run has moved already is not in the work folder.
-  moves = {
-    path: shard.records
-    for path, shard in zip(paths, shards, strict=True)
-    if shard.records.exists()
-  }
+  for output in outputs:
+    with files.complete_or_absent(output.work / _PUBLISHING) as temporary:
+      temporary.write_text(json.dumps(len(output.shards)))
+  for output in outputs:
+    dataset, split = dataset_info.split_name(output.part.name)
+    dataset_info.drop_splits(output.folder, dataset, [split])
   # Removed before any new one comes: an interruption must not leave a mixture.
-  for path in dataset_info.shard_paths(folder, name):
-    if path in moves or path not in paths:
+  for output in outputs:
+    _remove_replaced(output)
+  for shard in (shard for output in outputs for shard in output.shards):
+    # What an interrupted run has moved already is not in the work folder.
+    if shard.records.exists():
+      os.replace(shard.records, shard.path)
+    if not shard.path.exists():
+      raise UserError(
+        f"{shard.path}: vanished while it was written; leave the folder alone"
+        " and start the same command again"
+      )
+  for output in outputs:
+    name, class_names = output.part.name, output.part.class_names
+    dataset, split = dataset_info.split_name(name)
+    dataset_info.add_split(
+      output.folder, dataset, split, infos[name], class_names
+    )
+  # From here on, these are records like any others.
+  for output in outputs:
+    (output.work / _PUBLISHING).unlink()
+
+
+def _remove_replaced(output: _Output) -> None:
+  """Removes the records of an earlier conversion."""
+  moved = {x.path for x in output.shards if not x.records.exists()}
+  for path in dataset_info.shard_paths(output.folder, output.part.name):
+    if path not in moved:
       path.unlink()
       logging.info("%s: removed, it was of an earlier conversion", path.name)
-  for path, records in moves.items():
-    os.replace(records, path)
-  dataset, split = dataset_info.split_name(name)
-  dataset_info.add_split(folder, dataset, split, info, part.class_names)
-  return info
 
 
 def collect(name: str, results: Sequence[Report | Skipped]) -> SplitInfo:

@@ -1,12 +1,16 @@
 """Dividing videos into splits, videos of a group together."""
 
+import itertools
 import math
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
-from dataset_preparation import tables
+from dataset_preparation import tables, video_names
 from errors import UserError
+
+# Up to so many ways to divide groups, all are tried.
+_MANY = 2**16
 
 
 def parse(parts: Sequence[str]) -> dict[str, float]:
@@ -41,17 +45,20 @@ def parse(parts: Sequence[str]) -> dict[str, float]:
   return shares
 
 
-def read_groups(path: str | os.PathLike) -> dict[str, str]:
+def read_groups(
+  path: str | os.PathLike, videos: Collection[str]
+) -> dict[str, str]:
   """Reads a CSV table with the heading `video,group`.
 
   Args:
     path: The file.
+    videos: Names of all videos; see `video_names` for those in the file.
 
   Returns:
-    Name of a video -> its group.
+    Name of a video -> its group; the file may leave videos out.
 
   Raises:
-    UserError: The file is missing or of another form.
+    UserError: The file is missing, of another form, or names no video.
   """
   text = tables.read_text(path, "group_file")
   heading = tables.heading(text)
@@ -68,7 +75,8 @@ def read_groups(path: str | os.PathLike) -> dict[str, str]:
         f"{path}: row {number} puts video {video!r} into group {group!r}, an"
         f" earlier one into {groups[video]!r}; expected one group"
       )
-  return groups
+  found = video_names.in_table(videos, groups, path)
+  return {video: groups[name] for video, name in found.items()}
 
 
 def assign(
@@ -79,8 +87,9 @@ def assign(
 ) -> dict[str, list[str]]:
   """Divides videos into splits.
 
-  Groups are taken in random order, each to the split that lacks most of its
-  share, so that every split gets its share as closely as the groups allow.
+  Every split gets its share as closely as the groups allow: of few groups, all
+  ways to divide them are tried; many are taken in random order, large ones
+  first, each to the split that lacks most of its share. No split stays empty.
 
   Args:
     videos: Names of the videos.
@@ -92,7 +101,7 @@ def assign(
     Name of a split -> its videos, in the order of `videos`.
 
   Raises:
-    UserError: A split would have no video.
+    UserError: There are fewer groups than splits.
   """
   members: dict[tuple[str, bool], list[str]] = {}
   for video in videos:
@@ -102,20 +111,53 @@ def assign(
   random.Random(seed).shuffle(order)
   # Large groups first: the small ones can make up for them.
   order.sort(key=lambda key: -len(members[key]))
+  if len(order) < len(shares):
+    raise UserError(
+      f"--split: expected at least a video and a group for each of"
+      f" {', '.join(shares)}, received {len(videos)} videos in"
+      f" {len(order)} groups"
+    )
+  wanted = {split: share * len(videos) for split, share in shares.items()}
+  sizes = [len(members[key]) for key in order]
+  few = len(shares) ** len(order) <= _MANY
+  divide = _nearest if few else _greedy
   chosen: dict[str, set[str]] = {split: set() for split in shares}
-  for key in order:
-    lacking = {
-      split: share * len(videos) - len(chosen[split])
-      for split, share in shares.items()
-    }
-    chosen[max(lacking, key=lacking.get)].update(members[key])
-  for split, found in chosen.items():
-    if not found:
-      raise UserError(
-        f"--split: {split} gets none of {len(videos)} videos in {len(order)}"
-        " groups; give it a larger share or more videos"
-      )
+  for key, split in zip(order, divide(sizes, wanted), strict=True):
+    chosen[split].update(members[key])
   return {
     split: [video for video in videos if video in found]
     for split, found in chosen.items()
   }
+
+
+def _nearest(
+  sizes: Sequence[int], wanted: Mapping[str, float]
+) -> Sequence[str]:
+  """The split of each group: of all choices, the first that fits best."""
+
+  def distance(choice: Sequence[str]) -> float:
+    left = dict(wanted)
+    for split, size in zip(choice, sizes, strict=True):
+      left[split] -= size
+    # Rounded, lest the last bits choose among what is equally near.
+    return round(sum(x * x for x in left.values()), 6)
+
+  choices = itertools.product(wanted, repeat=len(sizes))
+  whole = (choice for choice in choices if len(set(choice)) == len(wanted))
+  return min(whole, key=distance)
+
+
+def _greedy(sizes: Sequence[int], wanted: Mapping[str, float]) -> Sequence[str]:
+  """The split of each group: the one that lacks most when its turn comes."""
+  left = dict(wanted)
+  # In order, unlike a set.
+  empty = dict(wanted)
+  choice = []
+  for index, size in enumerate(sizes):
+    # The last groups are for the splits that have none.
+    needed = len(sizes) - index == len(empty)
+    split = max(empty if needed else wanted, key=left.get)
+    left[split] -= size
+    empty.pop(split, None)
+    choice.append(split)
+  return choice

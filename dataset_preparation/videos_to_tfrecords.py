@@ -19,6 +19,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from absl import flags
 
 import errors
+import files
 from dataset_preparation import preparation_flags
 from dataset_preparation.images import natural_order
 from errors import UserError
@@ -32,7 +33,7 @@ FILE_PATTERNS = (
 def find_videos(
   folder: str | os.PathLike, patterns: Sequence[str] = FILE_PATTERNS
 ) -> dict[str, pathlib.Path]:
-  """Finds the videos of a folder and of the folders in it.
+  """Finds the videos of a folder and of the folders in it or linked to.
 
   Args:
     folder: The folder.
@@ -44,16 +45,23 @@ def find_videos(
     dot are left out.
 
   Raises:
-    UserError: The folder is missing, nothing matches, or two files differ in
-      nothing but their endings, by which records are not named.
+    UserError: The folder is missing, nothing matches, two files differ in
+      nothing but their endings, by which records are not named, or a link
+      leads to a folder that is searched already.
   """
-  folder = pathlib.Path(folder).expanduser()
+  folder = pathlib.Path(os.path.expanduser(folder))
   if not folder.is_dir():
     raise UserError(
       f"{folder}: expected a folder of videos, received no folder; correct"
       " --input_dir"
     )
-  paths = [path for path in folder.rglob("*") if path.is_file()]
+  paths = [
+    path
+    for each in files.folders_below(folder)
+    for path in each.iterdir()
+    # A link to nothing is no folder either: its conversion tells.
+    if not path.is_dir()
+  ]
   below = [path.relative_to(folder).as_posix() for path in paths]
   named = by_name(below, folder, patterns)
   return {name: folder / path for name, path in named.items()}

@@ -1,4 +1,8 @@
 import json
+import os
+import pathlib
+import subprocess
+import sys
 
 import pytest
 import tensorflow as tf
@@ -6,6 +10,8 @@ import tensorflow as tf
 import dataset_info
 from dataset_info import SplitInfo
 from errors import UserError
+
+CHECKOUT = pathlib.Path(dataset_info.__file__).parent
 
 
 def touch(folder, *names):
@@ -173,6 +179,74 @@ def test_a_split_that_is_converted_again_is_replaced(tmp_path):
   add(tmp_path, "mine", "train", again, ("x", "y"))
   info = dataset_info.read(str(tmp_path), "mine")
   assert info.class_names == ("x", "y")
+
+
+def labelled(*phases):
+  frames = {str(phase): 9 for phase in phases}
+  return SplitInfo(1, 9 * len(phases), phases=frames)
+
+
+def test_own_names_of_a_known_data_set_are_not_mixed_with_the_papers(tmp_path):
+  add = dataset_info.add_split
+  add(tmp_path, "pouring", "val", SplitInfo(1, 9))
+  add(tmp_path, "pouring", "train", labelled(0, 1, 2), ("reach", "pour"))
+  names = ("reach", "pour", "phase 2")
+  assert dataset_info.read(str(tmp_path), "pouring").class_names == names
+  add(tmp_path, "pouring", "test", labelled(0, 3))
+  write_records(tmp_path / "pouring_more-0-of-1.tfrecord", [(1, [4])])
+  assert dataset_info.read(str(tmp_path), "pouring").class_names == (
+    *(*names, "phase 3", "phase 4"),
+  )
+
+
+def test_names_of_another_split_stay(tmp_path):
+  add = dataset_info.add_split
+  add(tmp_path, "mine", "train", labelled(0, 1, 2), ("reach", "pour", "rest"))
+  before = (tmp_path / "dataset.json").read_bytes()
+  with pytest.raises(UserError) as error:
+    add(tmp_path, "mine", "val", labelled(0, 1), ("reach", "rest"))
+  assert str(error.value) == (
+    "mine_train: names phase 1 'pour', expected the same in all splits,"
+    " received 'rest'; give --phases in that order, or correct class_names in"
+    " dataset.json"
+  )
+  assert (tmp_path / "dataset.json").read_bytes() == before
+  add(tmp_path, "mine", "val", labelled(0), ("reach",))
+  info = dataset_info.read(str(tmp_path), "mine")
+  assert info.class_names == ("reach", "pour", "rest")
+
+
+def test_splits_without_labels_have_no_names_to_keep(tmp_path):
+  add = dataset_info.add_split
+  add(tmp_path, "mine", "train", SplitInfo(1, 9), ("reach", "pour"))
+  add(tmp_path, "mine", "val", labelled(0, 1), ("up", "down"))
+  assert dataset_info.read(str(tmp_path), "mine").class_names == ("up", "down")
+
+
+def test_splits_that_are_dropped(tmp_path):
+  dataset_info.drop_splits(tmp_path, "mine", ["val"])
+  assert not os.listdir(tmp_path)
+  for split in ("train", "val"):
+    dataset_info.add_split(tmp_path, "mine", split, labelled(0), ("reach",))
+  dataset_info.drop_splits(tmp_path, "mine", ["val", "test"])
+  info = dataset_info.read(str(tmp_path), "mine")
+  assert info == dataset_info.DatasetInfo(("reach",), {"train": labelled(0)})
+
+
+def test_processes_that_add_splits_at_once(tmp_path):
+  code = (
+    "import pathlib, sys, dataset_info\n"
+    "for number in range(50):\n"
+    "  dataset_info.add_split(pathlib.Path(sys.argv[1]), 'mine',"
+    " f'{sys.argv[2]}{number}', dataset_info.SplitInfo(1, 9))"
+  )
+  processes = [
+    subprocess.Popen([sys.executable, "-c", code, tmp_path, name], cwd=CHECKOUT)
+    for name in "abc"
+  ]
+  assert [process.wait() for process in processes] == [0, 0, 0]
+  assert len(dataset_info.read(str(tmp_path), "mine").splits) == 150
+  assert os.listdir(tmp_path) == ["dataset.json"]
 
 
 def test_a_file_of_the_first_version_without_phases_and_videos(tmp_path):

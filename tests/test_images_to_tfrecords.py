@@ -157,6 +157,7 @@ def test_labels_of_frames_and_of_seconds(tmp_path):
     f"{tmp_path}/seconds.csv: video 'v0', row 2 and after: has segments in"
     " seconds, but images have no time stamps; give their rate with --fps"
   )
+  assert not (tmp_path / "no fps").exists()
 
 
 def test_damaged_images_are_named(tmp_path):
@@ -167,6 +168,21 @@ def test_damaged_images_are_named(tmp_path):
     with pytest.raises(UserError, match=r"img1.jpg: can't be decoded as an"):
       convert(tmp_path / "in", tmp_path / "out")
   assert not list((tmp_path / "out").iterdir())
+
+
+def test_links_to_nothing_are_named_and_linked_folders_followed(tmp_path):
+  image_files.make(tmp_path / "v0", 3)
+  (tmp_path / "in").mkdir()
+  (tmp_path / "in" / "linked").symlink_to(tmp_path / "v0")
+  assert list(find_folders(tmp_path / "in")) == ["linked"]
+  (tmp_path / "v0" / "img1.jpg").unlink()
+  (tmp_path / "v0" / "img1.jpg").symlink_to("nowhere.jpg")
+  with pytest.raises(UserError) as error:
+    convert(tmp_path / "in", tmp_path / "out")
+  assert str(error.value) == (
+    f"{tmp_path}/in/linked/img1.jpg: links to a file that is not there;"
+    " expected an image, replace or remove it"
+  )
 
 
 def test_images_of_several_sizes_need_one(tmp_path):

@@ -1,19 +1,23 @@
 import json
 import os
+import pathlib
 import shutil
+import subprocess
+import sys
 
 import pytest
 import record_files
 import video_files
 
 import dataset_info
-from dataset_preparation import splits
+from dataset_preparation import shards, splits
 from dataset_preparation.conversion import Storing
 from dataset_preparation.prepare import Labelling, Splitting, prepare, summary
 from dataset_preparation.shards import Writing
 from dataset_preparation.videos_to_tfrecords import find_videos
 from errors import UserError
 
+CHECKOUT = pathlib.Path(dataset_info.__file__).parent
 NAMES = [f"{take}/v{number}" for take in ("a", "b") for number in range(5)]
 
 
@@ -94,6 +98,117 @@ def test_labels_of_a_video_that_is_missing(tmp_path, input_dir):
   )
   # Without --split the file may serve several folders.
   run(input_dir, "mine_train", out, labels)
+
+
+def test_phases_that_have_other_names_in_another_split(
+  tmp_path, input_dir, monkeypatch
+):
+  out = tmp_path / "out"
+  labels = table(tmp_path / "labels.csv")
+  run(input_dir, "mine_train", out, labels, pattern="v0.mp4")
+  before = {path.name: path.read_bytes() for path in out.iterdir()}
+  monkeypatch.setattr(shards.conversion, "convert", None)
+  with pytest.raises(UserError) as error:
+    run(input_dir, "mine_val", out, labels, ("pour", "reach"))
+  assert str(error.value) == (
+    "mine_train: names phase 0 'reach', expected the same in all splits,"
+    " received 'pour'; give --phases in that order, or correct class_names in"
+    " dataset.json"
+  )
+  assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["mine_train", "train", "my videos"])
+def test_a_name_that_is_not_the_data_set_alone(tmp_path, input_dir, name):
+  splitting = Splitting({"train": 0.5, "val": 0.5})
+  with pytest.raises(UserError) as error:
+    run(input_dir, name, tmp_path / "out", splitting=splitting)
+  assert str(error.value) == (
+    "--name: expected with --split the data set alone, such as pouring, of"
+    " letters, digits, '_', '-' and '.', as each split's name is added;"
+    f" received {name!r}, which would make {name}_train and {name}_val"
+  )
+  assert not (tmp_path / "out").exists()
+
+
+def script(input_dir, *flags, **options):
+  return subprocess.run(
+    [
+      *(sys.executable, "-m", "dataset_preparation.videos_to_tfrecords"),
+      *(f"--input_dir={input_dir}", "--name=mine", "--width=8", "--height=8"),
+      *("--file_pattern=v0.mp4", "--num_workers=1", *flags),
+    ],
+    cwd=CHECKOUT,
+    capture_output=True,
+    text=True,
+    check=False,
+    **options,
+  )
+
+
+def test_groups_need_splits(tmp_path, input_dir):
+  groups = tmp_path / "groups.csv"
+  groups.write_text("video,group\na/v0,a\n")
+  out = f"--output_dir={tmp_path}/out"
+  done = script(input_dir, out, f"--group_file={groups}")
+  assert done.returncode == 1
+  assert done.stderr.splitlines()[-1] == (
+    "error: --group_file: says what --split keeps together; give --split, or"
+    " leave --group_file away"
+  )
+
+
+def test_paths_from_the_home_folder(tmp_path, input_dir):
+  (tmp_path / "in").symlink_to(input_dir)
+  (tmp_path / "groups.csv").write_text("video,group\na/v0,a\nb/v0,b\n")
+  table(tmp_path / "labels.csv", ["a/v0", "b/v0"])
+  done = script(
+    *("~/in", "--output_dir=~/out", "--split=train=0.5,val=0.5"),
+    *("--group_file=~/groups.csv", "--label_file=~/labels.csv"),
+    env={**os.environ, "HOME": str(tmp_path)},
+  )
+  assert done.returncode == 0, done.stderr
+  assert (tmp_path / "out" / "dataset.json").exists()
+
+
+def test_linked_folders_are_followed(tmp_path, input_dir):
+  (tmp_path / "in" / "more").mkdir(parents=True)
+  (tmp_path / "in" / "more" / "take").symlink_to(input_dir / "a")
+  found = find_videos(tmp_path / "in")
+  assert list(found) == [f"more/take/v{number}" for number in range(5)]
+  (tmp_path / "in" / "more" / "up").symlink_to(tmp_path / "in")
+  with pytest.raises(UserError) as error:
+    find_videos(tmp_path / "in")
+  assert str(error.value) == (
+    f"{tmp_path}/in/more/up: is the same folder as {tmp_path}/in; expected each"
+    " once, remove the link"
+  )
+
+
+def test_a_link_to_nothing_is_told(tmp_path, input_dir):
+  (tmp_path / "in").mkdir()
+  (tmp_path / "in" / "v0.mp4").symlink_to(tmp_path / "nowhere.mp4")
+  (tmp_path / "in" / "v1.mp4").symlink_to(input_dir / "a" / "v0.mp4")
+  with pytest.raises(UserError, match="in/v0.mp4: can't be"):
+    run(tmp_path / "in", "mine_val", tmp_path / "out")
+  written = run(tmp_path / "in", "mine_val", tmp_path / "out", skip_broken=True)
+  assert written["mine_val"].num_videos == 1
+
+
+def test_names_that_are_not_in_utf_8(tmp_path, input_dir):
+  folder = tmp_path / "in"
+  folder.mkdir()
+  name = os.fsdecode(b"caf\xe9.mp4")
+  shutil.copy(input_dir / "a" / "v0.mp4", folder / name)
+  with pytest.raises(UserError) as error:
+    run(folder, "mine_val", tmp_path / "out")
+  assert str(error.value) == (
+    f"{folder}/caf\\xe9.mp4: expected a name in UTF-8, received other bytes;"
+    " rename it"
+  )
+  with pytest.raises(UserError, match=r"out\\xe9: expected a name in UTF-8"):
+    run(input_dir, "mine_val", tmp_path / os.fsdecode(b"out\xe9"))
+  assert sorted(os.listdir(tmp_path)) == ["in"]
 
 
 def test_a_video_that_is_missing_in_the_labels(tmp_path, input_dir):

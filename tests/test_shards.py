@@ -1,6 +1,8 @@
 import json
+import multiprocessing
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -183,15 +185,20 @@ def interrupted(input_dir, out, monkeypatch, name, calls, **writing):
       write(input_dir, out, **writing)
 
 
+# What is renamed before shards get their names.
+MADE = [f"{index}.{kind}" for index in range(4) for kind in ("record", "json")]
+
+
 def test_records_never_mix_with_those_they_replace(
   tmp_path, input_dir, expected, monkeypatch
 ):
   write(input_dir, tmp_path, storing=Storing(size=(8, 8)))
-  # Of each shard, its records and its results were moved before; two more
-  # are those that get their names.
+  before = [*MADE, "publishing.json", "dataset.json"]
   interrupted(
-    input_dir, tmp_path, monkeypatch, "replace", 2 * 4 + 2, overwrite=True
+    *(input_dir, tmp_path, monkeypatch, "replace", len(before) + 2),
+    overwrite=True,
   )
+  assert json.loads((tmp_path / "dataset.json").read_text())["splits"] == {}
   for index in range(2):
     name = f"mine_train-{index}-of-4.tfrecord"
     assert (tmp_path / name).read_bytes() == expected[name]
@@ -201,13 +208,137 @@ def test_records_never_mix_with_those_they_replace(
   assert listing(tmp_path) == expected
 
 
-def test_changed_sources_are_converted_again(
-  tmp_path, input_dir, expected, monkeypatch
-):
-  folder, out = tmp_path / "in", tmp_path / "out"
+def copied(input_dir, folder):
   folder.mkdir()
   for path in input_dir.iterdir():
     (folder / path.name).write_bytes(path.read_bytes())
+  return folder
+
+
+def test_more_sources_after_an_interruption_at_the_end(
+  tmp_path, input_dir, monkeypatch
+):
+  folder, out = copied(input_dir, tmp_path / "in"), tmp_path / "out"
+  interrupted(
+    *(folder, out, monkeypatch, "replace", len(MADE) + len(["publishing"]) + 2)
+  )
+  assert len(list(out.glob("*.tfrecord"))) == 2
+  for number in (7, 8):
+    data = (input_dir / "v1.mp4").read_bytes()
+    (folder / f"v{number}.mp4").write_bytes(data)
+  assert write(folder, out).num_videos == 9
+  write(folder, tmp_path / "at once")
+  assert listing(out) == listing(tmp_path / "at once")
+
+
+def test_records_that_vanish_after_an_interruption_are_made_again(
+  tmp_path, input_dir, expected, monkeypatch
+):
+  calls = len(MADE) + len(["publishing"]) + 2
+  interrupted(input_dir, tmp_path, monkeypatch, "replace", calls)
+  (tmp_path / "mine_train-0-of-4.tfrecord").unlink()
+  write(input_dir, tmp_path)
+  assert listing(tmp_path) == expected
+
+
+def test_records_that_vanish_at_the_end_are_told(
+  tmp_path, input_dir, expected, monkeypatch
+):
+  original = os.replace
+
+  def replace(source, target):
+    original(source, target)
+    if str(target).endswith("train-2-of-4.tfrecord"):
+      os.unlink(target)
+
+  with monkeypatch.context() as patch:
+    patch.setattr(shards.os, "replace", replace)
+    with pytest.raises(UserError) as error:
+      write(input_dir, tmp_path)
+  assert str(error.value) == (
+    f"{tmp_path}/mine_train-2-of-4.tfrecord: vanished while it was written;"
+    " leave the folder alone and start the same command again"
+  )
+  assert not (tmp_path / "dataset.json").exists()
+  write(input_dir, tmp_path)
+  assert listing(tmp_path) == expected
+
+
+def test_unfinished_work_does_not_open_records_to_being_replaced(
+  tmp_path, input_dir
+):
+  folder, out = copied(input_dir, tmp_path / "in"), tmp_path / "out"
+  write(folder, out, storing=Storing(size=(8, 8)))
+  before = listing(out)
+  (folder / "v3.mp4").write_bytes(b"no video")
+  with pytest.raises(UserError, match=r"v3\.mp4: "):
+    write(folder, out, overwrite=True)
+  (folder / "v3.mp4").write_bytes((input_dir / "v3.mp4").read_bytes())
+  assert (out / ".mine_train.incomplete" / "0.json").exists()
+  with pytest.raises(UserError, match="exists already; give --overwrite"):
+    write(folder, out)
+  shutil.rmtree(out / ".mine_train.incomplete")
+  assert listing(out) == before
+
+
+def test_nothing_is_replaced_before_every_split_has_videos(tmp_path, input_dir):
+  out = tmp_path / "out"
+  write(input_dir, out)
+  before = listing(out)
+  (tmp_path / "v0.mp4").write_bytes(b"no video")
+  parts = [
+    Part("mine_train", sources(input_dir)[:1]),
+    Part("mine_val", sources(tmp_path)),
+  ]
+  options = Writing(num_workers=1, overwrite=True, skip_broken=True)
+  with pytest.raises(UserError, match="mine_val: none of 1 videos could be"):
+    shards.write(parts, STORING, out, options)
+  for work in out.glob(".*"):
+    shutil.rmtree(work)
+  assert listing(out) == before
+
+
+CONVERT = shards.conversion.convert
+
+
+def wait_until_done(record):
+  """Waits until another worker has converted what becomes this record."""
+  deadline = time.monotonic() + 60
+  while not record.exists() or shards.conversion.spool(record).exists():
+    assert time.monotonic() < deadline
+    time.sleep(0.01)
+
+
+def convert_and_change(source, storing, target):
+  """Changes v3 when the other worker has read it, before v0 is done."""
+  report = CONVERT(source, storing, target)
+  if source.name == "v0":
+    wait_until_done(target.with_name("4.record"))
+    other = source.path.with_name("v1.mp4")
+    source.path.with_name("v3.mp4").write_bytes(other.read_bytes())
+  return report
+
+
+def test_a_source_that_changes_meanwhile_is_converted_again(
+  tmp_path, input_dir, monkeypatch
+):
+  folder, out = copied(input_dir, tmp_path / "in"), tmp_path / "out"
+  (folder / "v6.mp4").write_bytes(b"no video")
+  with monkeypatch.context() as patch:
+    patch.setattr(shards.conversion, "convert", convert_and_change)
+    with pytest.raises(UserError, match=r"v6\.mp4: "):
+      write(folder, out, num_workers=2)
+  assert (out / ".mine_train.incomplete" / "1.json").exists()
+  (folder / "v6.mp4").write_bytes((input_dir / "v6.mp4").read_bytes())
+  write(folder, out)
+  write(folder, tmp_path / "at once")
+  assert listing(out) == listing(tmp_path / "at once")
+
+
+def test_changed_sources_are_converted_again(
+  tmp_path, input_dir, expected, monkeypatch
+):
+  folder, out = copied(input_dir, tmp_path / "in"), tmp_path / "out"
   (folder / "v3.mp4").write_bytes(b"no video")
   with pytest.raises(UserError, match=r"v3\.mp4: "):
     write(folder, out)
@@ -313,14 +444,55 @@ def die(*_):
   os._exit(9)
 
 
-def test_a_worker_that_is_killed_is_told(tmp_path, monkeypatch, input_dir):
-  monkeypatch.setattr(shards.conversion, "convert", die)
+def die_in_v5(source, storing, target):
+  """Ends as a bug in a decoder does, when all others are done."""
+  if source.name == "v5":
+    wait_until_done(target.with_name("6.record"))
+    shards.conversion.videos.read = lambda path: os.kill(
+      os.getpid(), signal.SIGSEGV
+    )
+  return CONVERT(source, storing, target)
+
+
+@pytest.mark.parametrize(
+  ("convert", "named"), [(die, "a video"), (die_in_v5, "{}/v5.mp4")]
+)
+def test_a_worker_that_is_killed_is_told(
+  tmp_path, monkeypatch, input_dir, convert, named
+):
+  monkeypatch.setattr(shards.conversion, "convert", convert)
   with pytest.raises(UserError) as error:
-    write(input_dir, tmp_path, num_workers=2)
+    write(input_dir, tmp_path, num_workers=2, skip_broken=True)
   assert str(error.value) == (
-    f"{input_dir}/v0.mp4: a process that converted this or a later one was"
-    " killed, perhaps for want of memory; try fewer --num_workers"
+    f"{named.format(input_dir)}: the process that converted it crashed or was"
+    " killed, perhaps for want of memory; leave the video out, or try fewer"
+    " --num_workers"
   )
+
+
+def die_in_v1(source, storing, target):
+  if source.name == "v1":
+    wait_until_done(target.with_name("0.record"))
+    os._exit(9)
+  return CONVERT(source, storing, target)
+
+
+def test_a_worker_that_is_killed_while_more_is_handed_out(
+  tmp_path, monkeypatch, input_dir
+):
+  monkeypatch.setattr(shards.conversion, "convert", die_in_v1)
+  original = shards._move_content
+
+  def when_all_are_gone(*arguments):
+    deadline = time.monotonic() + 60
+    while multiprocessing.active_children():
+      assert time.monotonic() < deadline
+      time.sleep(0.01)
+    original(*arguments)
+
+  monkeypatch.setattr(shards, "_move_content", when_all_are_gone)
+  with pytest.raises(UserError, match="crashed or was killed"):
+    write(input_dir, tmp_path, num_workers=2)
 
 
 def test_workers_do_without_tensorflow():

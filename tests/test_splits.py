@@ -1,3 +1,6 @@
+import itertools
+import random
+
 import pytest
 
 from dataset_preparation import splits
@@ -59,19 +62,75 @@ def test_groups_stay_together():
     assert 3 <= len(found["val"]) <= 5
 
 
+def distance(found, shares):
+  number = sum(map(len, found.values()))
+  return sum(
+    (len(found[s]) - share * number) ** 2 for s, share in shares.items()
+  )
+
+
+def grouped(sizes):
+  """Videos in groups of so many."""
+  return {
+    f"{group}-{number}": str(group)
+    for group, size in enumerate(sizes)
+    for number in range(size)
+  }
+
+
+@pytest.mark.parametrize("sizes", [(5, 5), (1, 9), (9, 1), (30, 1, 1), (1, 1)])
+def test_with_few_groups_no_split_is_empty(sizes):
+  groups = grouped(sizes)
+  found = splits.assign(list(groups), SHARES, 0, groups)
+  assert len(found["train"]) >= len(found["val"]) >= 1
+  assert {groups[v] for v in found["train"]}.isdisjoint(
+    groups[v] for v in found["val"]
+  )
+
+
+def test_shares_are_met_as_closely_as_groups_permit():
+  shares = {"train": 0.6, "val": 0.3, "test": 0.1}
+  rng = random.Random(0)
+  for seed in range(20):
+    sizes = [rng.randint(1, 12) for _ in range(rng.randint(3, 6))]
+    groups = grouped(sizes)
+    found = splits.assign(list(groups), shares, seed, groups)
+    possible = [
+      {s: [v for v in groups if choice[int(groups[v])] == s] for s in shares}
+      for choice in itertools.product(shares, repeat=len(sizes))
+      if len(set(choice)) == 3
+    ]
+    best = min(distance(each, shares) for each in possible)
+    assert distance(found, shares) == pytest.approx(best)
+
+
+def test_with_many_groups_no_split_is_empty():
+  groups = grouped([10] * 40)
+  shares = {"train": 0.99, "val": 0.005, "test": 0.005}
+  found = splits.assign(list(groups), shares, 0, groups)
+  assert {split: len(videos) for split, videos in found.items()} == {
+    **{"train": 380, "val": 10, "test": 10}
+  }
+
+
 def test_a_split_without_videos_is_named():
   with pytest.raises(UserError) as error:
     splits.assign(VIDEOS, SHARES, 0, dict.fromkeys(VIDEOS, "one"))
   assert str(error.value) == (
-    "--split: val gets none of 20 videos in 1 groups; give it a larger share or"
-    " more videos"
+    "--split: expected at least a video and a group for each of train, val,"
+    " received 20 videos in 1 groups"
   )
 
 
 def test_groups_are_read(tmp_path):
   path = tmp_path / "groups.csv"
   path.write_text("video,group\nv0,a\nv1, b\n\n")
-  assert splits.read_groups(path) == {"v0": "a", "v1": "b"}
+  assert splits.read_groups(path, VIDEOS) == {"v0": "a", "v1": "b"}
+  path.write_text("video,group\nv1,a\ntake9/v1,b\nv2,c\n")
+  videos = ["take9/v1", "take10/v1", "take10/v2", "v3"]
+  assert splits.read_groups(path, videos) == {
+    **{"take9/v1": "b", "take10/v1": "a", "take10/v2": "c"}
+  }
 
 
 @pytest.mark.parametrize(
@@ -87,17 +146,26 @@ def test_groups_are_read(tmp_path):
       "video,group\nv0,a\nv0,b\n",
       "row 3 puts video 'v0' into group 'b', an earlier one into 'a'",
     ),
+    (
+      "video,group\nv0,a\nv0.mp4,b\n",
+      "'v0.mp4' is none of the 3 videos; expected names such as 'v0'",
+    ),
+    ("video,group\nb/v0,a\n", "'b/v0' is none of the 3 videos"),
+    (
+      "video,group\nv1,a\n",
+      "'v1' may be 'take9/v1' or 'take10/v1'; expected the path below the",
+    ),
   ],
 )
 def test_wrong_groups_are_named(tmp_path, text, message):
   path = tmp_path / "groups.csv"
   path.write_text(text)
   with pytest.raises(UserError) as error:
-    splits.read_groups(path)
+    splits.read_groups(path, ["v0", "take9/v1", "take10/v1"])
   assert str(error.value).startswith(f"{path}: ")
   assert message in str(error.value)
 
 
 def test_a_missing_group_file_is_named(tmp_path):
   with pytest.raises(UserError, match="none.csv: can't read the group file"):
-    splits.read_groups(tmp_path / "none.csv")
+    splits.read_groups(tmp_path / "none.csv", VIDEOS)
