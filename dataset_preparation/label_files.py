@@ -15,13 +15,14 @@ is given, otherwise as they come in the file.
 
 import dataclasses
 import difflib
+import functools
 import json
 import math
 import os
 import pathlib
 from collections.abc import Collection, Sequence
 
-from dataset_preparation import labels, tables
+from dataset_preparation import labels, tables, video_names
 from dataset_preparation.labels import Segment
 from errors import UserError
 
@@ -118,63 +119,73 @@ class LabelFile:
     path: The file.
     class_names: Names of the phases by their numbers; empty if the file numbers
       them.
-    videos: Labels by the video's name.
+    videos: Labels by the video's name, `video_names.composed`.
   """
 
   path: pathlib.Path
   class_names: tuple[str, ...]
   videos: dict[str, VideoLabels]
 
-  def of_video(self, video: str, expected_segments: int = 0) -> VideoLabels:
-    """Finds the labels of one video.
+  def of_videos(
+    self, videos: Collection[str], expected_segments: int = 0
+  ) -> dict[str, VideoLabels]:
+    """Finds the labels of videos.
 
     Args:
-      video: Its name: the path below the input folder, without ending.
-      expected_segments: Number of segments that it has to have; 0 for any.
+      videos: All there are, as `video_names.match` takes them.
+      expected_segments: Number of segments that each has to have; 0 for any.
 
     Returns:
-      The labels under this name or, if there are none, under its last part.
+      Video -> its labels.
 
     Raises:
-      UserError: There are none, or the number of segments is another one.
+      UserError: A video has none, or shares them with another one, or the
+        number of its segments is another one.
     """
-    found = self.videos.get(video) or self.videos.get(video.rpartition("/")[2])
-    if found is None:
-      known = f"{next(iter(self.videos))!r}" if self.videos else "none"
-      raise UserError(
-        f"{self.path}: has no annotation of video {video!r} (but of"
-        f" {len(self.videos)} others, the first is {known}); add it, or leave"
-        " the video out"
-      )
-    if expected_segments:
-      if not isinstance(found, SegmentedVideo):
+    names = video_names.match(videos, self.videos, self.path)
+    found = {}
+    for video in videos:
+      if video not in names:
+        known = f"{next(iter(self.videos))!r}" if self.videos else "none"
         raise UserError(
-          f"{found.where}: holds labels of frames, expected"
-          f" {expected_segments} segments; leave --expected_segments away"
+          f"{self.path}: has no annotation of video {video!r} (but of"
+          f" {len(self.videos)} others, the first is {known}); add it, or leave"
+          " the video out"
         )
-      if len(found.segments) != expected_segments:
-        raise UserError(
-          f"{found.where} has {len(found.segments)} segments, expected"
-          f" {expected_segments}; correct it, or --expected_segments"
-        )
+      found[video] = self.videos[names[video]]
+      if expected_segments:
+        _check_number(found[video], expected_segments)
     return found
 
   def check_all_used(self, videos: Collection[str]) -> None:
     """Checks that there are no labels but of these videos.
 
     Args:
-      videos: All there are, as `of_video` names them.
+      videos: All there are, as `video_names.match` takes them.
 
     Raises:
       UserError: There are labels of another one.
     """
-    used = {*videos, *(video.rpartition("/")[2] for video in videos)}
+    used = set(video_names.match(videos, self.videos, self.path).values())
     for video, found in self.videos.items():
       if video not in used:
         raise UserError(
           f"{found.where}: is not among the {len(videos)} videos to convert;"
           " remove its labels, or add the video"
         )
+
+
+def _check_number(found: VideoLabels, expected: int) -> None:
+  if not isinstance(found, SegmentedVideo):
+    raise UserError(
+      f"{found.where}: holds labels of frames, expected {expected} segments;"
+      " leave --expected_segments away"
+    )
+  if len(found.segments) != expected:
+    raise UserError(
+      f"{found.where} has {len(found.segments)} segments, expected {expected};"
+      " correct it, or --expected_segments"
+    )
 
 
 def read(
@@ -264,7 +275,9 @@ def _of_json(
   wanted: Collection[str] | None,
 ) -> _Parsed:
   try:
-    content = json.loads(text)
+    content = json.loads(
+      text, object_pairs_hook=functools.partial(_unique, path)
+    )
   except ValueError as error:
     raise UserError(
       f"{path}: expected a label file in JSON or CSV, received something else"
@@ -289,6 +302,21 @@ def _of_json(
     else:
       videos[video] = _annotated(value, where, numbering)
   return numbering.class_names(), videos
+
+
+def _unique(
+  path: pathlib.Path, pairs: Sequence[tuple[str, object]]
+) -> dict[str, object]:
+  """A JSON object, of which `json` would keep the last of equal keys."""
+  found = {}
+  for key, value in pairs:
+    name = video_names.composed(key)
+    if name in found:
+      raise UserError(
+        f"{path}: {name!r} comes twice; expected each name once, remove one"
+      )
+    found[name] = value
+  return found
 
 
 def _annotated(
@@ -378,8 +406,9 @@ def _of_csv(
     )
   by_video: dict[str, list[tuple[int, dict[str, str]]]] = {}
   for number, row in tables.rows(text, path):
-    if wanted is None or row["video"] in wanted:
-      by_video.setdefault(row["video"], []).append((number, row))
+    video = video_names.composed(row["video"])
+    if wanted is None or video in wanted:
+      by_video.setdefault(video, []).append((number, row))
   videos = {
     video: parse(of_video, f"{path}: video {video!r}", numbering)
     for video, of_video in by_video.items()

@@ -128,21 +128,22 @@ def plan(
       is wrong or names the phases otherwise than other splits, or
       `dataset.json` is damaged.
   """
+  for of_part in paths.values():
+    for path in of_part.values():
+      files.check_name(path)
   names = [dataset_info.split_name(part) for part in paths]
   dataset, replaced = names[0][0], [split for _, split in names]
   stored = read_info(output_dir, dataset)
   file = _label_file(labelling, _known_phases(stored, dataset, replaced))
   if file:
     dataset_info.check_names(stored, dataset, replaced, file.class_names)
+  videos = [video for of_part in paths.values() for video in of_part]
+  labels = file.of_videos(videos, labelling.expected_segments) if file else {}
   if file and no_others:
-    file.check_all_used([video for part in paths.values() for video in part])
+    file.check_all_used(videos)
 
   def source(video: str, path: pathlib.Path) -> Source:
-    files.check_name(path)
-    labels = None
-    if file:
-      labels = file.of_video(video, labelling.expected_segments)
-    return Source(video, path, labels, labelling.action_label)
+    return Source(video, path, labels.get(video), labelling.action_label)
 
   return [
     Part(

@@ -69,13 +69,19 @@ def read_groups(
     )
   groups: dict[str, str] = {}
   for number, row in tables.rows(text, path):
-    video, group = row["video"], row["group"]
+    video, group = video_names.composed(row["video"]), row["group"]
     if groups.setdefault(video, group) != group:
       raise UserError(
         f"{path}: row {number} puts video {video!r} into group {group!r}, an"
         f" earlier one into {groups[video]!r}; expected one group"
       )
-  found = video_names.in_table(videos, groups, path)
+  found = video_names.match(videos, groups, path)
+  unknown = groups.keys() - found.values()
+  if unknown:
+    raise UserError(
+      f"{path}: {min(unknown)!r} is none of the {len(videos)} videos; expected"
+      f" names such as {next(iter(videos))!r}, correct or remove it"
+    )
   return {video: groups[name] for video, name in found.items()}
 
 

@@ -177,12 +177,6 @@ def test_what_several_tasks_find_is_told_once(monkeypatch):
   assert all(result.scalars == {} for result in results.values())
 
 
-def test_unknown_task_is_named(tiny_records, tmp_path):
-  config = tiny_run.config(tiny_records, tmp_path, "EVAL.TASKS=[kendall]")
-  with pytest.raises(UserError, match="EVAL.TASKS: unknown task 'kendall'"):
-    evaluate.evaluate(config)
-
-
 def test_directory_without_checkpoint_is_named(tiny_records, tmp_path):
   config = tiny_run.config(tiny_records, tmp_path)
   with pytest.raises(UserError, match="holds no checkpoint; expected ckpt-"):

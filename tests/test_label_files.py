@@ -48,7 +48,7 @@ def frames_of(file, video, times, num_frames=None):
 @pytest.mark.parametrize("case", CASES)
 def test_golden_cases(tmp_path, case):
   file = read(tmp_path, {"clip": case["annotations"]})
-  video = file.of_video("clip", case["expected_segments"])
+  video = file.of_videos(["clip"], case["expected_segments"])["clip"]
   assert {str(s.label) for s in video.segments} == set(case["merged"])
   for segment in video.segments:
     np.testing.assert_allclose(
@@ -121,27 +121,63 @@ def test_labels_follow_the_frames_that_are_kept(tmp_path):
 
 def test_videos_in_folders_are_found_by_path_or_by_name(tmp_path):
   file = read(tmp_path, {"x/a": [0], "b": [1]})
-  assert file.of_video("x/a").frame_labels == [0]
-  assert file.of_video("y/b").frame_labels == [1]
-  with pytest.raises(UserError):
-    file.of_video("y/a")
+  found = file.of_videos(["x/a", "y/b"])
+  assert found["x/a"].frame_labels == [0]
+  assert found["y/b"].frame_labels == [1]
+  with pytest.raises(UserError, match="has no annotation of video 'y/a'"):
+    file.of_videos(["x/a", "y/a"])
+
+
+def test_labels_that_may_be_of_two_videos_name_both(tmp_path):
+  file = read(tmp_path, {"take9/v1": [0], "v1": [1]})
+  # The path goes before the name.
+  assert file.of_videos(["take9/v1"])["take9/v1"].frame_labels == [0]
+  found = file.of_videos(["take9/v1", "take10/v1"])
+  assert found["take10/v1"].frame_labels == [1]
+  with pytest.raises(UserError) as error:
+    file.of_videos(["take10/v1", "take11/v1"])
+  assert str(error.value) == (
+    f"{file.path}: 'v1' may be 'take10/v1' or 'take11/v1'; expected the path"
+    " below the input folder, without ending"
+  )
+  with pytest.raises(UserError, match="no annotation of video 'take11/v1'"):
+    file.of_videos(["v1", "take11/v1"])
+
+
+def test_accents_of_names_may_be_composed_or_not(tmp_path):
+  whole, parts = "d\u00e9j\u00e0/vu", "de\u0301ja\u0300/vu"
+  for of_file, of_disk in ((whole, parts), (parts, whole)):
+    file = read(tmp_path, {of_file: [1]})
+    assert file.of_videos([of_disk])[of_disk].frame_labels == [1]
+    file.check_all_used([of_disk])
+  path = tmp_path / "labels"
+  path.write_text(f"video,phase\n{whole},0\n{parts},1\n", encoding="utf-8")
+  [found] = label_files.read(path).of_videos([parts]).values()
+  assert found.frame_labels == [0, 1]
+
+
+def test_a_video_that_comes_twice_is_named(tmp_path):
+  text = message_of(tmp_path, '{"a": [0], "b": [0], "a": [1]}')
+  assert text.endswith("'a' comes twice; expected each name once, remove one")
+  text = message_of(tmp_path, '{"\\u00e9": [0], "e\\u0301": [1]}')
+  assert "comes twice" in text
 
 
 def test_a_number_of_segments_can_be_expected(tmp_path):
   file = read(tmp_path, {"clip": {"ann": {"0": [0, 1], "1": [1, 2]}}})
-  assert len(file.of_video("clip", 2).segments) == 2
+  assert len(file.of_videos(["clip"], 2)["clip"].segments) == 2
   with pytest.raises(
     UserError, match="video 'clip' has 2 segments, expected 3; correct it"
   ):
-    file.of_video("clip", 3)
+    file.of_videos(["clip"], 3)
   with pytest.raises(UserError, match="leave --expected_segments away"):
-    read(tmp_path, {"clip": [0, 1]}).of_video("clip", 2)
+    read(tmp_path, {"clip": [0, 1]}).of_videos(["clip"], 2)
 
 
 def test_a_video_without_labels_names_video_and_file(tmp_path):
   path = write(tmp_path, {"other": {"ann": {"0": [0, 1]}}})
   with pytest.raises(UserError) as error:
-    label_files.read(path).of_video("clip")
+    label_files.read(path).of_videos(["clip"])
   assert str(error.value) == (
     f"{path}: has no annotation of video 'clip' (but of 1 others, the first is"
     " 'other'); add it, or leave the video out"
@@ -151,6 +187,10 @@ def test_a_video_without_labels_names_video_and_file(tmp_path):
 def test_labels_of_other_videos_can_be_refused(tmp_path):
   file = read(tmp_path, table("a,0,1,0", "b,0,1,0"))
   file.check_all_used(["x/a", "b"])
+  both = read(tmp_path, {"x/a": [0], "a": [1]})
+  with pytest.raises(UserError, match="video 'a': is not among the 1 videos"):
+    both.check_all_used(["x/a"])
+  file = read(tmp_path, table("a,0,1,0", "b,0,1,0"))
   with pytest.raises(UserError) as error:
     file.check_all_used(["a"])
   assert str(error.value) == (

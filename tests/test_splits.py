@@ -131,6 +131,9 @@ def test_groups_are_read(tmp_path):
   assert splits.read_groups(path, videos) == {
     **{"take9/v1": "b", "take10/v1": "a", "take10/v2": "c"}
   }
+  path.write_text("video,group\nd\u00e9j\u00e0,a\n", encoding="utf-8")
+  parts = "take/de\u0301ja\u0300"
+  assert splits.read_groups(path, [parts]) == {parts: "a"}
 
 
 @pytest.mark.parametrize(
