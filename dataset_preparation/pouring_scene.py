@@ -70,12 +70,14 @@ class Style:
     clothes: Looks of the arm.
     thickness: Scale of arm and hand.
     zoom: Magnification.
+    roll: Turn of the camera about its axis, in radians.
     centre: World point in the middle of the picture.
     mirrored: Whether left and right are exchanged.
-    shake: Movements of the camera: x, y, zoom, roll.
+    shake: Movements of the camera around that: x, y, zoom, roll.
     gain: Brightness over time, around 0, in powers of e.
     warmth: Colour of the light, around 0: negative is bluish.
     light: Direction and strength of the light's gradient.
+    sway: Changes of that gradient over time, along x and y.
     noise: Standard deviation of the sensor's noise, in grey levels.
     noise_seed: Seed of the noise.
   """
@@ -86,12 +88,14 @@ class Style:
   clothes: arm.Clothes
   thickness: float
   zoom: float
+  roll: float
   centre: np.ndarray
   mirrored: bool
   shake: tuple[Wobble, Wobble, Wobble, Wobble]
   gain: Wobble
   warmth: float
   light: np.ndarray
+  sway: tuple[Wobble, Wobble]
   noise: float
   noise_seed: int
 
@@ -151,10 +155,11 @@ def draw_style(rng: np.random.Generator) -> Style:
       bare=rng.uniform(0.02, 0.25),
     ),
     thickness=rng.uniform(0.88, 1.15),
-    zoom=rng.uniform(1.1, 1.25),
+    zoom=rng.uniform(1.05, 1.3),
+    roll=rng.uniform(-0.08, 0.08),
     # The cup is near the middle: what happens to it is to be seen at the same
     # place in a mirror.
-    centre=np.array([rng.uniform(0.77, 0.85), rng.uniform(0.49, 0.56)]),
+    centre=np.array([rng.uniform(0.76, 0.86), rng.uniform(0.48, 0.57)]),
     # A minority: with half of the videos mirrored, whether a short training
     # found its way out of aligning them backwards was a matter of luck.
     mirrored=bool(rng.random() < 0.25),
@@ -164,9 +169,12 @@ def draw_style(rng: np.random.Generator) -> Style:
     shake=tuple(
       _draw_wobble(rng, size, 0.7, 2.5) for size in (0.02, 0.018, 0.015, 0.012)
     ),
-    gain=_draw_wobble(rng, 0.13, 1.0, 3.0),
+    gain=_draw_wobble(rng, 0.2, 1.0, 3.0),
     warmth=rng.normal(0, 0.06),
     light=np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.0, 0.35),
+    # Were the light steady, frames of one moment would be near each other in
+    # raw pixels already.
+    sway=tuple(_draw_wobble(rng, 1.0, 0.7, 2.5) for _ in range(2)),
     noise=rng.uniform(1.5, 5),
     noise_seed=int(rng.integers(2**32)),
   )
@@ -220,7 +228,8 @@ def _camera(style: Style, time: float) -> np.ndarray:
   """Gives the [2, 3] map from world points to the large picture's pixels."""
   x, y, zoom, roll = (wobble.at(time) for wobble in style.shake)
   scale = HEIGHT * _SUPERSAMPLING * style.zoom * np.exp(zoom)
-  cos, sin = scale * np.cos(roll), scale * np.sin(roll)
+  turn = style.roll + roll
+  cos, sin = scale * np.cos(turn), scale * np.sin(turn)
   linear = np.array([[cos, -sin], [sin, cos]])
   middle = np.array([WIDTH, HEIGHT]) * _SUPERSAMPLING / 2
   offset = middle - linear @ (style.centre + [x, y])
@@ -231,7 +240,11 @@ def _lit(picture: np.ndarray, style: Style, time: float) -> np.ndarray:
   """Applies the light, the vignette and the sensor's noise."""
   y = np.linspace(-0.5, 0.5, HEIGHT, dtype=np.float32)[:, None]
   x = np.linspace(-0.5, 0.5, WIDTH, dtype=np.float32)
-  slope = np.exp(float(style.light[0]) * x + float(style.light[1]) * y)
+  along_x, along_y = (
+    float(steady + wobble.at(time))
+    for steady, wobble in zip(style.light, style.sway, strict=True)
+  )
+  slope = np.exp(along_x * x + along_y * y)
   lens = 1 - 0.35 * (x * x + y * y)
   tint = np.exp(style.gain.at(time) + style.warmth * np.array([1, 0, -1]))
   light = (slope * lens)[..., None] * tint.astype(np.float32)

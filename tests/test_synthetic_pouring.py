@@ -3,6 +3,7 @@ import json
 import subprocess
 import sys
 
+import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +14,7 @@ from dataset_preparation import (
   synthetic_pouring,
 )
 from errors import UserError
+from evaluation.kendalls_tau import pairwise_taus
 
 
 def contents(folder):
@@ -168,8 +170,34 @@ def test_what_happens_in_the_script():
     assert np.abs(np.diff(hand, axis=0)).max() < 0.15
 
 
-def test_a_quarter_of_the_videos_is_mirrored():
+def test_a_quarter_of_the_videos_is_mirrored(monkeypatch):
+  # What takes long to draw.
+  monkeypatch.setattr(
+    "dataset_preparation.pouring_background.draw_background", lambda *_: None
+  )
   styles = [
     pouring_scene.draw_style(np.random.default_rng(seed)) for seed in range(400)
   ]
   assert 70 < sum(style.mirrored for style in styles) < 130
+
+
+def test_raw_pixels_do_not_align_the_videos():
+  films = []
+  for seed in range(12):
+    rng = np.random.default_rng(seed)
+    script = pouring_motion.draw_script(rng)
+    style = pouring_scene.draw_style(rng)
+    pictures = [
+      pouring_scene.draw(
+        script, style, pouring_motion.state_at(script, k / pouring_motion.FPS)
+      )
+      for k in range(0, sum(script.frames), 5)
+    ]
+    small = [
+      cv2.resize(x, (16, 16), None, 0, 0, cv2.INTER_AREA) for x in pictures
+    ]
+    films.append(np.reshape(small, [len(small), -1]).astype(float))
+  # Without what a video shows all along, its background, as well.
+  moving = [pixels - pixels.mean(axis=0) for pixels in films]
+  assert np.nanmean(pairwise_taus(films, "sqeuclidean")) < 0.2
+  assert np.nanmean(pairwise_taus(moving, "sqeuclidean")) < 0.2
