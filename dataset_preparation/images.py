@@ -1,5 +1,6 @@
 """Folders of images as videos: natural order, JPEGs taken over as they are."""
 
+import io
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
@@ -88,9 +89,9 @@ def read(
 
 
 def _frame(path: pathlib.Path, index: int, time: float) -> Frame:
-  data = path.read_bytes()
   try:
-    with Image.open(path) as image:
+    data = path.read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
       plain = (
         image.format == "JPEG"
         and image.mode in ("RGB", "L")

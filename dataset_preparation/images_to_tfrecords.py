@@ -69,7 +69,7 @@ def _listed(
   root: pathlib.Path, vid_list: pathlib.Path
 ) -> dict[str, pathlib.Path]:
   try:
-    lines = vid_list.read_text(encoding="utf-8").splitlines()
+    lines = vid_list.read_text(encoding="utf-8-sig").splitlines()
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(
       f"{vid_list}: can't read the list of videos ({error}); correct --vid_list"

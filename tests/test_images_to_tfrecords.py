@@ -226,3 +226,38 @@ def test_script(tmp_path):
   assert done.stdout.splitlines()[0] == (
     "mine_train: 2 videos, 6 frames (rate unknown)"
   )
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_segments_may_go_up_to_the_end_of_slow_images(tmp_path, count):
+  image_files.make(tmp_path / "in" / "v0", count)
+  table = tmp_path / "seconds.csv"
+  table.write_text(f"video,start,end,phase\nv0,0,{count / 0.2},reach\n")
+  [record] = convert(tmp_path / "in", tmp_path / "out", table, fps=0.2)
+  assert record["frame_labels"] == [0] * count
+
+
+def test_images_that_cannot_be_read_are_named_and_left_out(tmp_path):
+  for name in ("v0", "v1"):
+    folder = image_files.make(tmp_path / "in" / name, 3)
+  (folder / "img1.jpg").unlink()
+  # Reading fails, whoever asks.
+  (folder / "img1.jpg").symlink_to("/proc/self/mem")
+  with pytest.raises(UserError) as error:
+    convert(tmp_path / "in", tmp_path / "out")
+  assert str(error.value) == (
+    f"{folder}/img1.jpg: can't be decoded as an image ([Errno 5] Input/output"
+    " error); expected a whole image file, replace or remove it"
+  )
+  written = prepare(
+    find_folders(tmp_path / "in"),
+    *("mine_val", tmp_path / "out"),
+    writing=Writing(num_workers=1, skip_broken=True),
+  )
+  assert [x["name"] for x in written["mine_val"].skipped] == ["v1"]
+
+
+def test_a_list_of_an_editor_that_marks_the_byte_order(tmp_path):
+  image_files.make(tmp_path / "v0", 1)
+  (tmp_path / "list.txt").write_text("\ufeffv0\r\n", encoding="utf-8")
+  assert list(find_folders(tmp_path, tmp_path / "list.txt")) == ["v0"]
