@@ -261,3 +261,12 @@ def test_a_list_of_an_editor_that_marks_the_byte_order(tmp_path):
   image_files.make(tmp_path / "v0", 1)
   (tmp_path / "list.txt").write_text("\ufeffv0\r\n", encoding="utf-8")
   assert list(find_folders(tmp_path, tmp_path / "list.txt")) == ["v0"]
+
+
+def test_the_report_names_folders(tmp_path):
+  image_files.make(tmp_path / "in" / "more" / "v0.1", 3)
+  written = prepare(
+    find_folders(tmp_path / "in"), *("mine_val", tmp_path / "out")
+  )
+  [video] = written["mine_val"].videos
+  assert (video["source"], video["fps"]) == ("more/v0.1", None)

@@ -275,6 +275,13 @@ def test_an_unknown_phase_names_the_nearest(tmp_path):
   )
 
 
+def test_a_phase_unlike_all_known_ones_may_be_new(tmp_path):
+  text = message_of(
+    tmp_path, table("a,0,1,reach", "a,1,2,9b"), ["reach", "sit"]
+  )
+  assert text.endswith("expected one of reach, sit; correct it, or --phases")
+
+
 def test_a_segment_beyond_the_video_is_named(tmp_path):
   file = read(tmp_path, table("a,0,1,0", "a,1,9,1"))
   assert frames_of(file, "a", [0.0, 8.6]) == [0, 1]

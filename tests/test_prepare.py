@@ -346,3 +346,10 @@ def test_a_table_made_from_annotations_gives_the_same_bytes(
   assert contents[0] == contents[1]
   records = record_files.read((tmp_path / "labels.csv.out").glob("*.tfrecord"))
   assert {x for r in records for x in r["frame_labels"]} == {0, 1, 2, 3}
+
+
+def test_the_report_has_paths_below_the_input_folder(tmp_path, input_dir):
+  written = run(input_dir, "mine_val", tmp_path / "out", pattern="v0.mp4")
+  videos = written["mine_val"].videos
+  assert [video["source"] for video in videos] == ["a/v0.mp4", "b/v0.mp4"]
+  assert [video["fps"] for video in videos] == [10.0, 10.0]
