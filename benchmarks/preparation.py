@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from fractions import Fraction
+from multiprocessing.connection import Connection
 
 import av
 import cv2
@@ -135,7 +136,7 @@ def peak_memory(path: pathlib.Path, target: pathlib.Path) -> float:
 def _convert_and_measure(
   path: pathlib.Path,
   target: pathlib.Path,
-  sender: multiprocessing.connection.Connection,
+  sender: Connection,
 ) -> None:
   cv2.setNumThreads(1)
   conversion.convert(Source("long", path), Storing(size=_SIZE), target)
