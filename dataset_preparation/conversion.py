@@ -280,7 +280,7 @@ def _frames(path: pathlib.Path, storing: Storing) -> Iterator[Frame]:
 
 
 def _check_links(folder: pathlib.Path, endings: tuple[str, ...]) -> None:
-  for path in sorted(folder.iterdir()):
+  for path in images.listed(folder):
     if path.suffix.lower() in endings and not path.exists():
       raise UserError(
         f"{path}: links to a file that is not there; expected an image, replace"

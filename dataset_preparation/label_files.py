@@ -218,12 +218,13 @@ class _Numbering:
 def _whole(text: str, where: str) -> int:
   if text.startswith("-"):
     raise UserError(f"{where}: expected a phase from 0, received {text}")
-  if len(text.lstrip("0")) >= len(str(_MOST_PHASES)):
+  digits = text.lstrip("0") or "0"
+  if len(digits) >= len(str(_MOST_PHASES)):
     raise UserError(
       f"{where}: expected a phase below {_MOST_PHASES}, received"
       f" {_shortened(text)}; correct it"
     )
-  return int(text)
+  return int(digits)
 
 
 class _Entry(NamedTuple):

@@ -31,7 +31,7 @@ from tqdm import tqdm
 import dataset_info
 import files
 from dataset_info import SplitInfo
-from dataset_preparation import conversion
+from dataset_preparation import conversion, images
 from dataset_preparation.conversion import Report, Source, Storing
 from errors import UserError
 
@@ -232,12 +232,14 @@ class _Output:
 
 def _fingerprint(sources: Sequence[Source], storing: Storing) -> str:
   states = [(repr(source), _state(source.path)) for source in sources]
-  content = repr((states, storing))
+  # What is noted of a source may change from version to version.
+  noted = [field.name for field in dataclasses.fields(Report)]
+  content = repr((states, storing, noted))
   return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _state(path: pathlib.Path) -> list[tuple[str, int, int]]:
-  paths = sorted(path.iterdir()) if path.is_dir() else [path]
+  paths = images.listed(path) if path.is_dir() else [path]
   return [(p.name, *_size_and_time(p)) for p in paths]
 
 

@@ -226,6 +226,9 @@ def test_script(tmp_path):
   assert done.stdout.splitlines()[0] == (
     "mine_train: 2 videos, 6 frames (rate unknown)"
   )
+  assert done.stdout.splitlines()[-1] == (
+    "4 files have no --extension and are left out, the first is c/img0.jpg"
+  )
 
 
 @pytest.mark.parametrize("count", [1, 12])
@@ -270,3 +273,23 @@ def test_the_report_names_folders(tmp_path):
   )
   [video] = written["mine_val"].videos
   assert (video["source"], video["fps"]) == ("more/v0.1", None)
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+  folder = image_files.make(tmp_path / "in" / "v0", 1)
+  (tmp_path / "list.txt").write_text("v0")
+  found = find_folders(tmp_path / "in", tmp_path / "list.txt")
+  original = pathlib.Path.iterdir
+
+  def iterdir(path):
+    if path == folder:
+      raise PermissionError(13, "Permission denied", str(path))
+    return original(path)
+
+  monkeypatch.setattr(pathlib.Path, "iterdir", iterdir)
+  with pytest.raises(UserError) as error:
+    prepare(found, "mine_val", tmp_path / "out")
+  assert str(error.value) == (
+    f"{folder}: can't be read (Permission denied); correct its permissions or"
+    " remove it"
+  )
