@@ -363,11 +363,12 @@ def parse(text: str, path: str | os.PathLike, dataset: str) -> DatasetInfo:
     ) from error
   try:
     version, about = content["format_version"], content["dataset"]
-    info = DatasetInfo(
-      tuple(str(name) for name in content["class_names"]),
-      {key: SplitInfo(**value) for key, value in content["splits"].items()},
-    )
-  except (KeyError, TypeError, AttributeError) as error:
+    splits = {
+      key: SplitInfo(**value) for key, value in content["splits"].items()
+    }
+    names = tuple(str(name) for name in content["class_names"])
+    num_labels = max((x.num_labels for x in splits.values()), default=0)
+  except (KeyError, TypeError, AttributeError, ValueError) as error:
     raise UserError(
       f"{path}: expected format_version, dataset, class_names and splits with"
       f" num_videos, num_frames and fps ({error}); correct or remove it"
@@ -382,7 +383,11 @@ def parse(text: str, path: str | os.PathLike, dataset: str) -> DatasetInfo:
       f"{path}: is about the data set {about!r}, expected {dataset!r}; keep one"
       f" data set a folder, such as /tmp/{dataset}_tfrecords"
     )
-  return info
+  # Whoever edits the names by hand may have left some out.
+  named = (
+    _padded(names, num_labels) if names else class_names(about, num_labels)
+  )
+  return DatasetInfo(named, splits)
 
 
 def describe(

@@ -66,6 +66,8 @@ def _frames(
   # With several threads, FFmpeg answers the cut-off end of a file with fewer
   # frames instead of an error.
   stream.thread_type = "NONE"
+  # dav1d would start one a core by itself, with frames in memory for each.
+  stream.codec_context.thread_count = 1
   count, first, end = 0, None, 0
   for packet in container.demux(stream):
     if packet.pts is not None:
@@ -150,7 +152,7 @@ def _stated_end(
 
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:
-  image = frame.to_ndarray(format="rgb24")
+  image = frame.to_ndarray(format="rgb24", threads=1)
   matrix = frame.side_data.get("DISPLAYMATRIX")
   if matrix is None:
     return image

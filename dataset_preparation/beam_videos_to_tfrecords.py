@@ -5,10 +5,11 @@ r"""Converts videos to TFRecords on many machines, as an Apache Beam pipeline.
       --runner DataflowRunner --project P --temp_location gs://bucket/tmp
 
 The flags are those of `videos_to_tfrecords`; all others go to Beam, whose
-runner is by default on this machine. Needs `pip install .[beam]`. The records
-are the same; which shard holds which is up to the runner, and a record is in
-memory as a whole. `--label_file` and `--group_file` are read where the pipeline
-is started.
+runner is by default on this machine. Needs `pip install .[beam]`, and for a
+cloud's storage `pip install 'apache-beam[gcp]'`, `[aws]` or `[azure]`. The
+records are the same; which shard holds which is up to the runner, and a record
+is in memory as a whole. `--label_file` and `--group_file` are read where the
+pipeline is started.
 """
 
 import pathlib
@@ -18,15 +19,16 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import dataclasses
+import difflib
+import os
+import re
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from logging import LogRecord
 from typing import Any
 
-import apache_beam as beam
-from absl import flags
-from apache_beam.io.filesystems import FileSystems
-from apache_beam.options.pipeline_options import PipelineOptions
+from absl import flags, logging
 
 import dataset_info
 import errors
@@ -42,6 +44,16 @@ from dataset_preparation import (
 from dataset_preparation.conversion import Report, Source, Storing
 from dataset_preparation.shards import Part, Skipped, Writing
 from errors import UserError
+
+try:
+  import apache_beam as beam
+  from apache_beam.io.filesystem import BeamIOError
+  from apache_beam.io.filesystems import FileSystems
+  from apache_beam.options.pipeline_options import PipelineOptions
+except ModuleNotFoundError as error:
+  if __name__ != "__main__":
+    raise
+  sys.exit(f"error: {error.name} is missing; run pip install '.[beam]'")
 
 _RECORDS, _RESULTS = "records", "results"
 
@@ -68,13 +80,23 @@ class Convert(beam.DoFn):
           dataclasses.replace(source, path=local), self._storing, target
         )
       except UserError as error:
-        reason = str(error).replace(str(local), str(source.path))
+        [reason] = _with_path([str(error)], local, source)
         if not self._skip_broken:
           raise UserError(reason) from error
         yield beam.pvalue.TaggedOutput(_RESULTS, Skipped(source.name, reason))
         return
-      yield beam.pvalue.TaggedOutput(_RESULTS, report)
+      warnings = _with_path(report.warnings, local, source)
+      yield beam.pvalue.TaggedOutput(
+        _RESULTS, dataclasses.replace(report, warnings=warnings)
+      )
       yield beam.pvalue.TaggedOutput(_RECORDS, records.only_record(target))
+
+
+def _with_path(
+  texts: Sequence[str], local: pathlib.Path, source: Source
+) -> tuple[str, ...]:
+  """Texts about a copy of a source, with its own path."""
+  return tuple(text.replace(str(local), str(source.path)) for text in texts)
 
 
 def find_videos(folder: str, patterns: Sequence[str]) -> dict[str, str]:
@@ -90,14 +112,41 @@ def find_videos(folder: str, patterns: Sequence[str]) -> dict[str, str]:
   Raises:
     UserError: Nothing matches, or two videos have the same name.
   """
+  files = list_files(folder)
+  named = videos_to_tfrecords.by_name(files, folder, patterns)
+  root = os.path.expanduser(folder).rstrip("/")
+  return {name: f"{root}/{path}" for name, path in named.items()}
+
+
+def list_files(folder: str) -> list[str]:
+  """Lists files as `videos_to_tfrecords.list_files`, in the cloud too."""
   if "://" not in folder:
-    found = videos_to_tfrecords.find_videos(folder, patterns)
-    return {name: str(path) for name, path in found.items()}
+    return videos_to_tfrecords.list_files(folder)
   root = folder.rstrip("/") + "/"
-  [match] = FileSystems.match([f"{root}**"])
-  below = [file.path.removeprefix(root) for file in match.metadata_list]
-  named = videos_to_tfrecords.by_name(below, folder, patterns)
-  return {name: root + path for name, path in named.items()}
+  return [path.removeprefix(root) for path in _matching(f"{root}**")]
+
+
+def _check_place(folder: str, flag: str) -> None:
+  """Checks that Beam knows how to get there."""
+  try:
+    FileSystems.get_filesystem(folder)
+  except ValueError as error:
+    raise UserError(
+      f"--{flag}: Beam has no way to {folder}; install the part for it, such as"
+      " apache-beam[gcp] for gs://, or correct it"
+    ) from error
+
+
+def _matching(pattern: str) -> list[str]:
+  """The files that match a pattern, as Beam knows them."""
+  try:
+    [match] = FileSystems.match([pattern])
+  except BeamIOError as error:
+    raise UserError(
+      f"{pattern}: can't be listed ({errors.first_line(error)}); correct the"
+      " path or your credentials"
+    ) from error
+  return [file.path for file in match.metadata_list]
 
 
 def build(
@@ -124,7 +173,7 @@ def build(
   written, results = [], []
   for part in parts:
     name = part.name
-    _make_room(folder, name, writing.overwrite)
+    _check_room(folder, name, writing.overwrite)
     converted = (
       pipeline
       | f"Sources of {name}" >> beam.Create(list(part.sources))
@@ -175,13 +224,14 @@ def _folder(output_dir: str, dataset: str) -> str:
   return str(dataset_info.records_folder(output_dir, dataset))
 
 
-def _make_room(folder: str, name: str, overwrite: bool) -> None:
-  [match] = FileSystems.match([f"{folder}/{name}-*-of-*.tfrecord"])
-  there = [file.path for file in match.metadata_list]
+def _check_room(folder: str, name: str, overwrite: bool) -> None:
+  there = _shards_of(folder, name)
   if there and not overwrite:
     raise UserError(shards.exists_already(there[0], name))
-  if there:
-    FileSystems.delete(there)
+
+
+def _shards_of(folder: str, name: str) -> list[str]:
+  return _matching(f"{folder}/{name}-*-of-*.tfrecord")
 
 
 def _write_info(
@@ -191,8 +241,15 @@ def _write_info(
   class_names: Sequence[str],
   folder: str,
 ) -> None:
-  """Adds the splits to `dataset.json`; `shard_paths` are only waited for."""
-  del shard_paths
+  """Adds the splits to `dataset.json`, removes what they replace.
+
+  That `shard_paths` are an argument makes this wait until all are written: as
+  long as a video may turn out to be broken, what was there stays.
+  """
+  replaced = {path for name in orders for path in _shards_of(folder, name)}
+  stale = sorted(replaced - set(shard_paths))
+  if stale:
+    FileSystems.delete(stale)
   dataset, _ = dataset_info.split_name(next(iter(orders)))
   info = _read_info(folder, dataset)
   for name, order in orders.items():
@@ -207,40 +264,115 @@ def _write_info(
     file.write(dataset_info.to_json(dataset, info).encode())
 
 
-def _read_info(folder: str, dataset: str) -> DatasetInfo | None:
-  path = f"{folder}/{dataset_info.FILE_NAME}"
+def _read_info(output_dir: str, dataset: str) -> DatasetInfo | None:
+  """What `dataset.json` says, see `dataset_info.read_file`."""
+  path = f"{_folder(output_dir, dataset)}/{dataset_info.FILE_NAME}"
   if not FileSystems.exists(path):
     return None
   with FileSystems.open(path) as file:
     return dataset_info.parse(file.read().decode(), path, dataset)
 
 
+def _options(beam_flags: Sequence[str]) -> PipelineOptions:
+  """Beam's options; `--num_workers` means the same here and there."""
+  workers = flags.FLAGS.num_workers
+  options = PipelineOptions(
+    [*beam_flags, *([f"--num_workers={workers}"] if workers else [])]
+  )
+  # Beam passes over what it does not know; some runners have more of their own.
+  for name in (
+    options.get_all_options(retain_unknown_options=True).keys()
+    - options.get_all_options().keys()
+  ):
+    near = difflib.get_close_matches(name, flags.FLAGS, 1, cutoff=0.8)
+    if near:
+      raise UserError(f"--{name}: unknown flag; did you mean --{near[0]}?")
+  return options
+
+
+def _run(
+  options: PipelineOptions,
+  parts: Sequence[Part],
+  storing: Storing,
+  output_dir: str,
+  writing: Writing,
+) -> None:
+  """Runs the pipeline, see `build`."""
+  try:
+    pipeline = beam.Pipeline(options=options)
+  except (ValueError, ImportError) as error:
+    raise UserError(
+      f"--runner: Beam refuses its flags ({' '.join(str(error).split())});"
+      " correct them"
+    ) from error
+  build(pipeline, parts, storing, output_dir, writing)
+  logging.get_absl_handler().addFilter(_is_news)
+  try:
+    pipeline.run().wait_until_finish()
+  except Exception as error:
+    _remove_unfinished(output_dir, parts)
+    # Runners wrap what a worker raises, each in its own way.
+    told = re.search(
+      r"UserError: (.*?)(?: \[while running|\\n|\n|$)",
+      f"{type(error).__name__}: {error}",
+    )
+    if not told:
+      raise
+    raise UserError(told[1]) from error
+
+
+def _remove_unfinished(output_dir: str, parts: Sequence[Part]) -> None:
+  """Removes from this machine what Beam leaves where a run ends early."""
+  for part in parts:
+    folder = _folder(output_dir, dataset_info.split_name(part.name)[0])
+    for left in pathlib.Path(folder).glob(f"beam-temp-{part.name}-*"):
+      shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_news(record: LogRecord) -> bool:
+  """Whether it is not the stack of a mistake that is told at the end anyway."""
+  return not (record.exc_info and isinstance(record.exc_info[1], UserError))
+
+
 def main(beam_flags: Sequence[str]) -> None:
   """Runs the pipeline that the flags describe."""
   args = flags.FLAGS
+  options = _options(beam_flags)
+  _check_place(args.input_dir, "input_dir")
+  _check_place(args.output_dir, "output_dir")
   videos = find_videos(args.input_dir, args.file_pattern)
   splits_of = prepare.divided(
     videos, args.name, preparation_flags.splitting(videos)
   )
+  labelling = preparation_flags.labelling()
   parts = prepare.plan(
-    splits_of, args.output_dir, preparation_flags.labelling(), bool(args.split)
+    splits_of,
+    args.output_dir,
+    labelling,
+    no_others=bool(args.split),
+    read_info=_read_info,
   )
-  with beam.Pipeline(options=PipelineOptions(list(beam_flags))) as pipeline:
-    build(
-      pipeline,
-      parts,
-      preparation_flags.storing(),
-      args.output_dir,
-      preparation_flags.writing(),
-    )
+  _run(
+    options,
+    parts,
+    preparation_flags.storing(),
+    args.output_dir,
+    preparation_flags.writing(),
+  )
   # What the workers print may be far away.
   dataset, _ = dataset_info.split_name(parts[0].name)
-  info = _read_info(_folder(args.output_dir, dataset), dataset)
+  info = _read_info(args.output_dir, dataset)
   written = {
     part.name: info.splits[dataset_info.split_name(part.name)[1]]
     for part in parts
   }
   print(prepare.summary(written, info.class_names))
+  files = list_files(args.input_dir)
+  for note in (
+    *videos_to_tfrecords.left_out(files, args.file_pattern),
+    *prepare.unused_labels(labelling.label_file, videos),
+  ):
+    print(note)
   preparation_flags.exit_if_incomplete(written)
 
 

@@ -15,7 +15,11 @@ import cv2
 import videos
 from dataset_preparation import images, records
 from dataset_preparation.images import Frame
-from dataset_preparation.label_files import SegmentedVideo, VideoLabels
+from dataset_preparation.video_labels import (
+  Extent,
+  SegmentedVideo,
+  VideoLabels,
+)
 from errors import UserError
 
 _TURNS = {
@@ -27,6 +31,8 @@ ROTATIONS = (0, *_TURNS)
 # Tolerance for rates: 30 and 29.97 frames per second count as the same.
 _FPS_TOLERANCE = 0.01
 _CHUNK = 2**20
+# Of a JPEG, as its encoder has it.
+_LONGEST_SIDE = 65500
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +58,9 @@ class Storing:
   image_endings: tuple[str, ...] = images.ENDINGS
 
   def target(self, width: int, height: int) -> tuple[int, int]:
-    """Width and height of what becomes of a frame, turned already."""
+    """Width and height of what becomes of a frame of such a size."""
+    if self.rotate in (90, 270):
+      width, height = height, width
     if self.short_side:
       scale = self.short_side / min(width, height)
       return round(width * scale), round(height * scale)
@@ -64,7 +72,7 @@ class Source:
   """What a record is made of.
 
   Attributes:
-    name: Name of the record.
+    name: Name of the record: path below the input folder, without ending.
     path: A video file, or a folder of images.
     labels: Phases of its frames; None if it has none.
     label: Label of the whole video, -1 = none.
@@ -82,12 +90,13 @@ class Report:
 
   Attributes:
     name: Name of the record.
-    source: Name of the file or folder it was made of.
+    source: File or folder it was made of, as a path below the input folder.
     sha256: Checksum of the source, of its images one after another.
     num_frames: Frames of the record.
     width: Of the frames, in pixels.
     height: Of the frames, in pixels.
     seconds: From the first frame to the last; 0 if unknown.
+    fps: Frames a second, on average; None if unknown.
     phases: Frames of each phase, by its number as text; empty without labels.
     warnings: What the user should know about it.
   """
@@ -99,6 +108,7 @@ class Report:
   width: int
   height: int
   seconds: float
+  fps: float | None
   phases: dict[str, int]
   warnings: tuple[str, ...] = ()
 
@@ -116,42 +126,40 @@ def convert(source: Source, storing: Storing, target: pathlib.Path) -> Report:
     What became of it.
 
   Raises:
-    UserError: The source is damaged, holds no frames, has a lower rate than is
-      asked for, or its labels don't fit. See `check_times` for one more.
+    UserError: The source is damaged, holds no frames or more than a record can,
+      has a lower rate than is asked for, or its labels don't fit. See
+      `check_times` for one more.
   """
   encoded = spool(target)
-  frames = _Counted(_frames(source.path, storing))
+  frames = _Measured(_frames(source.path, storing))
   # The rate of images is what it is; a video's frames are chosen by it.
   kept = frames
   if not source.path.is_dir():
     kept = at_rate(frames, storing.fps, source.path)
-  times, indices, sizes, shape = [], [], [], None
   try:
-    with encoded.open("wb") as file:
-      for frame in kept:
-        jpeg, size = encode(frame, storing)
-        shape = _same_shape(shape, size, frame, source)
-        times.append(frame.time)
-        indices.append(frame.index)
-        sizes.append(file.write(jpeg))
+    stored = _store(kept, encoded, source, storing)
     frame_labels = None
     if source.labels is not None:
-      frame_labels = source.labels.of_frames(times, indices, frames.count)
+      frame_labels = source.labels.of_frames(
+        stored.times, stored.indices, frames.extent(storing.fps)
+      )
     with target.open("wb") as file:
       records.write(
-        file, encoded, sizes, source.name, frame_labels, source.label
+        file, encoded, stored.sizes, source.name, frame_labels, source.label
       )
   finally:
     encoded.unlink(missing_ok=True)
   phases = Counter(frame_labels or ())
+  seconds, intervals = stored.times[-1], len(stored.times) - 1
   return Report(
     name=source.name,
-    source=source.path.name,
+    source=source.name + ("" if source.path.is_dir() else source.path.suffix),
     sha256=_checksum(source.path, storing.image_endings),
-    num_frames=len(sizes),
-    width=shape[0],
-    height=shape[1],
-    seconds=times[-1],
+    num_frames=len(stored.times),
+    width=stored.shape[0],
+    height=stored.shape[1],
+    seconds=seconds,
+    fps=round(intervals / seconds, 3) if seconds else None,
     phases={str(phase): phases[phase] for phase in sorted(phases)},
     warnings=_warnings(source, phases),
   )
@@ -180,12 +188,58 @@ def check_times(source: Source, storing: Storing) -> None:
     )
 
 
-def _same_shape(
+@dataclasses.dataclass
+class _Stored:
+  """What lies in a file of encoded frames, see `records.write`."""
+
+  shape: tuple[int, int] | None = None
+  times: list[float] = dataclasses.field(default_factory=list)
+  indices: list[int] = dataclasses.field(default_factory=list)
+  sizes: list[int] = dataclasses.field(default_factory=list)
+
+
+def _store(
+  frames: Iterable[Frame], place: pathlib.Path, source: Source, storing: Storing
+) -> _Stored:
+  """Encodes frames into a file."""
+  stored, total = _Stored(), 0
+  with place.open("wb") as file:
+    for frame in frames:
+      height, width = frame.image.shape[:2]
+      size = storing.target(width, height)
+      stored.shape = _checked_shape(stored.shape, size, frame, source)
+      jpeg, _ = encode(frame, storing)
+      total += len(jpeg) + records.FRAME_OVERHEAD
+      _check_total(total, frame, source)
+      stored.times.append(frame.time)
+      stored.indices.append(frame.index)
+      stored.sizes.append(file.write(jpeg))
+  return stored
+
+
+def _check_total(total: int, frame: Frame, source: Source) -> None:
+  # At once: the rest of a long recording could fill the disk.
+  if total > records.MAX_BYTES:
+    raise UserError(
+      f"{source.path}: is too long for one record, which holds at most"
+      f" {records.MAX_BYTES / 2**30:.3g} GiB, enough for {frame.index} of its"
+      " frames; cut the video into several, or give a lower --fps, smaller"
+      " frames or a lower --jpeg_quality"
+    )
+
+
+def _checked_shape(
   shape: tuple[int, int] | None,
   size: tuple[int, int],
   frame: Frame,
   source: Source,
 ) -> tuple[int, int]:
+  if max(size) > _LONGEST_SIDE:
+    raise UserError(
+      f"{source.path}: frame {frame.index} would have {size[0]} x {size[1]}"
+      f" pixels, expected at most {_LONGEST_SIDE} a side, as JPEG has it; give"
+      " a smaller --width and --height or --short_side"
+    )
   if shape not in (None, size):
     raise UserError(
       f"{source.path}: frame {frame.index} has {size[0]} x {size[1]} pixels,"
@@ -195,17 +249,25 @@ def _same_shape(
   return size
 
 
-class _Counted:
-  """Counts what is taken from it."""
+class _Measured:
+  """Notes how many frames are taken from it, and until when they go."""
 
   def __init__(self, frames: Iterator[Frame]) -> None:
     self._frames = frames
-    self.count = 0
+    self._count = 0
+    self._last = 0.0
 
   def __iter__(self) -> Iterator[Frame]:
     for frame in self._frames:
-      self.count += 1
+      self._count += 1
+      self._last = frame.time
       yield frame
+
+  def extent(self, fps: float) -> Extent:
+    """What there was; `fps` tells how long a single frame is shown."""
+    intervals = self._count - 1
+    lasts = self._last / intervals if intervals else 1 / fps if fps else 0.0
+    return Extent(self._count, self._last + lasts)
 
 
 def _frames(path: pathlib.Path, storing: Storing) -> Iterator[Frame]:
@@ -218,7 +280,7 @@ def _frames(path: pathlib.Path, storing: Storing) -> Iterator[Frame]:
 
 
 def _check_links(folder: pathlib.Path, endings: tuple[str, ...]) -> None:
-  for path in sorted(folder.iterdir()):
+  for path in images.listed(folder):
     if path.suffix.lower() in endings and not path.exists():
       raise UserError(
         f"{path}: links to a file that is not there; expected an image, replace"
@@ -284,10 +346,10 @@ def encode(frame: Frame, storing: Storing) -> tuple[bytes, tuple[int, int]]:
     and height.
   """
   image = frame.image
+  size = storing.target(*image.shape[1::-1])
   if storing.rotate:
     image = cv2.rotate(image, _TURNS[storing.rotate])
   height, width = image.shape[:2]
-  size = storing.target(width, height)
   if frame.jpeg is not None and not storing.rotate and size == (width, height):
     return frame.jpeg, size
   if size != (width, height):
@@ -305,10 +367,17 @@ def encode(frame: Frame, storing: Storing) -> tuple[bytes, tuple[int, int]]:
 
 def _checksum(path: pathlib.Path, endings: tuple[str, ...]) -> str:
   digest = hashlib.sha256()
-  for file in images.files(path, endings) if path.is_dir() else [path]:
-    with file.open("rb") as stream:
-      while piece := stream.read(_CHUNK):
-        digest.update(piece)
+  try:
+    for file in images.files(path, endings) if path.is_dir() else [path]:
+      with file.open("rb") as stream:
+        while piece := stream.read(_CHUNK):
+          digest.update(piece)
+  except OSError as error:
+    # Otherwise whoever writes the records would take it for an error of his.
+    raise UserError(
+      f"{error.filename or path}: can't be read ({error.strerror}); expected it"
+      " to stay as it was, leave it alone and start again"
+    ) from error
   return digest.hexdigest()
 
 

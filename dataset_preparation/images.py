@@ -1,5 +1,6 @@
 """Folders of images as videos: natural order, JPEGs taken over as they are."""
 
+import io
 import pathlib
 import re
 from collections.abc import Iterator, Sequence
@@ -39,6 +40,27 @@ def natural_order(name: str) -> tuple[list, str]:
   return parts, name
 
 
+def listed(folder: pathlib.Path) -> list[pathlib.Path]:
+  """All that is in a folder, by name.
+
+  Args:
+    folder: The folder.
+
+  Returns:
+    The paths.
+
+  Raises:
+    UserError: It can't be read.
+  """
+  try:
+    return sorted(folder.iterdir())
+  except OSError as error:
+    raise UserError(
+      f"{folder}: can't be read ({error.strerror}); correct its permissions or"
+      " remove it"
+    ) from error
+
+
 def files(folder: pathlib.Path, endings: Sequence[str]) -> list[pathlib.Path]:
   """The images of a folder, in natural order.
 
@@ -51,7 +73,7 @@ def files(folder: pathlib.Path, endings: Sequence[str]) -> list[pathlib.Path]:
   """
   found = [
     path
-    for path in folder.iterdir()
+    for path in listed(folder)
     if path.suffix.lower() in endings
     and path.is_file()
     and not path.name.startswith(".")
@@ -88,9 +110,9 @@ def read(
 
 
 def _frame(path: pathlib.Path, index: int, time: float) -> Frame:
-  data = path.read_bytes()
   try:
-    with Image.open(path) as image:
+    data = path.read_bytes()
+    with Image.open(io.BytesIO(data)) as image:
       plain = (
         image.format == "JPEG"
         and image.mode in ("RGB", "L")

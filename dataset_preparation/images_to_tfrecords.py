@@ -10,7 +10,7 @@ import dataclasses
 import os
 import pathlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 # Run by its path, this file finds its siblings but not the checkout.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
@@ -69,7 +69,7 @@ def _listed(
   root: pathlib.Path, vid_list: pathlib.Path
 ) -> dict[str, pathlib.Path]:
   try:
-    lines = vid_list.read_text(encoding="utf-8").splitlines()
+    lines = vid_list.read_text(encoding="utf-8-sig").splitlines()
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(
       f"{vid_list}: can't read the list of videos ({error}); correct --vid_list"
@@ -92,13 +92,43 @@ def _listed(
   return found
 
 
+def left_out(
+  folders: Mapping[str, pathlib.Path], endings: Sequence[str]
+) -> list[str]:
+  """What to tell of files in the folders that count as no images.
+
+  Args:
+    folders: As `find_folders` returns them.
+    endings: Of the images' names, lower case.
+
+  Returns:
+    A line of text, where there are any.
+  """
+  others = [
+    f"{name}/{path.name}"
+    for name, folder in folders.items()
+    for path in images.listed(folder)
+    if path.is_file()
+    and path.suffix.lower() not in endings
+    and not path.name.startswith(".")
+  ]
+  if not others:
+    return []
+  return [
+    f"{len(others)} files have no --extension and are left out, the first is"
+    f" {others[0]}"
+  ]
+
+
 def main() -> None:
   """Prepares the folders that the flags name."""
   args = flags.FLAGS
   endings = tuple(f".{name.lower().strip('.*')}" for name in args.extension)
+  folders = find_folders(args.dir, args.vid_list, endings)
   preparation_flags.run(
-    find_folders(args.dir, args.vid_list, endings),
+    folders,
     dataclasses.replace(preparation_flags.storing(), image_endings=endings),
+    left_out(folders, endings),
   )
 
 

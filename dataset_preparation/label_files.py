@@ -17,98 +17,27 @@ import dataclasses
 import difflib
 import functools
 import json
-import math
 import os
 import pathlib
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import NamedTuple
 
 from dataset_preparation import labels, tables, video_names
 from dataset_preparation.labels import Segment
+from dataset_preparation.video_labels import (
+  Drawn,
+  LabelledFrames,
+  SegmentedVideo,
+  VideoLabels,
+)
 from errors import UserError
 
 _MICROSECONDS = 1e6
-# A segment may end so many seconds after its video: what was annotated in
-# another player rarely ends at the last frame exactly.
-_SLACK = 0.5
-
-
-@dataclasses.dataclass(frozen=True)
-class SegmentedVideo:
-  """Phases of a video as segments.
-
-  Attributes:
-    where: File and video, for messages.
-    segments: In order of start, each ending where the next starts.
-    ends: Where in the file each segment stands, and the second at which it ends
-      there; empty where the file may say more than the video shows.
-  """
-
-  where: str
-  segments: list[Segment]
-  ends: tuple[tuple[str, float], ...] = ()
-
-  def of_frames(
-    self, times: Sequence[float], indices: Sequence[int], num_frames: int
-  ) -> list[int]:
-    """Labels frames.
-
-    Args:
-      times: [F] seconds of the frames from the first one of the source.
-      indices: [F] their numbers in the source; not used.
-      num_frames: Frames of the source; not used.
-
-    Returns:
-      [F] labels.
-
-    Raises:
-      UserError: A segment of a table lies beyond the end of the video.
-    """
-    for row, end in self.ends:
-      if end > times[-1] + _SLACK:
-        raise UserError(
-          f"{row}: ends at {end:g} s, expected at most"
-          f" {times[-1]:.3f} s, where the video ends; correct it"
-        )
-    return labels.of_frames(self.segments, times)
-
-
-@dataclasses.dataclass(frozen=True)
-class LabelledFrames:
-  """Phases of a video as one label a frame.
-
-  Attributes:
-    where: File and video, for messages.
-    frame_labels: One for every frame of the source.
-  """
-
-  where: str
-  frame_labels: list[int]
-
-  def of_frames(
-    self, times: Sequence[float], indices: Sequence[int], num_frames: int
-  ) -> list[int]:
-    """Labels frames.
-
-    Args:
-      times: [F] seconds of the frames; not used.
-      indices: [F] their numbers in the source.
-      num_frames: Frames of the source.
-
-    Returns:
-      [F] labels.
-
-    Raises:
-      UserError: There is not one label for every frame of the source.
-    """
-    if len(self.frame_labels) != num_frames:
-      raise UserError(
-        f"{self.where}: holds {len(self.frame_labels)} labels, expected one for"
-        f" each of the video's {num_frames} frames; correct it"
-      )
-    return [self.frame_labels[index] for index in indices]
-
-
-VideoLabels = SegmentedVideo | LabelledFrames
+# What is as large is no time; NaN is no smaller either.
+_ENDLESS = 2**63
+# Far more than anybody names, and few enough to make up a name for each.
+_MOST_PHASES = 10_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,11 +49,14 @@ class LabelFile:
     class_names: Names of the phases by their numbers; empty if the file numbers
       them.
     videos: Labels by the video's name, `video_names.composed`.
+    places: Where they stand, by the same names; of videos that were not to be
+      read, too.
   """
 
   path: pathlib.Path
   class_names: tuple[str, ...]
   videos: dict[str, VideoLabels]
+  places: dict[str, str]
 
   def of_videos(
     self, videos: Collection[str], expected_segments: int = 0
@@ -146,16 +78,28 @@ class LabelFile:
     found = {}
     for video in videos:
       if video not in names:
-        known = f"{next(iter(self.videos))!r}" if self.videos else "none"
+        known = f"{next(iter(self.places))!r}" if self.places else "none"
         raise UserError(
           f"{self.path}: has no annotation of video {video!r} (but of"
-          f" {len(self.videos)} others, the first is {known}); add it, or leave"
+          f" {len(self.places)} others, the first is {known}); add it, or leave"
           " the video out"
         )
       found[video] = self.videos[names[video]]
       if expected_segments:
         _check_number(found[video], expected_segments)
     return found
+
+  def unused(self, videos: Collection[str]) -> dict[str, str]:
+    """The places of labels that are of none of the videos.
+
+    Args:
+      videos: All there are, as `video_names.match` takes them.
+
+    Returns:
+      Name in the file -> where its labels stand.
+    """
+    used = set(video_names.match(videos, self.places, self.path).values())
+    return {name: x for name, x in self.places.items() if name not in used}
 
   def check_all_used(self, videos: Collection[str]) -> None:
     """Checks that there are no labels but of these videos.
@@ -166,13 +110,11 @@ class LabelFile:
     Raises:
       UserError: There are labels of another one.
     """
-    used = set(video_names.match(videos, self.videos, self.path).values())
-    for video, found in self.videos.items():
-      if video not in used:
-        raise UserError(
-          f"{found.where}: is not among the {len(videos)} videos to convert;"
-          " remove its labels, or add the video"
-        )
+    for where in self.unused(videos).values():
+      raise UserError(
+        f"{where}: is not among the {len(videos)} videos to convert; remove its"
+        " labels, or add the video"
+      )
 
 
 def _check_number(found: VideoLabels, expected: int) -> None:
@@ -199,7 +141,8 @@ def read(
     path: A file in one of the four formats.
     phases: Names of the phases in the order of their numbers, if the file has
       to keep to them.
-    videos: Names of the videos to read; None = all.
+    videos: Names of the videos whose labels are read, as `video_names.match`
+      takes them; the phases of others get no numbers. None = all in the file.
 
   Returns:
     What it says.
@@ -211,8 +154,17 @@ def read(
   text = tables.read_text(path, "label_file")
   numbering = _Numbering(phases)
   is_json = text.lstrip()[:1] in ("{", "[")
-  parse = _of_json if is_json else _of_csv
-  return LabelFile(path, *parse(path, text, numbering, videos))
+  entries = (_of_json if is_json else _of_csv)(path, text)
+  wanted = entries.keys()
+  if videos is not None:
+    wanted = set(video_names.match(videos, entries, path).values())
+  found = {
+    name: entry.parse(numbering)
+    for name, entry in entries.items()
+    if name in wanted
+  }
+  places = {name: entry.where for name, entry in entries.items()}
+  return LabelFile(path, numbering.class_names(), found, places)
 
 
 class _Numbering:
@@ -231,7 +183,7 @@ class _Numbering:
         f"{where}: expected a phase by number or name, received {phase!r};"
         " correct it"
       )
-    is_number = text.removeprefix("-").isdigit()
+    is_number = bool(re.fullmatch("-?[0-9]+", text))
     if self._first is None and text != "-1":
       self._first = (text, is_number)
     if text == "-1":
@@ -242,9 +194,7 @@ class _Numbering:
         " expected numbers in the whole file, or names"
       )
     if is_number:
-      if int(text) < 0:
-        raise UserError(f"{where}: expected a phase from 0, received {text}")
-      return int(text)
+      return _whole(text, where)
     if text not in self._numbers:
       self._check_new(text, where)
       self._numbers[text] = len(self._numbers)
@@ -258,27 +208,44 @@ class _Numbering:
   def _check_new(self, name: str, where: str) -> None:
     if self._fixed:
       near = difflib.get_close_matches(name, self._numbers, 1)
-      hint = f"; did you mean {near[0]!r}?" if near else ""
+      hint = f"did you mean {near[0]!r}?" if near else "correct it, or --phases"
       raise UserError(
         f"{where}: unknown phase {name!r}, expected one of"
-        f" {', '.join(self._numbers)}{hint}"
+        f" {', '.join(self._numbers)}; {hint}"
       )
 
 
-_Parsed = tuple[tuple[str, ...], dict[str, VideoLabels]]
+def _whole(text: str, where: str) -> int:
+  if text.startswith("-"):
+    raise UserError(f"{where}: expected a phase from 0, received {text}")
+  digits = text.lstrip("0") or "0"
+  if len(digits) >= len(str(_MOST_PHASES)):
+    raise UserError(
+      f"{where}: expected a phase below {_MOST_PHASES}, received"
+      f" {_shortened(text)}; correct it"
+    )
+  return int(digits)
 
 
-def _of_json(
-  path: pathlib.Path,
-  text: str,
-  numbering: _Numbering,
-  wanted: Collection[str] | None,
-) -> _Parsed:
+class _Entry(NamedTuple):
+  """Labels of a video that are yet to be read.
+
+  Attributes:
+    where: File and video, for messages.
+    parse: Reads them.
+  """
+
+  where: str
+  parse: Callable[[_Numbering], VideoLabels]
+
+
+def _of_json(path: pathlib.Path, text: str) -> dict[str, _Entry]:
   try:
     content = json.loads(
       text, object_pairs_hook=functools.partial(_unique, path)
     )
-  except ValueError as error:
+  # The latter where thousands of brackets lie in each other.
+  except (ValueError, RecursionError) as error:
     raise UserError(
       f"{path}: expected a label file in JSON or CSV, received something else"
       f" ({error}); correct it"
@@ -288,20 +255,12 @@ def _of_json(
       f"{path}: expected {{video: {{annotator: {{label: [start, end]}}}}}} or"
       f" {{video: [phase, ...]}}, received a {type(content).__name__}"
     )
-  videos = {}
+  entries = {}
   for video, value in content.items():
-    if wanted is not None and video not in wanted:
-      continue
     where = f"{path}: video {video!r}"
-    if isinstance(value, list) and value:
-      phases = [
-        numbering.number(phase, f"{where}, frame {index}")
-        for index, phase in enumerate(value)
-      ]
-      videos[video] = LabelledFrames(where, phases)
-    else:
-      videos[video] = _annotated(value, where, numbering)
-  return numbering.class_names(), videos
+    parse = _listed if isinstance(value, list) and value else _annotated
+    entries[video] = _Entry(where, functools.partial(parse, value, where))
+  return entries
 
 
 def _unique(
@@ -319,6 +278,16 @@ def _unique(
   return found
 
 
+def _listed(
+  phases: Sequence[object], where: str, numbering: _Numbering
+) -> LabelledFrames:
+  numbers = [
+    numbering.number(phase, f"{where}, frame {index}")
+    for index, phase in enumerate(phases)
+  ]
+  return LabelledFrames(where, numbers)
+
+
 def _annotated(
   annotators: object, where: str, numbering: _Numbering
 ) -> SegmentedVideo:
@@ -327,58 +296,60 @@ def _annotated(
       f"{where}: expected {{annotator: {{label: [start, end]}}}}, received"
       f" {_shortened(annotators)}"
     )
-  drawn = [
+  found = [
     _segments(segments, f"{where}, annotator {name!r}", numbering)
     for name, segments in annotators.items()
   ]
-  kinds = [[segment.label for segment in segments] for segments in drawn]
+  kinds = [[segment.label for segment, _ in segments] for segments in found]
   for other in kinds[1:]:
     if other != kinds[0]:
       raise UserError(
         f"{where}: the annotators drew different segments, {kinds[0]} and"
         f" {other}; expected the same labels of each"
       )
-  merged = labels.merge(drawn)
+  merged = labels.merge([[s for s, _ in segments] for segments in found])
   if not any(segment.start < segment.end for segment in merged):
     raise UserError(
       f"{where}: all segments end before they start; expected [start, end] in"
       " microseconds"
     )
-  return SegmentedVideo(where, merged)
+  drawn = tuple(drawn for segments in found for _, drawn in segments)
+  return SegmentedVideo(where, merged, drawn)
 
 
 def _segments(
   segments: object, where: str, numbering: _Numbering
-) -> list[Segment]:
+) -> list[tuple[Segment, Drawn]]:
   if not isinstance(segments, dict) or not segments:
     raise UserError(
       f"{where}: expected {{label: [start, end]}}, received"
       f" {_shortened(segments)}"
     )
-  return sorted(
-    Segment(
-      numbering.number(label, where),
-      *_bounds(bounds, f"{where}, label {label}"),
-    )
-    for label, bounds in segments.items()
-  )
+  found = []
+  for label, bounds in segments.items():
+    at = f"{where}, label {label}"
+    start, end = _bounds(bounds, at)
+    number = numbering.number(label, where)
+    found.append((Segment(number, start, end), Drawn(at, start, end)))
+  return sorted(found)
 
 
 def _bounds(bounds: object, where: str) -> tuple[float, float]:
   if not (
     isinstance(bounds, list)
     and len(bounds) == 2
-    and all(type(x) in (int, float) and math.isfinite(x) for x in bounds)
+    and all(type(x) in (int, float) and abs(x) < _ENDLESS for x in bounds)
   ):
     raise UserError(
       f"{where}: expected [start, end] in microseconds, received"
       f" {_shortened(bounds)}"
     )
-  if bounds[0] < 0:
-    raise UserError(
-      f"{where}: starts at {bounds[0]:g}, expected microseconds from 0, where"
-      " the video starts"
-    )
+  for verb, bound in zip(("starts", "ends"), bounds, strict=True):
+    if bound < 0:
+      raise UserError(
+        f"{where}: {verb} at {bound:g}, expected microseconds from 0, where the"
+        " video starts"
+      )
   return bounds[0] / _MICROSECONDS, bounds[1] / _MICROSECONDS
 
 
@@ -387,13 +358,8 @@ def _shortened(value: object) -> str:
   return text if len(text) <= 40 else text[:37] + "..."
 
 
-def _of_csv(
-  path: pathlib.Path,
-  text: str,
-  numbering: _Numbering,
-  wanted: Collection[str] | None,
-) -> _Parsed:
-  heading = tables.heading(text)
+def _of_csv(path: pathlib.Path, text: str) -> dict[str, _Entry]:
+  heading = tables.heading(text, path)
   if {"video", "start", "end", "phase"} <= set(heading):
     parse = _segment_rows
   elif {"video", "phase"} <= set(heading):
@@ -404,35 +370,34 @@ def _of_csv(
       f" video,start,end,phase or video,phase, received"
       f" {_shortened(','.join(heading))}"
     )
-  by_video: dict[str, list[tuple[int, dict[str, str]]]] = {}
+  by_video: dict[str, list[_Row]] = {}
   for number, row in tables.rows(text, path):
     video = video_names.composed(row["video"])
-    if wanted is None or video in wanted:
-      by_video.setdefault(video, []).append((number, row))
-  videos = {
-    video: parse(of_video, f"{path}: video {video!r}", numbering)
-    for video, of_video in by_video.items()
-  }
-  return numbering.class_names(), videos
+    by_video.setdefault(video, []).append((number, row))
+  entries = {}
+  for video, rows in by_video.items():
+    where = f"{path}: video {video!r}"
+    begin = f"{where}, row {rows[0][0]} and after"
+    entries[video] = _Entry(begin, functools.partial(parse, rows, where, begin))
+  return entries
 
 
-_Rows = Sequence[tuple[int, dict[str, str]]]
+# Number of a row and its cells.
+_Row = tuple[int, Mapping[str, str]]
 
 
-def _from_row(where: str, rows: _Rows) -> str:
-  return f"{where}, row {rows[0][0]} and after"
-
-
-def _frame_rows(rows: _Rows, where: str, numbering: _Numbering) -> VideoLabels:
+def _frame_rows(
+  rows: Sequence[_Row], where: str, begin: str, numbering: _Numbering
+) -> LabelledFrames:
   phases = [
     numbering.number(row["phase"], f"{where}, row {number}")
     for number, row in rows
   ]
-  return LabelledFrames(_from_row(where, rows), phases)
+  return LabelledFrames(begin, phases)
 
 
 def _segment_rows(
-  rows: _Rows, where: str, numbering: _Numbering
+  rows: Sequence[_Row], where: str, begin: str, numbering: _Numbering
 ) -> SegmentedVideo:
   found = []
   for number, row in rows:
@@ -453,18 +418,18 @@ def _segment_rows(
         f" ends at {first.end:g} s; expected segments that don't overlap"
       )
   return SegmentedVideo(
-    _from_row(where, rows),
+    begin,
     labels.merge([[segment for segment, _ in found]]),
-    tuple((f"{where}, row {number}", segment.end) for segment, number in found),
+    tuple(Drawn(f"{where}, row {n}", s.start, s.end) for s, n in found),
   )
 
 
 def _seconds(text: str, key: str, where: str) -> float:
   try:
-    seconds = float(text)
+    seconds = float(text.replace(",", "."))
   except ValueError:
-    seconds = math.nan
-  if not 0 <= seconds < math.inf:
+    seconds = -1.0
+  if not 0 <= seconds < _ENDLESS:
     raise UserError(
       f"{where}: expected seconds from 0 as {key}, received {text!r}; correct"
       " it"

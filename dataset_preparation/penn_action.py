@@ -14,7 +14,6 @@ import sys
 # Run by its path, this file finds its siblings but not the checkout.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-import dataclasses
 import os
 
 import scipy.io
@@ -144,12 +143,10 @@ def convert(
     videos = _labelled(videos, labelling.label_file)
   parts = []
   for action, splits in videos.items():
-    # Phases that have names are numbered action by action.
-    names = [name for paths in splits.values() for name in paths]
-    of_action = dataclasses.replace(labelling, videos=names)
     present = {f"{action}_{s}": paths for s, paths in splits.items() if paths}
     if present:
-      parts += prepare.plan(present, output_dir, of_action)
+      # Phases that have names are numbered action by action.
+      parts += prepare.plan(present, output_dir, labelling)
   _check_counts(videos)
   return shards.write(
     parts, storing or Storing(), output_dir, writing or Writing()
@@ -157,7 +154,7 @@ def convert(
 
 
 def _labelled(videos: Videos, label_file: str | os.PathLike) -> Videos:
-  known = label_files.read(label_file).videos
+  known = label_files.read(label_file, videos=()).places
   found = {
     action: {
       split: {name: path for name, path in paths.items() if name in known}
@@ -209,7 +206,12 @@ def main() -> None:
     labelling=preparation_flags.labelling(),
     writing=preparation_flags.writing(),
   )
-  preparation_flags.tell(written, output_dir)
+  names = {video["name"] for info in written.values() for video in info.videos}
+  skipped = {x["name"] for info in written.values() for x in info.skipped}
+  unused = prepare.unused_labels(
+    preparation_flags.labelling().label_file, names | skipped
+  )
+  preparation_flags.tell(written, output_dir, unused)
 
 
 if __name__ == "__main__":

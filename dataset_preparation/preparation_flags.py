@@ -2,7 +2,7 @@
 
 import pathlib
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from absl import flags
 
@@ -185,12 +185,17 @@ def define() -> None:
   define_writing()
 
 
-def run(paths: Mapping[str, pathlib.Path], frames: Storing) -> None:
+def run(
+  paths: Mapping[str, pathlib.Path],
+  frames: Storing,
+  notes: Sequence[str] = (),
+) -> None:
   """Prepares videos as the flags say and tells what became of them.
 
   Args:
     paths: Name of a record -> its video file or folder of images.
     frames: How they are stored, usually what `storing` returns.
+    notes: Lines for the summary.
 
   Raises:
     UserError: See `prepare.prepare`.
@@ -205,10 +210,13 @@ def run(paths: Mapping[str, pathlib.Path], frames: Storing) -> None:
     splitting=splitting(paths),
     writing=writing(),
   )
-  tell(written, FLAGS.output_dir)
+  unused = prepare.unused_labels(labelling().label_file, paths)
+  tell(written, FLAGS.output_dir, [*notes, *unused])
 
 
-def tell(written: Mapping[str, SplitInfo], output_dir: str) -> None:
+def tell(
+  written: Mapping[str, SplitInfo], output_dir: str, notes: Sequence[str] = ()
+) -> None:
   """Prints what became of splits, see `run`; ends as it does."""
   of_dataset: dict[str, dict[str, SplitInfo]] = {}
   for name, info in written.items():
@@ -223,6 +231,8 @@ def tell(written: Mapping[str, SplitInfo], output_dir: str) -> None:
       f" {folder}. {folder / dataset_info.FILE_NAME} has the details; edit its"
       " class_names to name the phases."
     )
+  for note in notes:
+    print(note)
   exit_if_incomplete(written)
 
 

@@ -26,14 +26,12 @@ class Labelling:
       `dataset.json`, if another split is there, or as they come in the file.
     expected_segments: Segments that each video has to have; 0 = any.
     action_label: Label of every video as a whole, -1 = none.
-    videos: Names of the videos whose labels are read; None = all in the file.
   """
 
   label_file: str | os.PathLike | None = None
   phases: Sequence[str] = ()
   expected_segments: int = 0
   action_label: int = -1
-  videos: Collection[str] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,10 +132,11 @@ def plan(
   names = [dataset_info.split_name(part) for part in paths]
   dataset, replaced = names[0][0], [split for _, split in names]
   stored = read_info(output_dir, dataset)
-  file = _label_file(labelling, _known_phases(stored, dataset, replaced))
+  videos = [video for of_part in paths.values() for video in of_part]
+  known_phases = _known_phases(stored, dataset, replaced)
+  file = _label_file(labelling, known_phases, videos)
   if file:
     dataset_info.check_names(stored, dataset, replaced, file.class_names)
-  videos = [video for of_part in paths.values() for video in of_part]
   labels = file.of_videos(videos, labelling.expected_segments) if file else {}
   if file and no_others:
     file.check_all_used(videos)
@@ -183,12 +182,38 @@ def _check_dataset(name: str, split_names: Sequence[str]) -> None:
     )
 
 
+def unused_labels(
+  label_file: str | os.PathLike | None, videos: Collection[str]
+) -> list[str]:
+  """What to tell of labels that are of none of the videos.
+
+  Args:
+    label_file: See `label_files`; None = there are none.
+    videos: Names of all videos.
+
+  Returns:
+    A line of text, where there are any.
+
+  Raises:
+    UserError: The file is missing or of another format.
+  """
+  if not label_file:
+    return []
+  unused = label_files.read(label_file, videos=()).unused(videos)
+  if not unused:
+    return []
+  return [
+    f"{len(unused)} videos in {label_file} are not among those converted, the"
+    f" first is {next(iter(unused))}"
+  ]
+
+
 def _label_file(
-  labelling: Labelling, known_phases: Sequence[str]
+  labelling: Labelling, known_phases: Sequence[str], videos: Collection[str]
 ) -> LabelFile | None:
   if labelling.label_file:
     phases = labelling.phases or known_phases
-    return label_files.read(labelling.label_file, phases, labelling.videos)
+    return label_files.read(labelling.label_file, phases, videos)
   for flag in ("expected_segments", "phases"):
     if getattr(labelling, flag):
       raise UserError(

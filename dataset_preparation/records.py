@@ -18,6 +18,10 @@ import google_crc32c
 # https://protobuf.dev/programming-guides/encoding/: a field is its number and
 # wire type, here always 2 (length and content), or a varint in a packed list.
 _LENGTH_DELIMITED = 2
+# A message has to be shorter than 2 GiB, or nobody can parse it.
+MAX_BYTES = 2**31 - 2**16
+# More than a frame's place in its list and its label take.
+FRAME_OVERHEAD = 48
 # A TFRecord: length, its checksum, data, checksum of the data.
 _HEADER, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
 

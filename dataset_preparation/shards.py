@@ -31,7 +31,7 @@ from tqdm import tqdm
 import dataset_info
 import files
 from dataset_info import SplitInfo
-from dataset_preparation import conversion
+from dataset_preparation import conversion, images
 from dataset_preparation.conversion import Report, Source, Storing
 from errors import UserError
 
@@ -182,17 +182,20 @@ class _Shard:
     """Written after the records: there, the shard is complete."""
     return self.records.with_suffix(".json")
 
-  def is_done(self, publishing: bool) -> bool:
+  def is_done(self, publishing: bool, skip_broken: bool) -> bool:
     """Whether an earlier run made the same shard, and it is still there.
 
     Args:
       publishing: Whether that run was giving so many shards their names.
+      skip_broken: Whether sources may be missing in it.
     """
     if not self._results.exists():
       return False
     there = self.records.exists() or (publishing and self.path.exists())
-    made = json.loads(self._results.read_text())["fingerprint"]
-    return there and made == self.fingerprint
+    made = json.loads(self._results.read_text())
+    kinds = {kind for kind, _ in made["results"]}
+    whole = skip_broken or Skipped.__name__ not in kinds
+    return there and whole and made["fingerprint"] == self.fingerprint
 
   def start(self) -> None:
     """Forgets what an earlier run made of other sources."""
@@ -227,16 +230,16 @@ class _Output:
     return collect(self.part.name, results)
 
 
-def _fingerprint(
-  sources: Sequence[Source], storing: Storing, skip_broken: bool
-) -> str:
+def _fingerprint(sources: Sequence[Source], storing: Storing) -> str:
   states = [(repr(source), _state(source.path)) for source in sources]
-  content = repr((states, storing, skip_broken))
+  # What is noted of a source may change from version to version.
+  noted = [field.name for field in dataclasses.fields(Report)]
+  content = repr((states, storing, noted))
   return hashlib.sha256(content.encode()).hexdigest()
 
 
 def _state(path: pathlib.Path) -> list[tuple[str, int, int]]:
-  paths = sorted(path.iterdir()) if path.is_dir() else [path]
+  paths = images.listed(path) if path.is_dir() else [path]
   return [(p.name, *_size_and_time(p)) for p in paths]
 
 
@@ -301,14 +304,18 @@ def _convert(
   shards = [
     _Shard(
       sources,
-      _fingerprint(sources, storing, writing.skip_broken),
+      _fingerprint(sources, storing),
       work / f"{index}.tfrecord",
       folder / f"{part.name}-{index}-of-{len(groups)}.tfrecord",
     )
     for index, sources in enumerate(groups)
   ]
   publishing = _published_number(work) == len(shards)
-  todo = [shard for shard in shards if not shard.is_done(publishing)]
+  todo = [
+    shard
+    for shard in shards
+    if not shard.is_done(publishing, writing.skip_broken)
+  ]
   if todo:
     _convert_shards(todo, storing, writing, part.name)
   return shards

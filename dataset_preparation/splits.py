@@ -48,7 +48,7 @@ def parse(parts: Sequence[str]) -> dict[str, float]:
 def read_groups(
   path: str | os.PathLike, videos: Collection[str]
 ) -> dict[str, str]:
-  """Reads a CSV table with the heading `video,group`.
+  """Reads a CSV table that has columns `video` and `group`.
 
   Args:
     path: The file.
@@ -61,8 +61,8 @@ def read_groups(
     UserError: The file is missing, of another form, or names no video.
   """
   text = tables.read_text(path, "group_file")
-  heading = tables.heading(text)
-  if heading != ["video", "group"]:
+  heading = tables.heading(text, path)
+  if not {"video", "group"} <= set(heading):
     raise UserError(
       f"{path}: expected the heading video,group, received"
       f" {','.join(heading)!r}"
@@ -70,6 +70,11 @@ def read_groups(
   groups: dict[str, str] = {}
   for number, row in tables.rows(text, path):
     video, group = video_names.composed(row["video"]), row["group"]
+    if not group:
+      raise UserError(
+        f"{path}: row {number} gives video {video!r} no group; expected one,"
+        " fill it in or remove the row"
+      )
     if groups.setdefault(video, group) != group:
       raise UserError(
         f"{path}: row {number} puts video {video!r} into group {group!r}, an"

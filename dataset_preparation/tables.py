@@ -1,6 +1,7 @@
 """CSV tables as spreadsheets write them."""
 
 import csv
+import itertools
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
@@ -32,41 +33,67 @@ def read_text(path: str | os.PathLike, flag: str) -> str:
     ) from error
 
 
-def heading(text: str) -> list[str]:
-  """The titles of the columns, in lower case."""
-  return [name.strip().lower() for name in next(_lines(text), [])]
+def heading(text: str, path: str | os.PathLike) -> list[str]:
+  """The titles of the columns, in lower case; see `rows`."""
+  _, cells = next(_lines(text, path), (0, []))
+  return [name.strip().lower() for name in cells]
 
 
 def rows(
   text: str, path: str | os.PathLike
 ) -> Iterator[tuple[int, dict[str, str]]]:
-  """Reads the rows below the heading; empty ones are passed over.
+  """Reads the rows below the heading, which has to have a title `video`.
+
+  Cells are parted by commas, semicolons or tabs; empty rows are passed over.
 
   Args:
     text: Content of the file.
     path: The file, for messages.
 
   Yields:
-    Number of a row, from 1 for the heading, and its cells by their titles.
+    Number of a row, from 1 for the first line, and its cells by their titles.
 
   Raises:
-    UserError: A row has another number of cells than the heading.
+    UserError: A row has another number of cells than the heading or names no
+      video, or its quotation marks don't match.
   """
-  titles = heading(text)
-  for number, cells in enumerate(_lines(text), start=1):
-    if number == 1 or not any(cell.strip() for cell in cells):
-      continue
+  titles = heading(text, path)
+  for number, cells in itertools.islice(_lines(text, path), 1, None):
     if len(cells) != len(titles):
       raise UserError(
         f"{path}: row {number} has {len(cells)} columns, expected the"
         f" {len(titles)} of the heading ({','.join(titles)}); correct it"
       )
-    stripped = (cell.strip() for cell in cells)
-    yield number, dict(zip(titles, stripped, strict=True))
+    row = dict(zip(titles, map(str.strip, cells), strict=True))
+    if not row["video"]:
+      raise UserError(
+        f"{path}: row {number} names no video; expected a name, fill it in or"
+        " remove the row"
+      )
+    yield number, row
 
 
-def _lines(text: str) -> Iterator[Sequence[str]]:
-  lines = text.splitlines()
-  first = lines[0] if lines else ""
-  # Spreadsheets write semicolons where the comma is for decimals.
-  return csv.reader(lines, delimiter=max(",;\t", key=first.count))
+def _lines(
+  text: str, path: str | os.PathLike
+) -> Iterator[tuple[int, Sequence[str]]]:
+  """Numbers and cells of the lines that are not empty."""
+  delimiter = None
+  for number, line in enumerate(text.split("\n"), start=1):
+    # What Excel may put before the heading.
+    is_note = not delimiter and line.lower().startswith("sep=")
+    if is_note or not line.strip():
+      continue
+    # Semicolons are written where the comma is for decimals.
+    delimiter = delimiter or max(",;\t", key=line.count)
+    try:
+      # One by one: a quotation mark that is not closed ends with its line.
+      [cells] = csv.reader(
+        [line], delimiter=delimiter, skipinitialspace=True, strict=True
+      )
+    except csv.Error as error:
+      raise UserError(
+        f"{path}: row {number} can't be read ({error}); expected quotation"
+        " marks in pairs around a cell, or none; correct it"
+      ) from error
+    if any(cell.strip() for cell in cells):
+      yield number, cells

@@ -20,14 +20,11 @@ from absl import flags
 
 import errors
 import files
-from dataset_preparation import preparation_flags
+from dataset_preparation import preparation_flags, video_names
 from dataset_preparation.images import natural_order
 from errors import UserError
 
-FILE_PATTERNS = (
-  *("*.mp4", "*.mov", "*.m4v", "*.avi", "*.mkv", "*.webm", "*.mpg", "*.mpeg"),
-  *("*.wmv", "*.flv", "*.mts", "*.m2ts", "*.3gp"),
-)
+FILE_PATTERNS = tuple(f"*{ending}" for ending in video_names.ENDINGS)
 
 
 def find_videos(
@@ -50,21 +47,36 @@ def find_videos(
       leads to a folder that is searched already.
   """
   folder = pathlib.Path(os.path.expanduser(folder))
+  named = by_name(list_files(folder), folder, patterns)
+  return {name: folder / path for name, path in named.items()}
+
+
+def list_files(folder: str | os.PathLike) -> list[str]:
+  """Lists the files of a folder and of the folders in it, see `find_videos`.
+
+  Args:
+    folder: The folder.
+
+  Returns:
+    Their paths below the folder.
+
+  Raises:
+    UserError: The folder is missing, or a link leads to one that is searched
+      already.
+  """
+  folder = pathlib.Path(os.path.expanduser(folder))
   if not folder.is_dir():
     raise UserError(
       f"{folder}: expected a folder of videos, received no folder; correct"
       " --input_dir"
     )
-  paths = [
-    path
+  return [
+    path.relative_to(folder).as_posix()
     for each in files.folders_below(folder)
     for path in each.iterdir()
     # A link to nothing is no folder either: its conversion tells.
     if not path.is_dir()
   ]
-  below = [path.relative_to(folder).as_posix() for path in paths]
-  named = by_name(below, folder, patterns)
-  return {name: folder / path for name, path in named.items()}
 
 
 def by_name(
@@ -85,8 +97,7 @@ def by_name(
   """
   named: dict[str, str] = {}
   for path in sorted(filter(_is_shown, paths), key=natural_order):
-    title = path.rpartition("/")[2].lower()
-    if not any(fnmatch.fnmatch(title, p.lower()) for p in patterns):
+    if not _matches(path, patterns):
       continue
     name = os.path.splitext(path)[0]
     other = named.setdefault(name, path)
@@ -101,6 +112,30 @@ def by_name(
       " --input_dir or --file_pattern"
     )
   return named
+
+
+def left_out(paths: Iterable[str], patterns: Sequence[str]) -> list[str]:
+  """What to tell of the files that `by_name` leaves out for their names.
+
+  Args:
+    paths: Paths below the folder.
+    patterns: Patterns of file names, upper or lower case alike.
+
+  Returns:
+    A line of text, where there are any.
+  """
+  others = [p for p in paths if _is_shown(p) and not _matches(p, patterns)]
+  if not others:
+    return []
+  return [
+    f"{len(others)} files match no --file_pattern and are left out, the first"
+    f" is {min(others, key=natural_order)}"
+  ]
+
+
+def _matches(path: str, patterns: Sequence[str]) -> bool:
+  title = path.rpartition("/")[2].lower()
+  return any(fnmatch.fnmatch(title, pattern.lower()) for pattern in patterns)
 
 
 def _is_shown(path: str) -> bool:
@@ -126,7 +161,9 @@ def main() -> None:
   """Prepares the videos that the flags name."""
   args = flags.FLAGS
   preparation_flags.run(
-    find_videos(args.input_dir, args.file_pattern), preparation_flags.storing()
+    find_videos(args.input_dir, args.file_pattern),
+    preparation_flags.storing(),
+    left_out(list_files(args.input_dir), args.file_pattern),
   )
 
 

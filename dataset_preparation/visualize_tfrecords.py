@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import quiet_tensorflow  # noqa: F401, I001
 
+import math
 import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -26,6 +27,7 @@ from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.textpath import TextPath
 
 import dataset_info
 import errors
@@ -39,7 +41,14 @@ FLAGS = flags.FLAGS
 _THUMBNAIL_HEIGHT = 96  # Pixels.
 _BAND_HEIGHT = 10
 _GAP = 14
+_LABEL_WIDTH = 190
+_MARGIN = 10
 _DPI = 100
+_FONT_SIZE = 8  # Points.
+# Of the legend, in heights of its font: a patch and the gaps around a name; a
+# line and the gap to the next.
+_EXTRA_WIDTH, _LINE_HEIGHT = 5.5, 1.55
+_LONGEST_NAME = 60
 _NO_PHASE = (0.85, 0.85, 0.85)
 
 
@@ -83,43 +92,75 @@ def contact_sheet(
   Returns:
     [H, W, 3] uint8 RGB.
   """
-  num_labels = 1 + max((x for v in videos for x in v.labels), default=-1)
-  colours = _phase_colours(max(num_labels, len(class_names)))
+  labels = {label for video in videos for label in video.labels}
+  colours = _phase_colours(max(len(class_names), *(x + 1 for x in labels), 0))
+  legend = _legend(class_names, colours, -1 in labels)
   strips = [_strip(video, num_frames, colours) for video in videos]
-  width = max(strip.shape[1] for strip in strips)
-  label_width, legend_height = 190, 46 if class_names else 10
+  entry_width = _entry_width(legend)
+  width = max(
+    _LABEL_WIDTH + max(strip.shape[1] for strip in strips),
+    entry_width + 2 * _MARGIN,
+  )
+  columns = max(1, (width - 2 * _MARGIN) // max(1, entry_width))
+  lines = -(-len(legend) // columns)
+  legend_height = 2 * _MARGIN + _pixels(lines * _LINE_HEIGHT)
   height = legend_height + sum(len(strip) + _GAP for strip in strips)
-  figure = Figure(((label_width + width) / _DPI, height / _DPI), dpi=_DPI)
+  figure = Figure((width / _DPI, height / _DPI), dpi=_DPI)
   canvas = FigureCanvasAgg(figure)
   top = height - legend_height
   for video, strip in zip(videos, strips, strict=True):
     # One pixel of the strip is one of the picture.
-    figure.figimage(strip, label_width, top - len(strip), origin="upper")
-    title = textwrap.shorten(video.name, 60, placeholder="...")
+    figure.figimage(strip, _LABEL_WIDTH, top - len(strip), origin="upper")
+    title = _shortened(video.name)
     figure.text(
       8 / _DPI / figure.get_figwidth(),
       (top - len(strip) / 2) / height,
       "\n".join(textwrap.wrap(title, 24)) + f"\n{len(video.jpegs)} frames",
-      fontsize=8,
+      fontsize=_FONT_SIZE,
       va="center",
     )
     top -= len(strip) + _GAP
-  if class_names:
+  if legend:
     figure.legend(
-      handles=[
-        Patch(color=colour, label=name)
-        for colour, name in zip(colours, class_names, strict=False)
-      ],
+      handles=[Patch(color=colour, label=name) for name, colour in legend],
       loc="upper left",
-      ncols=-(-len(class_names) // 2),
-      fontsize=8,
+      ncols=columns,
+      fontsize=_FONT_SIZE,
       frameon=False,
     )
   canvas.draw()
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-def _phase_colours(count: int) -> list[tuple[float, float, float]]:
+_Colour = tuple[float, float, float]
+
+
+def _legend(
+  class_names: Sequence[str], colours: Sequence[_Colour], gaps: bool
+) -> list[tuple[str, _Colour]]:
+  """What is written beside which colour; `gaps`: frames without a phase."""
+  named = zip(map(_shortened, class_names), colours, strict=False)
+  return [*named, *([("no phase", _NO_PHASE)] if gaps else [])]
+
+
+def _entry_width(legend: Sequence[tuple[str, _Colour]]) -> int:
+  """Pixels that the longest entry takes."""
+  names = (TextPath((0, 0), name, size=_FONT_SIZE) for name, _ in legend)
+  widest = max((name.get_extents().width for name in names), default=0)
+  return _pixels(widest / _FONT_SIZE + _EXTRA_WIDTH) if legend else 0
+
+
+def _pixels(heights: float) -> int:
+  """Pixels of so many heights of the font."""
+  return math.ceil(heights * _FONT_SIZE * _DPI / 72)
+
+
+def _shortened(name: str) -> str:
+  fits = len(name) <= _LONGEST_NAME
+  return name if fits else f"{name[: _LONGEST_NAME - 3]}..."
+
+
+def _phase_colours(count: int) -> list[_Colour]:
   """Colours, [0, 1] RGB, that tell so many phases apart."""
   palette = colormaps["tab10" if count <= 10 else "tab20"].colors
   return [palette[phase % len(palette)] for phase in range(count)]
@@ -128,7 +169,7 @@ def _phase_colours(count: int) -> list[tuple[float, float, float]]:
 def _strip(
   video: Video,
   num_frames: int,
-  colours: Sequence[tuple[float, float, float]],
+  colours: Sequence[_Colour],
 ) -> np.ndarray:
   """Frames of a video beside each other, its phases in a band below."""
   steps = np.linspace(0, len(video.jpegs) - 1, num_frames).round().astype(int)
@@ -150,12 +191,15 @@ def _thumbnail(jpeg: bytes) -> np.ndarray:
   return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
 
 
-def problems(records: Sequence[Record], num_classes: int) -> list[str]:
+def problems(
+  records: Sequence[Record], num_classes: int, known_by: str
+) -> list[str]:
   """Reads every record, decodes every frame and says what is wrong.
 
   Args:
     records: As `record_index.find_records` returns them.
     num_classes: Number of phases; 0 = any.
+    known_by: What tells their number, for messages.
 
   Returns:
     A line for each record that is not sound.
@@ -165,7 +209,7 @@ def problems(records: Sequence[Record], num_classes: int) -> list[str]:
     try:
       record_index.check([record])
       example = record_index.parse(record)
-      reason = _contradiction(example, num_classes)
+      reason = _contradiction(example, num_classes, known_by)
       if reason:
         found.append(f"{record_index.place(record, example)}: {reason}")
     except UserError as error:
@@ -174,7 +218,7 @@ def problems(records: Sequence[Record], num_classes: int) -> list[str]:
 
 
 def _contradiction(
-  example: tf.train.SequenceExample, num_classes: int
+  example: tf.train.SequenceExample, num_classes: int, known_by: str
 ) -> str | None:
   """What does not fit together in a record that can be read."""
   lists = example.feature_lists.feature_list
@@ -188,12 +232,38 @@ def _contradiction(
   if labels and len(labels) != count:
     return f"{len(labels)} frame_labels, expected {count}, one a frame"
   for t, label in enumerate(labels):
-    if label < -1 or 0 < num_classes <= label:
+    if label < -1:
+      return f"frame {t} has label {label}, expected -1 or more"
+    if 0 < num_classes <= label:
       return (
         f"frame {t} has label {label}, expected -1 to {num_classes - 1}, as"
-        f" {dataset_info.FILE_NAME} names {num_classes} phases"
+        f" {known_by} names {num_classes} phases"
       )
   return None
+
+
+def _check(
+  records: Sequence[Record], path: str, dataset: str, split: str
+) -> None:
+  """Prints what is wrong with records; an error if anything is."""
+  folder = dataset_info.records_folder(path, dataset)
+  stored = dataset_info.read_file(folder, dataset)
+  known_by = dataset_info.FILE_NAME if stored else f"the paper on {dataset}"
+  names = dataset_info.names_of_classes(path, dataset)
+  found = problems(records, len(names), known_by)
+  for problem in found:
+    print(problem)
+  if found:
+    raise UserError(
+      f"{dataset}_{split}: {len(found)} of {len(records)} records are not"
+      " sound, see above; convert their videos again"
+    )
+  print(f"{dataset}_{split}: {len(records)} records, all sound")
+  if not names:
+    print(
+      "How many phases there may be is not known, as no"
+      f" {dataset_info.FILE_NAME} names them; labels may be any number."
+    )
 
 
 def main() -> None:
@@ -201,18 +271,15 @@ def main() -> None:
   path, dataset, split = FLAGS.path_to_tfrecords, FLAGS.dataset, FLAGS.split
   paths = dataset_info.record_paths(path, dataset, split)
   records = record_index.find_records(paths)
-  info = dataset_info.read(path, dataset)
   if FLAGS.check:
-    found = problems(records, len(info.class_names))
-    for problem in found:
-      print(problem)
-    if found:
-      raise UserError(
-        f"{dataset}_{split}: {len(found)} of {len(records)} records are not"
-        " sound, see above; convert their videos again"
-      )
-    print(f"{dataset}_{split}: {len(records)} records, all sound")
+    _check(records, path, dataset, split)
     return
+  if not cv2.haveImageWriter(FLAGS.sheet):
+    raise UserError(
+      "--sheet: expected a picture by its ending, such as sheet.png, received"
+      f" {FLAGS.sheet!r}"
+    )
+  info = dataset_info.read(path, dataset)
   name, of_split = f"{dataset}_{split}", info.splits[split]
   print("\n".join(dataset_info.describe(name, of_split, info.class_names)))
   record_index.check(records[: FLAGS.max_videos])

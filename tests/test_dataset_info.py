@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import pathlib
@@ -336,3 +337,18 @@ def test_a_damaged_file_is_named(tmp_path, text, message):
     dataset_info.read(str(tmp_path), "mine")
   assert str(path) in str(error.value)
   assert message in str(error.value)
+
+
+@pytest.mark.parametrize("names", [[], ["a"]])
+def test_names_that_were_left_out_by_hand_are_made_up(tmp_path, names):
+  content = {
+    **{"format_version": 1, "dataset": "mine", "class_names": names},
+    "splits": {"val": dataclasses.asdict(labelled(-1, 0, 2))},
+  }
+  (tmp_path / "dataset.json").write_text(json.dumps(content))
+  info = dataset_info.read(str(tmp_path), "mine")
+  padded = (*names, *("phase 0", "phase 1", "phase 2")[len(names) :])
+  assert info.class_names == padded
+  assert dataset_info.names_of_classes(str(tmp_path), "mine") == padded
+  lines = dataset_info.describe("mine_val", *info.splits.values(), padded)
+  assert lines[-1] == "   2 phase 2: 9 frames, 33.3%"

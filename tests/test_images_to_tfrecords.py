@@ -226,3 +226,70 @@ def test_script(tmp_path):
   assert done.stdout.splitlines()[0] == (
     "mine_train: 2 videos, 6 frames (rate unknown)"
   )
+  assert done.stdout.splitlines()[-1] == (
+    "4 files have no --extension and are left out, the first is c/img0.jpg"
+  )
+
+
+@pytest.mark.parametrize("count", [1, 12])
+def test_segments_may_go_up_to_the_end_of_slow_images(tmp_path, count):
+  image_files.make(tmp_path / "in" / "v0", count)
+  table = tmp_path / "seconds.csv"
+  table.write_text(f"video,start,end,phase\nv0,0,{count / 0.2},reach\n")
+  [record] = convert(tmp_path / "in", tmp_path / "out", table, fps=0.2)
+  assert record["frame_labels"] == [0] * count
+
+
+def test_images_that_cannot_be_read_are_named_and_left_out(tmp_path):
+  for name in ("v0", "v1"):
+    folder = image_files.make(tmp_path / "in" / name, 3)
+  (folder / "img1.jpg").unlink()
+  # Reading fails, whoever asks.
+  (folder / "img1.jpg").symlink_to("/proc/self/mem")
+  with pytest.raises(UserError) as error:
+    convert(tmp_path / "in", tmp_path / "out")
+  assert str(error.value) == (
+    f"{folder}/img1.jpg: can't be decoded as an image ([Errno 5] Input/output"
+    " error); expected a whole image file, replace or remove it"
+  )
+  written = prepare(
+    find_folders(tmp_path / "in"),
+    *("mine_val", tmp_path / "out"),
+    writing=Writing(num_workers=1, skip_broken=True),
+  )
+  assert [x["name"] for x in written["mine_val"].skipped] == ["v1"]
+
+
+def test_a_list_of_an_editor_that_marks_the_byte_order(tmp_path):
+  image_files.make(tmp_path / "v0", 1)
+  (tmp_path / "list.txt").write_text("\ufeffv0\r\n", encoding="utf-8")
+  assert list(find_folders(tmp_path, tmp_path / "list.txt")) == ["v0"]
+
+
+def test_the_report_names_folders(tmp_path):
+  image_files.make(tmp_path / "in" / "more" / "v0.1", 3)
+  written = prepare(
+    find_folders(tmp_path / "in"), *("mine_val", tmp_path / "out")
+  )
+  [video] = written["mine_val"].videos
+  assert (video["source"], video["fps"]) == ("more/v0.1", None)
+
+
+def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+  folder = image_files.make(tmp_path / "in" / "v0", 1)
+  (tmp_path / "list.txt").write_text("v0")
+  found = find_folders(tmp_path / "in", tmp_path / "list.txt")
+  original = pathlib.Path.iterdir
+
+  def iterdir(path):
+    if path == folder:
+      raise PermissionError(13, "Permission denied", str(path))
+    return original(path)
+
+  monkeypatch.setattr(pathlib.Path, "iterdir", iterdir)
+  with pytest.raises(UserError) as error:
+    prepare(found, "mine_val", tmp_path / "out")
+  assert str(error.value) == (
+    f"{folder}: can't be read (Permission denied); correct its permissions or"
+    " remove it"
+  )

@@ -6,6 +6,7 @@ import pytest
 
 from dataset_preparation import label_files
 from dataset_preparation.labels import Segment
+from dataset_preparation.video_labels import Extent
 from errors import UserError
 
 CASES = json.loads(
@@ -38,11 +39,10 @@ def table(*rows, heading="video,start,end,phase"):
   return "\n".join([heading, *rows]) + "\n"
 
 
-def frames_of(file, video, times, num_frames=None):
+def frames_of(file, video, times, num_frames=None, seconds=None):
   count = len(times)
-  return file.videos[video].of_frames(
-    times, list(range(count)), num_frames or count
-  )
+  extent = Extent(num_frames or count, seconds or times[-1])
+  return file.videos[video].of_frames(times, list(range(count)), extent)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -116,7 +116,11 @@ def test_frames_may_be_without_a_phase(tmp_path):
 
 def test_labels_follow_the_frames_that_are_kept(tmp_path):
   video = read(tmp_path, {"a": [0, 0, 1, 1, 2, 2]}).videos["a"]
-  assert video.of_frames([0.0, 0.4, 1.0], [0, 2, 5], 6) == [0, 1, 2]
+  assert video.of_frames([0.0, 0.4, 1.0], [0, 2, 5], Extent(6, 1.2)) == [
+    0,
+    1,
+    2,
+  ]
 
 
 def test_videos_in_folders_are_found_by_path_or_by_name(tmp_path):
@@ -219,6 +223,7 @@ def test_labels_of_other_videos_can_be_refused(tmp_path):
     ({"ann": {"0": [0, float("nan")]}}, "received [0, nan]"),
     ({"ann": {"0": 7}}, "microseconds, received 7"),
     ({"ann": {"0": [-5, 7]}}, "label 0: starts at -5, expected microseconds"),
+    ({"ann": {"0": [5, -7]}}, "label 0: ends at -7, expected microseconds"),
     (
       {"ann": {"0": [0, 1]}, "ben": {"0": [0, 1], "1": [1, 2]}},
       "drew different segments, [0] and [0, 1]",
@@ -270,6 +275,13 @@ def test_an_unknown_phase_names_the_nearest(tmp_path):
   )
 
 
+def test_a_phase_unlike_all_known_ones_may_be_new(tmp_path):
+  text = message_of(
+    tmp_path, table("a,0,1,reach", "a,1,2,9b"), ["reach", "sit"]
+  )
+  assert text.endswith("expected one of reach, sit; correct it, or --phases")
+
+
 def test_a_segment_beyond_the_video_is_named(tmp_path):
   file = read(tmp_path, table("a,0,1,0", "a,1,9,1"))
   assert frames_of(file, "a", [0.0, 8.6]) == [0, 1]
@@ -314,3 +326,108 @@ def test_files_that_cannot_be_read_are_named(tmp_path):
   (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x81")
   with pytest.raises(UserError, match="no text in UTF-8"):
     label_files.read(tmp_path / "binary")
+
+
+def test_endings_of_the_videos_do_no_harm(tmp_path):
+  file = read(tmp_path, table("a.MP4,0,1,0", "v1.webm,0,1,1", "v1.5,0,1,2"))
+  found = file.of_videos(["x/a", "v1", "v1.5"])
+  labels = [found[v].segments[0].label for v in ("x/a", "v1", "v1.5")]
+  assert labels == [0, 1, 2]
+  assert file.unused(["x/a"]).keys() == {"v1.webm", "v1.5"}
+  # A name without one goes before.
+  file = read(tmp_path, {"a.mp4": [0], "a": [1]})
+  assert file.of_videos(["a"])["a"].frame_labels == [1]
+  with pytest.raises(UserError) as error:
+    read(tmp_path, {"a.mp4": [0], "a.avi": [1]}).of_videos(["a"])
+  assert str(error.value) == (
+    f"{tmp_path}/labels: names 'a.avi' and 'a.mp4'; expected each video once,"
+    " without ending"
+  )
+  with pytest.raises(UserError, match="'v.ts' may be 'x/v' or 'y/v'"):
+    read(tmp_path, {"v.ts": [0]}).of_videos(["x/v", "y/v"])
+
+
+@pytest.mark.parametrize(
+  "text",
+  [
+    'sep=;\nvideo;start;end;phase\na;0;2,5;"pour; slow"\na;2,5;5;wait\n',
+    '\n\nvideo, start, end, phase\n"a", 0, 2.5, "pour; slow"\na,2.5,5,wait',
+    "VIDEO\tStart\tEnd\tPhase\na\t0\t2,5\tpour; slow\na\t2.5\t5\twait\n",
+  ],
+)
+def test_dialects_of_spreadsheets(tmp_path, text):
+  file = read(tmp_path, text)
+  assert file.class_names == ("pour; slow", "wait")
+  bounds = [s[1:] for s in file.videos["a"].segments]
+  assert bounds == [(0, 2.5), (2.5, 5)]
+
+
+def test_a_stray_quotation_mark_swallows_no_rows(tmp_path):
+  rows = table('a,0,2,"pour', *["a,2,3,wait"] * 9000)
+  text = message_of(tmp_path, rows)
+  assert text.endswith(
+    "row 2 can't be read (unexpected end of data); expected quotation marks in"
+    " pairs around a cell, or none; correct it"
+  )
+
+
+def test_a_row_without_a_video_is_named(tmp_path):
+  text = message_of(tmp_path, table("a,0,1,0", ",1,2,0"))
+  assert text.endswith(
+    "row 3 names no video; expected a name, fill it in or remove the row"
+  )
+
+
+def test_only_the_phases_of_the_videos_are_numbered(tmp_path):
+  contents = [
+    table("b,0,1,typo", "x/a.mp4,0,1,reach", "c,0,1,0"),
+    {"b": ["typo"], "x/a.mp4": ["reach"], "c": [0, {}]},
+  ]
+  for content in contents:
+    file = label_files.read(write(tmp_path, content), videos=["x/a"])
+    assert file.class_names == ("reach",)
+    assert list(file.videos) == ["x/a.mp4"]
+    assert list(file.unused(["x/a"])) == ["b", "c"]
+
+
+def test_segments_of_annotations_beyond_the_video_are_named(tmp_path):
+  annotators = {
+    "ann": {"0": [0, 1e6], "1": [1e6, 2.4e6]},
+    "ben": {"0": [0, 1e6], "1": [1e6, 2.6e6]},
+  }
+  file = read(tmp_path, {"clip": annotators})
+  assert frames_of(file, "clip", [0.0, 1.5], seconds=2.2) == [0, 1]
+  with pytest.raises(UserError) as error:
+    frames_of(file, "clip", [0.0, 1.5], seconds=2.0)
+  assert str(error.value) == (
+    f"{file.path}: video 'clip', annotator 'ben', label 1: ends at 2.6 s,"
+    " expected at most 2.000 s, where the video ends; correct it"
+  )
+  late = {"ann": {"0": [0, 1e6], "1": [2.1e6, 2.2e6]}}
+  file = read(tmp_path, {"clip": late})
+  with pytest.raises(UserError) as error:
+    frames_of(file, "clip", [0.0, 1.5], seconds=2.0)
+  assert str(error.value) == (
+    f"{file.path}: video 'clip', annotator 'ann', label 1: starts at 2.1 s,"
+    " expected earlier than 2.000 s, where the video ends; correct it"
+  )
+
+
+@pytest.mark.parametrize(
+  ("content", "message"),
+  [
+    ("[" * 100_000, "expected a label file in JSON or CSV, received something"),
+    (
+      '{"a": {"n": {"0": [0, 1' + "0" * 400 + "]}}}",
+      "label 0: expected [start",
+    ),
+    ("video,phase\na,99999999999\n", "expected a phase below 10000, received"),
+  ],
+)
+def test_absurd_content_is_named(tmp_path, content, message):
+  assert message in message_of(tmp_path, content)
+
+
+def test_superscripts_are_names(tmp_path):
+  file = read(tmp_path, table("a,\u00b2", heading="video,phase"))
+  assert file.class_names == ("\u00b2",)

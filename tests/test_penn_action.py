@@ -106,6 +106,27 @@ def test_wrong_folders_are_named(tmp_path, penn_dir):
     convert(penn_dir, tmp_path)
 
 
+def test_labels_of_other_videos_are_told(tmp_path, penn_dir):
+  table = tmp_path / "phases.csv"
+  rows = ["0002,0,0.1,down", "0009,0,1,zzz", "0004,0,0.1,jump"]
+  table.write_text("\n".join(["video,start,end,phase", *rows]))
+  done = subprocess.run(
+    [
+      *(sys.executable, penn_action.__file__, f"--penn_dir={penn_dir}"),
+      *(f"--output_dir={tmp_path}/out", f"--label_file={table}", "--fps=30"),
+    ],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.splitlines()[-1] == (
+    f"2 videos in {table} are not among those converted, the first is 0009"
+  )
+  folder = tmp_path / "out" / "squats_tfrecords"
+  assert dataset_info.read(str(folder), "squats").class_names == ("down",)
+
+
 def test_script(tmp_path, penn_dir):
   done = subprocess.run(
     [

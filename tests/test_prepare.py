@@ -1,6 +1,7 @@
 import json
 import os
 import pathlib
+import random
 import shutil
 import subprocess
 import sys
@@ -305,3 +306,50 @@ def test_splits_appear_together_and_go_on_together(tmp_path, input_dir):
   assert sorted(os.listdir(out)) == [
     *("dataset.json", "mine_train-0-of-1.tfrecord", "mine_val-0-of-1.tfrecord")
   ]
+
+
+def test_labels_of_other_videos_are_told_in_one_line(tmp_path, input_dir):
+  labels = table(tmp_path / "labels.csv", [*NAMES, "typo9", "typo10"])
+  text = labels.read_text().replace("typo9,0,1,reach", "typo9,0,1,zzz")
+  labels.write_text(text)
+  out = tmp_path / "out"
+  done = script(
+    *(input_dir, f"--output_dir={out}", f"--label_file={labels}"),
+    "--name=mine_val",
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.splitlines()[-1] == (
+    f"10 videos in {labels} are not among those converted, the first is a/v1"
+  )
+  assert dataset_info.read(str(out), "mine").class_names == ("reach", "pour")
+
+
+def test_a_table_made_from_annotations_gives_the_same_bytes(
+  tmp_path, input_dir
+):
+  generator = random.Random(0)
+  labels, rows = {}, ["video,start,end,phase"]
+  for name in NAMES:
+    cuts = sorted(generator.uniform(0, 2e6) for _ in range(5))
+    bounds = list(zip(cuts, cuts[1:], strict=False))
+    labels[name] = {"ann": dict(enumerate(bounds))}
+    rows += [
+      f"{name},{s / 1e6},{e / 1e6},{k}" for k, (s, e) in enumerate(bounds)
+    ]
+  (tmp_path / "labels.json").write_text(json.dumps(labels))
+  (tmp_path / "labels.csv").write_text("\n".join(rows))
+  contents = []
+  for name in ("labels.json", "labels.csv"):
+    out = tmp_path / f"{name}.out"
+    run(input_dir, "mine_val", out, tmp_path / name)
+    contents.append({p.name: p.read_bytes() for p in out.iterdir()})
+  assert contents[0] == contents[1]
+  records = record_files.read((tmp_path / "labels.csv.out").glob("*.tfrecord"))
+  assert {x for r in records for x in r["frame_labels"]} == {0, 1, 2, 3}
+
+
+def test_the_report_has_paths_below_the_input_folder(tmp_path, input_dir):
+  written = run(input_dir, "mine_val", tmp_path / "out", pattern="v0.mp4")
+  videos = written["mine_val"].videos
+  assert [video["source"] for video in videos] == ["a/v0.mp4", "b/v0.mp4"]
+  assert [video["fps"] for video in videos] == [10.0, 10.0]

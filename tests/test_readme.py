@@ -158,3 +158,20 @@ def test_readme_and_code_know_the_same_algorithms_and_tasks():
   for registry, folder in ((ALGOS, "algos"), (TASKS, "evaluation")):
     rows = re.findall(rf"^\| `(\w+)` \|.*`{folder}/\w+\.py` \|$", README, re.M)
     assert sorted(rows) == sorted(registry)
+
+
+def test_examples_of_label_files_say_the_same(tmp_path):
+  from dataset_preparation import label_files
+  from dataset_preparation.video_labels import Extent
+
+  section = README.split("## Preparing data")[1].split("\n## ")[0]
+  examples = re.findall(r"```(?:csv|json)\n(.*?)```", section, re.S)
+  assert len(examples) == 4
+  times = [0.0, 0.8, 1.6]
+  for text in examples:
+    path = tmp_path / "labels"
+    path.write_text(text)
+    file = label_files.read(path)
+    found = file.videos["clip1"].of_frames(times, range(3), Extent(3, 2.4))
+    assert found == [0, 0, 1]
+    assert file.class_names in ((), ("reach", "pour"))

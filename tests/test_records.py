@@ -43,3 +43,14 @@ def test_bytes_are_those_tensorflow_writes(tmp_path, fields):
 def test_another_number_of_labels_is_refused(tmp_path):
   with pytest.raises(ValueError, match="a: expected 1 labels .* received 2"):
     write(tmp_path / "ours", [b"x"], name="a", frame_labels=[0, 1])
+
+
+def test_the_size_of_a_record_is_not_underestimated(tmp_path):
+  jpegs, target = tmp_path / "jpegs", tmp_path / "record"
+  for size in (0, 1, 200, 70_000):
+    sizes = [size] * 50
+    jpegs.write_bytes(bytes(sum(sizes)))
+    with target.open("wb") as file:
+      records.write(file, jpegs, sizes, "n" * 4096, [-1] * 50)
+    frames = sum(size + records.FRAME_OVERHEAD for size in sizes)
+    assert target.stat().st_size < frames + (2**31 - records.MAX_BYTES)

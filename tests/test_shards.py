@@ -13,7 +13,7 @@ import video_files
 
 import dataset_info
 import videos
-from dataset_preparation import shards
+from dataset_preparation import records, shards
 from dataset_preparation.conversion import Source, Storing
 from dataset_preparation.shards import Part, Writing
 from errors import UserError
@@ -81,7 +81,7 @@ def test_the_report_of_each_video_is_stored(input_dir, expected):
   assert train["videos"][3] == {
     **{"name": "v3", "source": "v3.mp4", "sha256": digest.split()[0]},
     **{"num_frames": 8, "width": 24, "height": 16, "seconds": 0.7},
-    **{"phases": {}, "warnings": []},
+    **{"fps": 10.0, "phases": {}, "warnings": []},
   }
 
 
@@ -502,3 +502,45 @@ def test_workers_do_without_tensorflow():
   )
   done = subprocess.run([sys.executable, "-c", code], cwd=CHECKOUT, check=False)
   assert done.returncode == 0
+
+
+def test_videos_too_long_for_a_record_are_named_and_left_out(
+  tmp_path, input_dir, expected, monkeypatch
+):
+  shard = len(expected["mine_train-3-of-4.tfrecord"])  # Of v6 alone.
+  monkeypatch.setattr(records, "MAX_BYTES", shard - 100)
+  with pytest.raises(UserError) as error:
+    write(input_dir, tmp_path / "stop")
+  assert str(error.value).startswith(f"{input_dir}/v6.mp4: is too long for one")
+  assert str(error.value).endswith(
+    "GiB, enough for 10 of its frames; cut the video into several, or give a"
+    " lower --fps, smaller frames or a lower --jpeg_quality"
+  )
+  written = write(input_dir, tmp_path / "skip", skip_broken=True)
+  assert [skipped["name"] for skipped in written.skipped] == ["v6"]
+  assert not list(tmp_path.glob("**/*.jpegs"))
+
+
+def test_skipping_goes_on_where_a_broken_video_stopped(
+  tmp_path, input_dir, expected
+):
+  folder, out = copied(input_dir, tmp_path / "in"), tmp_path / "out"
+  (folder / "v5.mp4").write_bytes(b"no video")
+  with pytest.raises(UserError, match=r"v5\.mp4: "):
+    write(folder, out)
+  inode = (out / ".mine_train.incomplete/0.tfrecord").stat().st_ino
+  written = write(folder, out, skip_broken=True)
+  assert [skipped["name"] for skipped in written.skipped] == ["v5"]
+  assert (out / "mine_train-0-of-4.tfrecord").stat().st_ino == inode
+
+
+def test_without_skipping_what_was_skipped_is_tried_again(
+  tmp_path, input_dir, expected, monkeypatch
+):
+  folder = copied(input_dir, tmp_path / "in")
+  (folder / "v1.mp4").write_bytes(b"no video")
+  out = tmp_path / "out"
+  interrupted(folder, out, monkeypatch, "replace", 4, skip_broken=True)
+  assert (out / ".mine_train.incomplete/0.json").exists()
+  with pytest.raises(UserError, match=r"v1\.mp4: "):
+    write(folder, out)

@@ -172,3 +172,17 @@ def test_wrong_groups_are_named(tmp_path, text, message):
 def test_a_missing_group_file_is_named(tmp_path):
   with pytest.raises(UserError, match="none.csv: can't read the group file"):
     splits.read_groups(tmp_path / "none.csv", VIDEOS)
+
+
+def test_groups_of_spreadsheets(tmp_path):
+  path = tmp_path / "groups.csv"
+  text = "\ufeffWho;Group;Video\nann;a;v0.mp4\nben;b;v1\n"
+  path.write_text(text, encoding="utf-8")
+  assert splits.read_groups(path, VIDEOS) == {"v0": "a", "v1": "b"}
+  path.write_text("video,group\nv0,a\nv1,\n")
+  with pytest.raises(UserError) as error:
+    splits.read_groups(path, VIDEOS)
+  assert str(error.value) == (
+    f"{path}: row 3 gives video 'v1' no group; expected one, fill it in or"
+    " remove the row"
+  )

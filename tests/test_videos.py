@@ -1,4 +1,7 @@
 import os
+import pathlib
+import subprocess
+import sys
 
 import cv2
 import numpy as np
@@ -7,6 +10,8 @@ import video_files
 
 import videos
 from errors import UserError
+
+CHECKOUT = pathlib.Path(videos.__file__).parent
 
 
 def times_of(path):
@@ -231,3 +236,18 @@ def test_nothing_is_left_of_a_video_without_frames(tmp_path):
   with pytest.raises(UserError, match="a.mp4: no frames to write"):
     videos.write(tmp_path / "a.mp4", [], fps=10)
   assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
+def test_a_video_is_read_by_one_thread(tmp_path, codec):
+  """In a process of its own, where nothing else starts or ends threads."""
+  path = video_files.make(tmp_path / "a.mkv", codec)
+  code = (
+    "import os, sys, videos\n"
+    "threads = lambda: len(os.listdir('/proc/self/task'))\n"
+    "before, frames = threads(), videos.read(sys.argv[1])\n"
+    "next(frames)\n"
+    "sys.exit(threads() - before)"
+  )
+  done = subprocess.run([sys.executable, "-c", code, path], cwd=CHECKOUT)
+  assert done.returncode == 0

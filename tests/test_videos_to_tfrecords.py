@@ -1,9 +1,13 @@
+import fcntl
 import json
 import os
 import pathlib
+import pty
 import shutil
+import struct
 import subprocess
 import sys
+import termios
 
 import cv2
 import numpy as np
@@ -12,11 +16,17 @@ import record_files
 import video_files
 
 import dataset_info
+import files
 import videos
 from dataset_preparation.conversion import Storing
 from dataset_preparation.prepare import Labelling, prepare
 from dataset_preparation.shards import Writing
-from dataset_preparation.videos_to_tfrecords import FILE_PATTERNS, find_videos
+from dataset_preparation.videos_to_tfrecords import (
+  FILE_PATTERNS,
+  find_videos,
+  left_out,
+  list_files,
+)
 from errors import UserError
 
 CHECKOUT = pathlib.Path(videos.__file__).parent
@@ -339,6 +349,7 @@ def test_script_by_its_path_from_elsewhere(tmp_path, input_dir, label_file):
     f"Use the records with DATASETS: [mine] and PATH_TO_TFRECORDS: {folder}."
     f" {folder}/dataset.json has the details; edit its class_names to name the"
     " phases.",
+    "1 files match no --file_pattern and are left out, the first is notes.txt",
   ]
   assert "mine_val: 1 of 1 shards done" in done.stderr
   assert "video/s" not in done.stderr  # No progress bar in logs.
@@ -364,3 +375,145 @@ def test_script_as_a_module_tells_a_mistake_in_one_line(tmp_path, input_dir):
     " letters, digits, '_', '-' and '.'; received 'train'"
   )
   assert not os.listdir(tmp_path)
+
+
+def segments(path, *bounds):
+  rows = [f"a,{s},{e},phase {i}" for i, (s, e) in enumerate(bounds)]
+  path.write_text("\n".join(["video,start,end,phase", *rows]))
+  return path
+
+
+@pytest.mark.parametrize(
+  ("source_fps", "fps"), [(10, 0), (10, 1), (10, 0.3), (1, 0), (1, 0.5)]
+)
+def test_segments_may_go_up_to_the_end_of_the_video(tmp_path, source_fps, fps):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  folder.mkdir()
+  video_files.make(folder / "a.mp4", num_frames=20, fps=source_fps)
+  end = 20 / source_fps
+  table = segments(tmp_path / "l.csv", (0, end / 2), (end / 2, end))
+  convert(folder, "mine_val", out, label_file=table, fps=fps, size=(8, 8))
+  [record] = record_files.read(out.glob("*.tfrecord"))
+  assert set(record["frame_labels"]) <= {0, 1}
+  late = segments(tmp_path / "l.csv", (0, end / 2), (end / 2, end + 0.6))
+  with pytest.raises(UserError) as error:
+    convert(folder, "mine_test", out, label_file=late, fps=fps)
+  assert str(error.value) == (
+    f"{late}: video 'a', row 3: ends at {end + 0.6:g} s, expected at most"
+    f" {end:.3f} s, where the video ends; correct it"
+  )
+  late = segments(tmp_path / "l.csv", (0, end), (end + 0.1, end + 0.2))
+  with pytest.raises(UserError) as error:
+    convert(folder, "mine_test", out, label_file=late, fps=fps)
+  assert str(error.value) == (
+    f"{late}: video 'a', row 3: starts at {end + 0.1:g} s, expected earlier"
+    f" than {end:.3f} s, where the video ends; correct it"
+  )
+
+
+def test_fps_of_a_file_with_uneven_time_stamps(tmp_path):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  folder.mkdir()
+  ticks = [0, 1, 2, 5, 9, 10, 14, 20, 21, 30]  # Tenths of a second.
+  video_files.make(folder / "a.mp4", pts=ticks)
+  (tmp_path / "l.json").write_text(json.dumps({"a": list(range(10))}))
+  convert(
+    folder, "mine_val", out, label_file=tmp_path / "l.json", fps=2, size=(8, 8)
+  )
+  [record] = record_files.read(out.glob("*.tfrecord"))
+  # Nearest to 0, 0.5, 1, 1.5, 2, 2.5 and 3 s.
+  assert record["frame_labels"] == [0, 3, 5, 6, 7, 8, 9]
+
+
+def test_rotate_comes_on_top_of_the_metadata(tmp_path):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  folder.mkdir()
+  video_files.make(folder / "a.mp4", num_frames=2, rotation=90)
+  [shown, _] = [frame.image for frame in videos.read(folder / "a.mp4")]
+  assert shown.shape[:2] == (video_files.WIDTH, video_files.HEIGHT)
+  convert(folder, "mine_val", out, rotate=90, size=None)
+  [record] = read_records(out.glob("*.tfrecord"))
+  turned = np.rot90(shown, -1)
+  assert record["video"][0].shape == turned.shape
+  assert video_files.colours(record["video"][0]) == video_files.colours(turned)
+  assert video_files.colours(turned) != video_files.colours(shown)
+
+
+@pytest.mark.parametrize(
+  ("name", "codec", "pix_fmt"),
+  [
+    ("a.ts", "libx264", "yuv420p"),
+    ("a.vob", "mpeg2video", "yuv420p"),
+    ("a.mxf", "mpeg2video", "yuv420p"),
+    ("a.gif", "gif", "rgb8"),
+    ("a.y4m", "rawvideo", "yuv420p"),
+    ("a.h264", "libx264", "yuv420p"),
+  ],
+)
+def test_less_common_containers_are_found(tmp_path, name, codec, pix_fmt):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  folder.mkdir()
+  video_files.make(folder / name, codec, 5, fps=25, pix_fmt=pix_fmt)
+  assert convert(folder, "mine_val", out, size=(8, 8)).num_frames == 5
+
+
+def test_files_that_match_no_pattern_are_counted(input_dir):
+  files = list_files(input_dir)
+  assert left_out(files, FILE_PATTERNS) == [
+    "1 files match no --file_pattern and are left out, the first is notes.txt"
+  ]
+  assert left_out(files, ["*.MKV"]) == [
+    "3 files match no --file_pattern and are left out, the first is Clip1.MP4"
+  ]
+  assert left_out(files, ["*"]) == []
+
+
+def test_frames_too_large_for_a_jpeg_are_named(tmp_path, input_dir):
+  with pytest.raises(UserError) as error:
+    convert(input_dir, "mine_val", tmp_path, size=(70000, 10))
+  assert str(error.value) == (
+    f"{input_dir}/Clip1.MP4: frame 0 would have 70000 x 10 pixels, expected at"
+    " most 65500 a side, as JPEG has it; give a smaller --width and --height or"
+    " --short_side"
+  )
+
+
+def script(input_dir, out, *flags, **options):
+  command = [
+    *(sys.executable, "-m", "dataset_preparation.videos_to_tfrecords"),
+    *("--name=mine_val", f"--input_dir={input_dir}", f"--output_dir={out}"),
+    *("--width=8", "--height=8", "--num_workers=1", *flags),
+  ]
+  return subprocess.run(command, cwd=CHECKOUT, check=False, **options)
+
+
+def test_a_terminal_shows_a_progress_bar(tmp_path, input_dir):
+  terminal, end = pty.openpty()
+  fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+  done = script(
+    input_dir, tmp_path / "out", stderr=end, stdout=subprocess.DEVNULL
+  )
+  os.close(end)
+  assert done.returncode == 0
+  # Less than a pipe holds: it could be written before anybody read it.
+  shown = os.read(terminal, 2**16).decode()
+  os.close(terminal)
+  assert "mine_val:   0%|" in shown
+  assert "0/3 [" in shown
+
+
+def test_an_output_that_cannot_be_written(tmp_path, input_dir, monkeypatch):
+  done = script(input_dir, "/proc/out", capture_output=True, text=True)
+  assert done.returncode == 1
+  assert "Traceback" not in done.stderr
+  assert done.stderr.splitlines()[-1].startswith(
+    "error: /proc/out: can't make this folder ("
+  )
+  # The administrator, as whom tests may run, may write everywhere.
+  monkeypatch.setattr(files.os, "access", lambda path, mode: False)
+  with pytest.raises(UserError) as error:
+    convert(input_dir, "mine_val", tmp_path)
+  assert str(error.value) == (
+    f"{tmp_path}: this folder is not writable; choose another output directory"
+    " or change its permissions"
+  )

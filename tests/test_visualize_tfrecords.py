@@ -3,6 +3,7 @@ import sys
 
 import cv2
 import numpy as np
+import pytest
 import record_files
 import tensorflow as tf
 from matplotlib import colormaps
@@ -49,6 +50,22 @@ def test_frames_are_evenly_spaced():
   np.testing.assert_allclose(red, np.array(expected, int), atol=1)
 
 
+@pytest.mark.parametrize("num_frames", [1, 10])
+@pytest.mark.parametrize("letter", ["i", "W"])
+def test_legend_has_room_for_all_names(num_frames, letter):
+  jpegs = [record_files.jpeg(0, t, (96, 96)) for t in range(15)]
+  names = [f"{letter * 40} {number}" for number in range(14)]
+  video = Video("a", jpegs, [*range(14), -1])
+  sheet = contact_sheet([video], names, num_frames)
+  legend = sheet[: -(96 + 10 + 14)]  # Above the frames and their band.
+  colours = [np.array(c) * 255 for c in colormaps["tab20"].colors[:14]]
+  for colour in [*colours, np.floor(np.full(3, 0.85 * 255))]:
+    assert has(legend, colour) > 50
+  # Nothing touches the border or the frames.
+  for edge in (legend[:3], legend[-3:], legend[:, :3], legend[:, -3:]):
+    assert (edge == 255).all()
+
+
 def damaged(tmp_path):
   """Records of which all but the first have some damage."""
   jpegs = [record_files.jpeg(0, t) for t in range(3)]
@@ -68,7 +85,7 @@ def damaged(tmp_path):
 
 def test_problems_are_listed(tmp_path):
   records = record_index.find_records(damaged(tmp_path))
-  found = visualize_tfrecords.problems(records, 2)
+  found = visualize_tfrecords.problems(records, 2, "dataset.json")
   assert len(found) == 5
   place = f"{tmp_path}/toy_val-0-of-1.tfrecord: record at byte "
   for line, offset, message in zip(
@@ -114,7 +131,17 @@ def test_script(tmp_path, toy_records):
   ]
   assert cv2.imread(str(sheet)) is not None
   done = run(*flags, "--check")
-  assert done.stdout == "toy_train: 7 records, all sound\n"
+  assert done.stdout.splitlines() == [
+    "toy_train: 7 records, all sound",
+    "How many phases there may be is not known, as no dataset.json names them;"
+    " labels may be any number.",
+  ]
+  done = run(*flags, "--sheet=sheet.txt")
+  assert done.returncode == 1
+  assert done.stderr.splitlines()[-1] == (
+    "error: --sheet: expected a picture by its ending, such as sheet.png,"
+    " received 'sheet.txt'"
+  )
 
 
 def test_script_ends_in_error_where_records_are_not_sound(tmp_path):
@@ -132,3 +159,36 @@ def test_script_ends_in_error_where_records_are_not_sound(tmp_path):
     "error: toy_val: 5 of 6 records are not sound, see above; convert their"
     " videos again"
   )
+
+
+def write_labels(folder, dataset, *labels):
+  jpegs = [record_files.jpeg(0, t) for t in range(len(labels))]
+  record = record_files.sequence_example("a", jpegs, labels)
+  record_files.write(folder, [[record]], dataset, "val")
+
+
+def check(folder, dataset):
+  return run(
+    *(f"--path_to_tfrecords={folder}", f"--dataset={dataset}"),
+    *("--split=val", "--check"),
+  )
+
+
+def test_labels_of_a_known_data_set_are_checked_without_a_file(tmp_path):
+  write_labels(tmp_path, "pouring", 0, 4, -1)
+  assert check(tmp_path, "pouring").stdout == (
+    "pouring_val: 1 records, all sound\n"
+  )
+  write_labels(tmp_path, "pouring", 0, 7)
+  done = check(tmp_path, "pouring")
+  assert done.returncode == 1
+  assert done.stdout.endswith(
+    "video 'a': frame 1 has label 7, expected -1 to 4, as the paper on pouring"
+    " names 5 phases\n"
+  )
+
+
+def test_labels_below_none_are_told(tmp_path):
+  write_labels(tmp_path, "toy", 0, -5)
+  done = check(tmp_path, "toy")
+  assert done.stdout.endswith("frame 1 has label -5, expected -1 or more\n")
