@@ -39,6 +39,13 @@ def plain(value: Any) -> Any:
   return value
 
 
+def value_of(tree: Mapping[str, Any], key: str) -> Any:
+  """The value at a full key such as `TRAIN.MAX_ITERS`; the tree for none."""
+  for name in filter(None, key.split(".")):
+    tree = tree[name]
+  return tree
+
+
 def merge(
   config: EasyDict,
   changes: Mapping[str, Any],
@@ -90,17 +97,10 @@ def _keys(section: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
       yield from _keys(value, f"{prefix}{name}.")
 
 
-def _default(key: str, rules: Rules) -> Any:
-  value = rules.defaults
-  for name in key.split("."):
-    value = value[name]
-  return value
-
-
 def _checked(key: str, value: Any, source: str, rules: Rules) -> Any:
   """Returns the value in the default's type, or says why it can't be."""
   try:
-    value = _converted(value, _default(key, rules))
+    value = _converted(value, value_of(rules.defaults, key))
   except TypeError as error:
     raise UserError(
       f"{source}: {key} expects {error}; received {value!r}"
@@ -139,7 +139,7 @@ def _converted(value: Any, default: Any) -> Any:
       raise TypeError(f"a list such as {plain(default)}")
     if default and isinstance(default[0], list):
       return [_converted_layer(item, default[0]) for item in value]
-    if "" in value:
+    if isinstance(default[0], str) and "" in value:
       raise TypeError(f"a list of names such as {plain(default)}")
     return [_converted(item, default[0]) for item in value]
   if isinstance(default, bool) or isinstance(value, bool):

@@ -362,6 +362,7 @@ def test_files_of_embeddings_get_the_same_numbers(copy, tmp_path):
     f"--train_embs={files['train']}",
     f"--val_embs={files['val']}",
     "--dataset=tiny",
+    f"--set={tiny_run.TASKS}",
     "--set=EVAL.FEW_SHOT_NUM_LABELED=[1]",
     "--set=EVAL.FEW_SHOT_NUM_EPISODES=2",
     f"--logdir={tmp_path / 'foreign'}",
