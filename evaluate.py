@@ -56,11 +56,14 @@ def evaluate(
       0 = for ever.
 
   Raises:
-    UserError: There is no checkpoint, no data set, a checkpoint that can't be
-      evaluated, or training seems dead.
+    UserError: There is no checkpoint, no data set, a `dataset.json` or a
+      record that can't be read, a checkpoint that can't be evaluated, or
+      training seems dead.
   """
   tasks = _build_tasks(config)
-  checkpoints.latest_checkpoint(config.LOGDIR)  # Fails early and clean.
+  for dataset in config.DATASETS:  # Fails early and clean.
+    dataset_info.names_of_classes(config.PATH_TO_TFRECORDS, dataset)
+  checkpoints.latest_checkpoint(config.LOGDIR)  # Likewise.
   if not continuous_eval:
     evaluate_one = _evaluator(config, tasks, max_embs, visualize)
     evaluate_one(*checkpoints.list_checkpoints(config.LOGDIR)[-1])
@@ -171,7 +174,12 @@ def run_tasks(
       if _any_has(tasks, "evaluate_embeddings")
     }
     batches = {
-      split: datasets.eval_batches(config, dataset, split, algo.needs_positives)
+      split: datasets.SoundBatches(
+        datasets.eval_batches(config, dataset, split, algo.needs_positives),
+        config,
+        [dataset],
+        split,
+      )
       for split in ("train", "val")
       if _any_has(tasks, "evaluate_batches")
     }
@@ -226,7 +234,7 @@ def run_on_embeddings(
         result = task.evaluate_embeddings(dataset, embs["train"], embs["val"])
       elif batches is not None:
         result = task.evaluate_batches(
-          dataset, algo, batches["train"], batches["val"]
+          algo, batches["train"], batches["val"], dataset_name=dataset
         )
       else:
         result = Result.empty()

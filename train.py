@@ -12,7 +12,7 @@ import math
 import pathlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import tensorflow as tf
@@ -25,7 +25,6 @@ import datasets
 import errors
 import files
 import models
-import record_index
 from algos import ALGOS
 from algos.algorithm import Algorithm
 from errors import UserError
@@ -103,7 +102,7 @@ def train(
   with TrainLog(config, variables if debug else [], visualize) as log:
     return _loop(
       config,
-      _sound_batches(batches, config),
+      datasets.SoundBatches(batches, config, config.DATASETS, "train"),
       train_step,
       saver,
       log,
@@ -192,7 +191,7 @@ def build_train_step(
 
 def _loop(
   config: EasyDict,
-  batches: Iterator[dict[str, tf.Tensor]],
+  batches: Iterable[dict[str, tf.Tensor]],
   train_step: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
   saver: checkpoints.Saver,
   log: TrainLog,
@@ -226,18 +225,6 @@ def _loop(
     saver.save(step)
   logging.info("Trained %d steps; checkpoints in %s", step, config.LOGDIR)
   return 0
-
-
-def _sound_batches(
-  batches: tf.distribute.DistributedDataset, config: EasyDict
-) -> Iterator[dict[str, tf.Tensor]]:
-  """Hands batches on; when one can't be read, finds the damaged record."""
-  try:
-    yield from batches
-  except (tf.errors.InvalidArgumentError, tf.errors.DataLossError):
-    for dataset in config.DATASETS:
-      record_index.check(datasets.records_of(config, dataset, "train"))
-    raise
 
 
 @contextlib.contextmanager

@@ -160,6 +160,34 @@ def test_nothing_is_embedded_for_the_loss_alone(copy, monkeypatch):
   assert math.isfinite(metrics.read(copy)[4]["algo_loss/val_loss"])
 
 
+def test_a_damaged_record_in_the_batches_of_the_loss_is_named(copy, tmp_path):
+  config = configuration.of_logdir(copy)
+  config.EVAL.TASKS = ["algo_loss"]
+  records = shutil.copytree(config.PATH_TO_TFRECORDS, tmp_path / "records")
+  config.PATH_TO_TFRECORDS = str(records)
+  [path] = records.glob("tiny_val-*")
+  content = bytearray(path.read_bytes())
+  content[-2000] ^= 1
+  path.write_bytes(content)
+  with pytest.raises(UserError) as error:
+    evaluate.evaluate(config, continuous_eval=False)
+  assert f"{path}: record at byte" in str(error.value)
+  assert "does not fit its checksum" in str(error.value)
+  assert "\n" not in str(error.value)
+
+
+def test_a_wrong_dataset_json_stops_before_anything_is_embedded(
+  copy, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(evaluate, "_evaluator", None)
+  config = configuration.of_logdir(copy)
+  records = shutil.copytree(config.PATH_TO_TFRECORDS, tmp_path / "records")
+  config.PATH_TO_TFRECORDS = str(records)
+  (records / "dataset.json").write_text("{")
+  with pytest.raises(UserError, match="dataset.json: can't be read as JSON"):
+    evaluate.evaluate(config)
+
+
 def test_what_several_tasks_find_is_told_once(monkeypatch):
   told = []
   monkeypatch.setattr(
