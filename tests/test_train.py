@@ -1,10 +1,12 @@
 import copy
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ import evaluate
 import metrics
 import models
 import train
+import train_log
 from errors import UserError
 
 pytestmark = pytest.mark.usefixtures("one_replica")
@@ -69,6 +72,47 @@ def test_interrupted_run_continues_exactly(tiny_records, tmp_path):
       np.testing.assert_allclose(
         value, expected[key], rtol=1e-4, atol=1e-6, err_msg=key
       )
+
+
+@pytest.mark.parametrize("name", ["train_logs", "checkpoint", "ckpt-3.index"])
+def test_what_training_wrote_is_not_written_over(tiny_records, tmp_path, name):
+  (tmp_path / name).touch()
+  config = tiny_run.config(tiny_records, tmp_path)
+  with pytest.raises(UserError, match="already has training logs; .*--force"):
+    train.train(config)
+
+
+def test_the_speed_is_that_after_the_first_step(
+  tiny_records, tmp_path, monkeypatch
+):
+  """The first traces, and says nothing of how long the others take."""
+  told = []
+  monkeypatch.setattr(
+    "absl.logging.info", lambda text, *args: told.append(text % args)
+  )
+  config = tiny_run.config(tiny_records, tmp_path)
+  train.train(config)
+  first, *others = [line for line in told if line.startswith("step ")]
+  assert re.fullmatch(r"step 1/4  loss \d+\.\d{4}", first)
+  assert len(others) == 2
+  for line in others:
+    assert re.search(r"  [\d.]+ steps/s  0:00:\d\d left$", line)
+  logged = tiny_run.curves(tmp_path / "train_logs")
+  assert set(logged["timing/time_per_iter"]) == {2, 3}
+
+
+def test_the_clock_starts_after_a_first_step_that_is_not_reported(
+  tmp_path, monkeypatch
+):
+  config = configuration.load([], [f"LOGDIR={tmp_path}"])
+  config.LOGGING.REPORT_INTERVAL = 4
+  clock = types.SimpleNamespace(monotonic=iter([100, 101, 104]).__next__)
+  monkeypatch.setattr(train_log, "time", clock)
+  with train_log.TrainLog(config) as log:
+    for step in (2, 3, 4):
+      log.step(step, {"loss": tf.constant(1.0)}, {})
+  logged = tiny_run.curves(tmp_path / "train_logs")
+  assert logged["timing/time_per_iter"] == {4: 2.0}
 
 
 def test_continuing_with_fewer_steps_takes_none(tiny_records, tmp_path):
@@ -177,6 +221,26 @@ def test_a_configuration_is_left_as_it_was(tiny_records, tmp_path):
   saved = configuration.of_logdir(tmp_path)
   assert saved.CLASSIFICATION.NUM_CLASSES == 3
   assert saved.PRECISION == models.resolve_precision("auto")
+
+
+def test_a_network_that_cannot_be_built_leaves_no_directory(
+  tiny_records, tmp_path
+):
+  for setting, message in (
+    ("MODEL.BASE_MODEL.LAYER=none", "has no layer 'none'"),
+    ("TRAIN.BATCH_SIZE=1", "alignment needs at least 2 videos"),
+  ):
+    config = tiny_run.config(tiny_records, tmp_path / "new", setting)
+    with pytest.raises(UserError, match=message):
+      train.train(config)
+  assert not (tmp_path / "new").exists()
+
+
+def test_init_from_the_home_folder(tiny_records, tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  config = tiny_run.config(tiny_records, tmp_path / "new")
+  with pytest.raises(UserError, match=f"^{tmp_path}/none: holds no checkpoint"):
+    train.train(config, init_from="~/none")
 
 
 def test_init_from_a_directory_without_checkpoint(tiny_records, tmp_path):
