@@ -328,7 +328,11 @@ def main() -> None:
       f" a training run are those in {FLAGS.logdir}/config.yml"
     )
   if FLAGS.continuous_eval:
-    wait_for_start(FLAGS.logdir, FLAGS.timeout_minutes)
+    wait_for_start(
+      os.path.expanduser(FLAGS.logdir),
+      FLAGS.start_timeout_minutes,
+      FLAGS.timeout_minutes,
+    )
   evaluate(
     configuration.of_logdir(FLAGS.logdir),
     FLAGS.continuous_eval,
@@ -359,10 +363,17 @@ if __name__ == "__main__":
   )
   flags.DEFINE_bool("visualize", False, "Log the images that tasks make.")
   flags.DEFINE_float(
+    "start_timeout_minutes",
+    1,
+    "End with an error if training does not write its config.yml in so many"
+    " minutes; 0 = wait for ever.",
+    lower_bound=0,
+  )
+  flags.DEFINE_float(
     "timeout_minutes",
     60,
-    "End with an error if training does not start in, or writes neither a"
-    " checkpoint nor a log for, so many minutes; 0 = wait for ever.",
+    "End with an error if a training that has begun writes neither a checkpoint"
+    " nor a log for so many minutes; 0 = wait for ever.",
     lower_bound=0,
   )
   flags.DEFINE_string(

@@ -311,14 +311,16 @@ def test_an_evaluator_that_is_there_before_training_waits(
   logdir = tmp_path / "logs"
   told, trained = tmp_path / "evaluate.txt", tmp_path / "train.txt"
   flags = flags_of_training(tiny_records, logdir)
-  with process(told, "evaluate.py", f"--logdir={logdir}") as evaluation:
-    waits = f"Waiting for training to write {logdir}/config.yml and its first"
+  with process(
+    told, "evaluate.py", f"--logdir={logdir}", "--start_timeout_minutes=7"
+  ) as evaluation:
+    waits = f"{logdir}: waiting at most 7 min for training to write config"
     wait_until(lambda: waits in told.read_text(), evaluation, told)
     assert not logdir.exists()
     with process(trained, "train.py", *flags) as training:
       assert training.wait(timeout=300) == 0, trained.read_text()
     assert evaluation.wait(timeout=300) == 0, told.read_text()
-  assert told.read_text().count("Waiting for") == 1
+  assert told.read_text().count("training to write config.yml") == 1
   assert evaluated_steps(logdir) == [0, 2, 4]
 
 
@@ -327,10 +329,13 @@ def test_a_training_that_is_not_there(tmp_path):
   done = run(f"--logdir={nowhere}", "--nocontinuous_eval")
   assert done.returncode == 1
   assert f"{nowhere}/config.yml: not found; expected the log" in done.stderr
-  assert "Waiting" not in done.stderr
-  done = run(f"--logdir={nowhere}", "--timeout_minutes=0.001")
+  assert "waiting" not in done.stderr
+  done = run(f"--logdir={nowhere}", "--start_timeout_minutes=0.001")
   assert done.returncode == 1
-  assert f"error: {nowhere}: training has not written config.yml" in done.stderr
+  assert done.stderr.splitlines()[-1] == (
+    f"error: {nowhere}: training has not written config.yml here in 0.001"
+    " min; correct --logdir, or see why train.py has not started"
+  )
   assert not nowhere.exists()
 
 
