@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from easydict import EasyDict
@@ -37,6 +37,11 @@ def plain(value: Any) -> Any:
   if isinstance(value, (list, tuple)):
     return [plain(item) for item in value]
   return value
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+  """The known name that is most like another."""
+  return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
 
 
 def value_of(tree: Mapping[str, Any], key: str) -> Any:
@@ -86,8 +91,8 @@ def _unknown_key(key: str, rules: Rules) -> str:
   known = list(_keys(rules.defaults))
   last = key.rpartition(".")[2]
   same_name = [name for name in known if name.rpartition(".")[2] == last]
-  near = same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-  return f"unknown key {key}; did you mean {near[0]}?"
+  near = same_name[0] if same_name else nearest(key, known)
+  return f"unknown key {key}; did you mean {near}?"
 
 
 def _keys(section: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
@@ -111,7 +116,7 @@ def _checked(key: str, value: Any, source: str, rules: Rules) -> Any:
   low, high = rules.ranges.get(key, (-math.inf, None))
   for item in _items(value):
     if choices and item not in choices:
-      near = difflib.get_close_matches(str(item), choices, n=1, cutoff=0.0)[0]
+      near = nearest(str(item), choices)
       raise UserError(
         f"{source}: {key} expects one of {', '.join(choices)}; received"
         f" {item!r}, did you mean {near}?"

@@ -417,6 +417,18 @@ def test_a_data_set_without_records_is_named(toy_config):
     datasets.train_batches(settings, 2)
 
 
+def test_a_record_file_of_nearly_the_right_name_is_told(tmp_path):
+  (tmp_path / "foo_train.tfrecord").touch()
+  (tmp_path / "foo_train.txt").touch()
+  settings = config.load(settings=[f"PATH_TO_TFRECORDS={tmp_path}"])
+  with pytest.raises(
+    UserError, match="found no such records, but foo_train.tfrecord; make them"
+  ):
+    datasets.records_of(settings, "foo", "train")
+  with pytest.raises(UserError, match="found no such records; make them"):
+    datasets.records_of(settings, "quite_another", "val")
+
+
 def test_an_empty_record_file_is_named(tmp_path):
   [path] = record_files.write(tmp_path, [[]])
   settings = config.load(settings=[f"PATH_TO_TFRECORDS={tmp_path}"])
