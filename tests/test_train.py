@@ -1,6 +1,7 @@
 import copy
 import math
 import os
+import pathlib
 import re
 import signal
 import subprocess
@@ -294,6 +295,30 @@ def test_damaged_record_is_named(tiny_records, tmp_path):
     train.train(config)
   assert "tiny_train-0-of-1.tfrecord" in str(error.value)
   assert "'broken': frame 5 is no sound JPEG" in str(error.value)
+
+
+def test_a_record_whose_bytes_changed_is_told_in_one_line(
+  tiny_records, tmp_path
+):
+  [source] = tiny_records.glob("tiny_train-*")
+  content = bytearray(source.read_bytes())
+  content[-20] ^= 1
+  (tmp_path / source.name).write_bytes(content)
+  command = [sys.executable, "train.py", f"--logdir={tmp_path / 'logs'}"]
+  settings = (*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tmp_path}")
+  done = subprocess.run(
+    [*command, *(f"--set={setting}" for setting in settings)],
+    capture_output=True,
+    text=True,
+    cwd=pathlib.Path(train.__file__).parent,
+  )
+  assert done.returncode == 1
+  assert "Traceback" not in done.stderr
+  assert re.fullmatch(
+    rf"error: {tmp_path}/{source.name}: record at byte \d+ is damaged, it does"
+    " not fit its checksum; copy the file again or convert the videos again",
+    done.stderr.splitlines()[-1],
+  )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
