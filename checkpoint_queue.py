@@ -5,7 +5,7 @@ import pathlib
 import shutil
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -22,30 +22,46 @@ _FOLDER = pathlib.Path("eval_logs") / "pending"
 _LOOK_SECONDS = 0.5
 
 
-def wait_for_start(logdir: str, timeout_minutes: float = 0) -> None:
+def wait_for_start(
+  logdir: str, start_timeout_minutes: float = 0, timeout_minutes: float = 0
+) -> None:
   """Waits until training has written `config.yml` and a first checkpoint.
 
   Args:
     logdir: The log directory, which need not exist yet.
-    timeout_minutes: How long to wait; 0 = for ever.
+    start_timeout_minutes: How long to wait for `config.yml`; 0 = for ever.
+    timeout_minutes: How long to wait for the checkpoint then; 0 = for ever.
 
   Raises:
     UserError: They did not come in time.
   """
   config = pathlib.Path(logdir) / configuration.FILE_NAME
+  _wait_for(config.exists, logdir, config.name, start_timeout_minutes)
+  _wait_for(
+    lambda: bool(checkpoints.list_checkpoints(logdir)),
+    logdir,
+    "its first checkpoint",
+    timeout_minutes,
+  )
+
+
+def _wait_for(
+  condition: Callable[[], bool], logdir: str, what: str, minutes: float
+) -> None:
+  """Waits until training has written something."""
   start = time.monotonic()
   told = False
-  while not (config.exists() and checkpoints.list_checkpoints(logdir)):
+  while not condition():
     if not told:
+      limit = f"at most {minutes:g} min" if minutes else "for ever"
       logging.info(
-        "Waiting for training to write %s and its first checkpoint", config
+        "%s: waiting %s for training to write %s", logdir, limit, what
       )
       told = True
-    if timeout_minutes and time.monotonic() - start > 60 * timeout_minutes:
+    if minutes and time.monotonic() - start > 60 * minutes:
       raise UserError(
-        f"{logdir}: training has not written {config.name} and a checkpoint"
-        f" here in {timeout_minutes:g} minutes; correct --logdir, or see why"
-        " train.py has not started"
+        f"{logdir}: training has not written {what} here in {minutes:g} min;"
+        " correct --logdir, or see why train.py has not started"
       )
     time.sleep(_LOOK_SECONDS)
 

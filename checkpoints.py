@@ -18,7 +18,8 @@ from algos import ALGOS
 from algos.algorithm import Algorithm
 from errors import UserError, first_line
 
-_NAME = "ckpt"
+# What the names of their files begin with.
+NAME = "ckpt"
 _MAX_TO_KEEP = 10
 _KEEP_EVERY_N_HOURS = 1
 _PATHS_KEY = "trainable_paths/.ATTRIBUTES/VARIABLE_VALUE"
@@ -71,7 +72,7 @@ class Saver:
       logdir,
       max_to_keep=_MAX_TO_KEEP,
       keep_checkpoint_every_n_hours=_KEEP_EVERY_N_HOURS,
-      checkpoint_name=_NAME,
+      checkpoint_name=NAME,
     )
 
   def restore_latest(self) -> int:
@@ -261,7 +262,7 @@ def list_checkpoints(logdir: str | os.PathLike) -> list[tuple[int, str]]:
   found = []
   if tf.io.gfile.isdir(str(logdir)):
     for name in tf.io.gfile.listdir(str(logdir)):
-      match = re.fullmatch(rf"{_NAME}-(\d+)\.index", name)
+      match = re.fullmatch(rf"{NAME}-(\d+)\.index", name)
       if match:
         path = os.path.join(str(logdir), name.removesuffix(".index"))
         found.append((int(match.group(1)), path))
@@ -270,7 +271,7 @@ def list_checkpoints(logdir: str | os.PathLike) -> list[tuple[int, str]]:
 
 def name_of(step: int) -> str:
   """Name of a step's checkpoint, which its files begin with."""
-  return f"{_NAME}-{step}"
+  return f"{NAME}-{step}"
 
 
 def latest_checkpoint(logdir: str | os.PathLike) -> str:
@@ -288,7 +289,7 @@ def latest_checkpoint(logdir: str | os.PathLike) -> str:
   found: Sequence[tuple[int, str]] = list_checkpoints(logdir)
   if not found:
     raise UserError(
-      f"{logdir}: holds no checkpoint; expected {_NAME}-*.index, train first"
+      f"{logdir}: holds no checkpoint; expected {NAME}-*.index, train first"
       f" with `python train.py --logdir {logdir}`"
     )
   return found[-1][1]

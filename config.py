@@ -14,9 +14,10 @@ from typing import Any
 import yaml
 from easydict import EasyDict
 
+import strict_yaml
 from errors import UserError
 from files import complete_or_absent
-from strict_merge import Rules, merge, plain
+from strict_merge import Rules, merge, plain, value_of
 
 FILE_NAME = "config.yml"
 
@@ -54,15 +55,14 @@ CONFIG = EasyDict(
       "NUM_FRAMES": 20,
       # Batches of algo_loss, of each split.
       "VAL_ITERS": 20,
-      # Names of tasks in evaluation.TASKS.
+      # Names of tasks in evaluation.TASKS: those of the paper. There are
+      # retrieval and cycle_consistency, too.
       "TASKS": [
         "algo_loss",
         "classification",
-        "kendalls_tau",
-        "event_completion",
         "few_shot_classification",
-        "retrieval",
-        "cycle_consistency",
+        "event_completion",
+        "kendalls_tau",
       ],
       # Frames embedded at once; changes memory and speed, not the embeddings.
       "FRAMES_PER_BATCH": 25,
@@ -306,7 +306,7 @@ CHOICES = {
 # Closed ranges of numbers; None = no bound. Lists are checked number by number.
 RANGES = {
   "IMAGE_SIZE": (16, None),
-  "SEED": (0, None),
+  "SEED": (0, 2**32 - 1),
   "TRAIN.MAX_ITERS": (0, None),
   "TRAIN.BATCH_SIZE": (1, None),
   "TRAIN.NUM_FRAMES": (2, None),
@@ -344,6 +344,8 @@ RANGES = {
   "SAL.LABEL_SMOOTHING": (0, 1),
   "TCN.POSITIVE_WINDOW": (1, None),
   "TCN.REG_LAMBDA": (0, None),
+  "ALIGNMENT_SAL_TCN.ALIGNMENT_LOSS_WEIGHT": (0, 1),
+  "ALIGNMENT_SAL_TCN.SAL_LOSS_WEIGHT": (0, 1),
   "CLASSIFICATION.NUM_CLASSES": (0, None),
   "CLASSIFICATION.LABEL_SMOOTHING": (0, 1),
   "CLASSIFICATION.DROPOUT_RATE": (0, 0.99),
@@ -361,6 +363,12 @@ RANGES = {
   "DATA.FRAME_STRIDE": (1, None),
   "DATA.PER_DATASET_FRACTION": (0, 1),
   "DATA.SAMPLE_ALL_STRIDE": (1, None),
+  "AUGMENTATION.BRIGHTNESS_MAX_DELTA": (0, 1),
+  "AUGMENTATION.CONTRAST_LOWER": (0, None),
+  "AUGMENTATION.CONTRAST_UPPER": (0, None),
+  "AUGMENTATION.HUE_MAX_DELTA": (0, 0.5),
+  "AUGMENTATION.SATURATION_LOWER": (0, None),
+  "AUGMENTATION.SATURATION_UPPER": (0, None),
   "LOGGING.REPORT_INTERVAL": (1, None),
   "CHECKPOINT.SAVE_INTERVAL": (1, None),
 }
@@ -372,6 +380,20 @@ NON_EMPTY = (
   "EVAL.FEW_SHOT_NUM_LABELED",
   "EVAL.RETRIEVAL_K",
   "MODEL.CONVGRU_EMBEDDER_MODEL.GRU_LAYERS",
+)
+
+# Of each pair, the first may not be greater than the second.
+_BOUNDS = (
+  ("AUGMENTATION.CONTRAST_LOWER", "AUGMENTATION.CONTRAST_UPPER"),
+  ("AUGMENTATION.SATURATION_LOWER", "AUGMENTATION.SATURATION_UPPER"),
+)
+
+# Where `~` is the home folder. PATH_TO_TFRECORDS names a folder a data set,
+# see dataset_info.records_folder.
+_PATHS = (
+  "LOGDIR",
+  "MODEL.BASE_MODEL.NETWORK",
+  "MODEL.RESNET_PRETRAINED_WEIGHTS",
 )
 
 _RULES = Rules(CONFIG, CHOICES, RANGES, NON_EMPTY)
@@ -398,7 +420,22 @@ def load(
     merge(config, _read_yaml(path), str(path), _RULES)
   for setting in settings:
     merge(config, _parse_setting(setting), "--set", _RULES)
+  _check_bounds(config)
+  for key in _PATHS:
+    section, _, name = key.rpartition(".")
+    path = os.path.expanduser(value_of(config, key))
+    value_of(config, section)[name] = path
   return config
+
+
+def _check_bounds(config: EasyDict) -> None:
+  """Raises a UserError if a lower bound is above its upper bound."""
+  for lower, upper in _BOUNDS:
+    low, high = value_of(config, lower), value_of(config, upper)
+    if low > high:
+      raise UserError(
+        f"{lower}: expected at most {upper}, {high}; received {low}, set both"
+      )
 
 
 def for_run(
@@ -424,10 +461,11 @@ def for_run(
   """
   files = [file] if file else []
   config = load(files, settings)
-  saved = pathlib.Path(logdir or config.LOGDIR) / FILE_NAME
+  logdir = os.path.expanduser(logdir or config.LOGDIR)
+  saved = pathlib.Path(logdir) / FILE_NAME
   if saved.exists():
     config = load([saved, *files], settings)
-  config.LOGDIR = logdir or config.LOGDIR
+  config.LOGDIR = logdir
   return config
 
 
@@ -443,6 +481,7 @@ def of_logdir(logdir: str | os.PathLike) -> EasyDict:
   Raises:
     UserError: There is none, or it is not valid.
   """
+  logdir = os.path.expanduser(logdir)
   path = pathlib.Path(logdir) / FILE_NAME
   if not path.exists():
     raise UserError(
@@ -450,7 +489,7 @@ def of_logdir(logdir: str | os.PathLike) -> EasyDict:
       f" one with `python train.py --logdir {logdir}`"
     )
   config = load([path])
-  config.LOGDIR = str(logdir)
+  config.LOGDIR = logdir
   return config
 
 
@@ -462,13 +501,16 @@ def save(config: EasyDict, logdir: str | os.PathLike) -> None:
 
 def _read_yaml(path: str | os.PathLike) -> dict[str, Any]:
   try:
-    content = yaml.safe_load(pathlib.Path(path).read_text())
+    text = pathlib.Path(path).read_text()
   except OSError as error:
     raise UserError(
       f"{path}: can't be read ({error.strerror}); expected a YAML configuration"
     ) from error
-  except (yaml.YAMLError, UnicodeDecodeError) as error:
-    raise UserError(f"{path}: is not valid YAML ({error})") from error
+  except UnicodeDecodeError as error:
+    raise UserError(
+      f"{path}: is no text in UTF-8 ({error}); expected a YAML configuration"
+    ) from error
+  content = strict_yaml.parse(text, f"{path}")
   if content is None:
     return {}
   if not isinstance(content, dict):
@@ -485,10 +527,7 @@ def _parse_setting(setting: str) -> dict[str, Any]:
     raise UserError(
       f"--set {setting}: expected KEY=value, such as TRAIN.MAX_ITERS=100"
     )
-  try:
-    value = yaml.safe_load(text)
-  except yaml.YAMLError as error:
-    raise UserError(f"--set {setting}: the value is not valid YAML") from error
+  value = strict_yaml.parse(text, f"--set {setting}")
   for name in reversed(key.split(".")):
     value = {name: value}
   return value

@@ -12,6 +12,7 @@ are found by reading the records.
 """
 
 import dataclasses
+import difflib
 import json
 import os
 import pathlib
@@ -217,13 +218,20 @@ def record_paths(
     paths = [path for path in _files(folder) if _set_name(path) == name]
   if not paths:
     raise UserError(
-      f"{folder / pattern}: found no such records; make them with `python -m"
-      f" dataset_preparation.videos_to_tfrecords --name {name} --input_dir"
-      f" VIDEOS --output_dir {folder}`, or correct PATH_TO_TFRECORDS, the data"
-      " set's name or the split"
+      f"{folder / pattern}: found no such records{_near_miss(folder, name)};"
+      " make them with `python -m dataset_preparation.videos_to_tfrecords"
+      f" --name {name} --input_dir VIDEOS --output_dir {folder}`, or correct"
+      " PATH_TO_TFRECORDS, the data set's name, the split or the files' names"
     )
   _check_complete(folder, paths)
   return [str(path) for path in sorted(paths, key=_shard_order)]
+
+
+def _near_miss(folder: pathlib.Path, name: str) -> str:
+  """Says which record file has nearly the name that is looked for, if any."""
+  others = [p.name for p in _files(folder) if ".tfrecord" in p.name]
+  near = difflib.get_close_matches(f"{name}-0-of-1.tfrecord", others, n=1)
+  return f", but {near[0]}" if near else ""
 
 
 def shard_paths(folder: pathlib.Path, name: str) -> list[pathlib.Path]:

@@ -5,8 +5,7 @@ a run that continues from a checkpoint sees the batches it would have seen.
 """
 
 import functools
-import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +16,7 @@ import preprocessing
 import record_index
 from errors import UserError
 from record_index import Record
+from subsets import first_fraction
 
 # Keeps the frames that algo_loss sees apart from those of training.
 _EVAL_SEED = 1 << 20
@@ -51,8 +51,7 @@ def records_of(config: EasyDict, dataset: str, split: str) -> list[Record]:
 def training_records_of(config: EasyDict, dataset: str) -> list[Record]:
   """The records to train with: the first PER_DATASET_FRACTION, at least one."""
   records = records_of(config, dataset, "train")
-  used = math.floor(config.DATA.PER_DATASET_FRACTION * len(records))
-  return records[: max(1, used)]
+  return first_fraction(records, config.DATA.PER_DATASET_FRACTION)
 
 
 def count_classes(config: EasyDict) -> int:
@@ -165,6 +164,43 @@ def eval_batches(
     seed=config.SEED + _EVAL_SEED,
     augment=False,
   )
+
+
+class SoundBatches:
+  """Batches as they are; where one can't be read, the damaged record is named.
+
+  Wraps what `train_batches` or `eval_batches` returned, distributed or not.
+  """
+
+  def __init__(
+    self,
+    batches: Iterable[dict[str, tf.Tensor]],
+    config: EasyDict,
+    names: Sequence[str],
+    split: str,
+  ) -> None:
+    """Takes the batches.
+
+    Args:
+      batches: The batches.
+      config: The configuration.
+      names: Names of the data sets that the batches are made of.
+      split: Their split.
+    """
+    self._batches = batches
+    self._config = config
+    self._names = names
+    self._split = split
+
+  def __iter__(self) -> Iterator[dict[str, tf.Tensor]]:
+    """Yields the batches; raises a UserError about a damaged record."""
+    try:
+      yield from self._batches
+    # Unknown is what TensorFlow makes of the error of a Python function.
+    except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
+      for name in self._names:
+        record_index.check(records_of(self._config, name, self._split))
+      raise
 
 
 def _batches(
@@ -287,6 +323,10 @@ def parse(
 
   Returns:
     name, seq_label, seq_len (scalars), jpegs [L] string, frame_labels [L].
+
+  Raises:
+    tf.errors.InvalidArgumentError: The record is not sound;
+      `record_index.check` says why.
   """
   context, sequence = tf.io.parse_single_sequence_example(
     serialized,
@@ -304,16 +344,25 @@ def parse(
   jpegs = sequence["video"]
   # The frames themselves say how long a video is; some records' `len` does not.
   num_frames = tf.shape(jpegs, tf.int64)[0]
+  # The decoder takes other formats as well.
+  starts = tf.strings.substr(jpegs, 0, len(record_index.JPEG_START))
+  sound = tf.reduce_all(starts == record_index.JPEG_START)
+  tf.debugging.Assert(sound, ["a frame is no JPEG image"])
   labels = sequence["frame_labels"]
   if not use_frame_labels:
     labels = labels[:0]
-  missing = tf.fill([num_frames - tf.shape(labels, tf.int64)[0]], -1)
+  labels = tf.cond(
+    tf.size(labels) > 0,
+    lambda: labels,
+    lambda: tf.fill([num_frames], tf.constant(-1, tf.int64)),
+  )
+  tf.debugging.assert_equal(tf.size(labels), tf.size(jpegs))
   return {
     "name": context["name"],
     "seq_label": context["label"],
     "seq_len": num_frames,
     "jpegs": jpegs,
-    "frame_labels": tf.concat([labels, tf.cast(missing, tf.int64)], 0),
+    "frame_labels": labels,
   }
 
 

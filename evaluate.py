@@ -56,11 +56,14 @@ def evaluate(
       0 = for ever.
 
   Raises:
-    UserError: There is no checkpoint, no data set, a checkpoint that can't be
-      evaluated, or training seems dead.
+    UserError: There is no checkpoint, no data set, a `dataset.json` or a
+      record that can't be read, a checkpoint that can't be evaluated, or
+      training seems dead.
   """
   tasks = _build_tasks(config)
-  checkpoints.latest_checkpoint(config.LOGDIR)  # Fails early and clean.
+  for dataset in config.DATASETS:  # Fails early and clean.
+    dataset_info.names_of_classes(config.PATH_TO_TFRECORDS, dataset)
+  checkpoints.latest_checkpoint(config.LOGDIR)  # Likewise.
   if not continuous_eval:
     evaluate_one = _evaluator(config, tasks, max_embs, visualize)
     evaluate_one(*checkpoints.list_checkpoints(config.LOGDIR)[-1])
@@ -171,7 +174,12 @@ def run_tasks(
       if _any_has(tasks, "evaluate_embeddings")
     }
     batches = {
-      split: datasets.eval_batches(config, dataset, split, algo.needs_positives)
+      split: datasets.SoundBatches(
+        datasets.eval_batches(config, dataset, split, algo.needs_positives),
+        config,
+        [dataset],
+        split,
+      )
       for split in ("train", "val")
       if _any_has(tasks, "evaluate_batches")
     }
@@ -226,7 +234,7 @@ def run_on_embeddings(
         result = task.evaluate_embeddings(dataset, embs["train"], embs["val"])
       elif batches is not None:
         result = task.evaluate_batches(
-          dataset, algo, batches["train"], batches["val"]
+          algo, batches["train"], batches["val"], dataset_name=dataset
         )
       else:
         result = Result.empty()
@@ -320,7 +328,11 @@ def main() -> None:
       f" a training run are those in {FLAGS.logdir}/config.yml"
     )
   if FLAGS.continuous_eval:
-    wait_for_start(FLAGS.logdir, FLAGS.timeout_minutes)
+    wait_for_start(
+      os.path.expanduser(FLAGS.logdir),
+      FLAGS.start_timeout_minutes,
+      FLAGS.timeout_minutes,
+    )
   evaluate(
     configuration.of_logdir(FLAGS.logdir),
     FLAGS.continuous_eval,
@@ -351,10 +363,17 @@ if __name__ == "__main__":
   )
   flags.DEFINE_bool("visualize", False, "Log the images that tasks make.")
   flags.DEFINE_float(
+    "start_timeout_minutes",
+    1,
+    "End with an error if training does not write its config.yml in so many"
+    " minutes; 0 = wait for ever.",
+    lower_bound=0,
+  )
+  flags.DEFINE_float(
     "timeout_minutes",
     60,
-    "End with an error if training does not start in, or writes neither a"
-    " checkpoint nor a log for, so many minutes; 0 = wait for ever.",
+    "End with an error if a training that has begun writes neither a checkpoint"
+    " nor a log for so many minutes; 0 = wait for ever.",
     lower_bound=0,
   )
   flags.DEFINE_string(

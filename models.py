@@ -13,6 +13,7 @@ from easydict import EasyDict
 
 from batch_norm import FusedBatchNormalization
 from errors import UserError, first_line
+from strict_merge import nearest
 from temporal_convolution import TemporalConvolution
 
 # Ending of the names of networks that start from ImageNet weights.
@@ -149,7 +150,7 @@ def _keras_application(name: str, image_size: int) -> keras.Model:
       f"MODEL.BASE_MODEL.NETWORK: unknown network {name!r}; expected"
       " Resnet50_pretrained, Resnet50, VGGM, a name in keras.applications such"
       " as MobileNetV2 (with the ending _pretrained for ImageNet weights), or"
-      " the path of a .keras file"
+      f" the path of a .keras file; did you mean {_nearest_network(name)}?"
     )
   weights = "imagenet" if name.endswith(PRETRAINED) else None
   # Each family normalises its input in a function of its module.
@@ -167,6 +168,15 @@ def _keras_application(name: str, image_size: int) -> keras.Model:
       f" ({first_line(error)})"
       + ("; without _pretrained its weights are random" if weights else "")
     ) from error
+
+
+def _nearest_network(name: str) -> str:
+  applications = [
+    key for key, value in vars(keras.applications).items() if callable(value)
+  ]
+  known = ["VGGM", "Resnet50", *applications]
+  known += [key + PRETRAINED for key in known[1:]]
+  return nearest(name, known)
 
 
 def vggm(use_batch_norm: bool) -> keras.Model:
@@ -211,7 +221,7 @@ def _up_to(network: keras.Model, layer: str, name: str) -> keras.Model:
   if layer not in names:
     raise UserError(
       f"MODEL.BASE_MODEL.LAYER: {name} has no layer {layer!r}; expected one of"
-      f" {', '.join(names[-12:])}, ..."
+      f" {', '.join(names[-12:])}, ...; did you mean {nearest(layer, names)}?"
     )
   return keras.Model(
     network.inputs[0], network.get_layer(layer).output, name="cnn"

@@ -6,14 +6,19 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import google_crc32c
 import tensorflow as tf
 
+import checksums
 from dataset_info import SplitInfo
 from errors import UserError
 
 # A TFRecord: length (8 bytes), its checksum (4), data, checksum of data (4).
 _HEADER_BYTES = 12
 _FOOTER_BYTES = 4
+
+# What every JPEG image begins with.
+JPEG_START = b"\xff\xd8"
 
 
 class Record(NamedTuple):
@@ -65,10 +70,27 @@ def _records_of(path: str) -> list[Record]:
 
 
 def read(record: Record) -> bytes:
-  """Reads the data of one record; safe to call from several threads."""
+  """Reads the data of one record; safe to call from several threads.
+
+  Args:
+    record: As `find_records` returns it.
+
+  Returns:
+    The data.
+
+  Raises:
+    UserError: It is not what was written there.
+  """
   with tf.io.gfile.GFile(record.path, "rb") as file:
     file.seek(record.offset)
-    return file.read(record.length)
+    data = file.read(record.length)
+    checksum = file.read(_FOOTER_BYTES)
+  if checksums.masked(google_crc32c.value(data)) != checksum:
+    raise UserError(
+      f"{record.path}: record at byte {record.offset} is damaged, it does not"
+      " fit its checksum; copy the file again or convert the videos again"
+    )
+  return data
 
 
 def parse(record: Record) -> tf.train.SequenceExample:
@@ -81,10 +103,11 @@ def parse(record: Record) -> tf.train.SequenceExample:
     The message.
 
   Raises:
-    UserError: It is none.
+    UserError: It is none, or is damaged.
   """
+  data = read(record)
   try:
-    return tf.train.SequenceExample.FromString(read(record))
+    return tf.train.SequenceExample.FromString(data)
   except Exception as error:  # protobuf's DecodeError has no public name.
     raise UserError(
       f"{record.path}: record at byte {record.offset} is damaged, no"
@@ -136,8 +159,9 @@ def check(records: Sequence[Record]) -> None:
     records: As `find_records` returns them.
 
   Raises:
-    UserError: A record can't be parsed, has no frames or more labels than
-      frames, or a frame is no JPEG or of another size than the first.
+    UserError: A record is damaged or can't be parsed, has no frames or labels
+      of only some of them, or a frame is no JPEG or of another size than the
+      first.
   """
   for record in records:
     example = parse(record)
@@ -151,11 +175,11 @@ def check(records: Sequence[Record]) -> None:
 def _damage(lists: Mapping[str, tf.train.FeatureList]) -> str | None:
   """Says what is wrong with a video; None if nothing is."""
   jpegs = [b"".join(f.bytes_list.value) for f in lists["video"].feature]
-  labels = lists["frame_labels"].feature
+  num_labels = len(lists["frame_labels"].feature)
   if not jpegs:
     return "no frames under the key `video`"
-  if len(labels) > len(jpegs):
-    return f"{len(labels)} frame_labels, expected {len(jpegs)}, one a frame"
+  if num_labels not in (0, len(jpegs)):
+    return f"{num_labels} frame_labels, expected {len(jpegs)}, one a frame"
   shapes = [_jpeg_shape(jpeg) for jpeg in jpegs]
   for number, shape in enumerate(shapes):
     if shape is None:
@@ -170,7 +194,7 @@ def _damage(lists: Mapping[str, tf.train.FeatureList]) -> str | None:
 
 def _jpeg_shape(data: bytes) -> tuple[int, ...] | None:
   """Height, width and channels as decoded; None if it is no sound JPEG."""
-  if data[:2] != b"\xff\xd8":
+  if not data.startswith(JPEG_START):
     return None
   try:
     return tuple(tf.io.decode_jpeg(data, channels=3).shape)

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from easydict import EasyDict
@@ -37,6 +37,18 @@ def plain(value: Any) -> Any:
   if isinstance(value, (list, tuple)):
     return [plain(item) for item in value]
   return value
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+  """The known name that is most like another."""
+  return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+
+
+def value_of(tree: Mapping[str, Any], key: str) -> Any:
+  """The value at a full key such as `TRAIN.MAX_ITERS`; the tree for none."""
+  for name in filter(None, key.split(".")):
+    tree = tree[name]
+  return tree
 
 
 def merge(
@@ -79,8 +91,8 @@ def _unknown_key(key: str, rules: Rules) -> str:
   known = list(_keys(rules.defaults))
   last = key.rpartition(".")[2]
   same_name = [name for name in known if name.rpartition(".")[2] == last]
-  near = same_name or difflib.get_close_matches(key, known, n=1, cutoff=0.0)
-  return f"unknown key {key}; did you mean {near[0]}?"
+  near = same_name[0] if same_name else nearest(key, known)
+  return f"unknown key {key}; did you mean {near}?"
 
 
 def _keys(section: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
@@ -90,17 +102,10 @@ def _keys(section: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
       yield from _keys(value, f"{prefix}{name}.")
 
 
-def _default(key: str, rules: Rules) -> Any:
-  value = rules.defaults
-  for name in key.split("."):
-    value = value[name]
-  return value
-
-
 def _checked(key: str, value: Any, source: str, rules: Rules) -> Any:
   """Returns the value in the default's type, or says why it can't be."""
   try:
-    value = _converted(value, _default(key, rules))
+    value = _converted(value, value_of(rules.defaults, key))
   except TypeError as error:
     raise UserError(
       f"{source}: {key} expects {error}; received {value!r}"
@@ -111,7 +116,7 @@ def _checked(key: str, value: Any, source: str, rules: Rules) -> Any:
   low, high = rules.ranges.get(key, (-math.inf, None))
   for item in _items(value):
     if choices and item not in choices:
-      near = difflib.get_close_matches(str(item), choices, n=1, cutoff=0.0)[0]
+      near = nearest(str(item), choices)
       raise UserError(
         f"{source}: {key} expects one of {', '.join(choices)}; received"
         f" {item!r}, did you mean {near}?"
@@ -139,7 +144,7 @@ def _converted(value: Any, default: Any) -> Any:
       raise TypeError(f"a list such as {plain(default)}")
     if default and isinstance(default[0], list):
       return [_converted_layer(item, default[0]) for item in value]
-    if "" in value:
+    if isinstance(default[0], str) and "" in value:
       raise TypeError(f"a list of names such as {plain(default)}")
     return [_converted(item, default[0]) for item in value]
   if isinstance(default, bool) or isinstance(value, bool):

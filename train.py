@@ -9,10 +9,11 @@ import contextlib
 import copy
 import itertools
 import math
+import os
 import pathlib
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import keras
 import tensorflow as tf
@@ -25,7 +26,7 @@ import datasets
 import errors
 import files
 import models
-import record_index
+import train_log
 from algos import ALGOS
 from algos.algorithm import Algorithm
 from errors import UserError
@@ -61,9 +62,11 @@ def train(
   for dataset in config.DATASETS:
     datasets.records_of(config, dataset, "train")  # Fails early and clean.
   if init_from:
+    init_from = os.path.expanduser(init_from)
     checkpoints.latest_checkpoint(init_from)  # Likewise.
   config = _settled(config)
-  _claim_logdir(config.LOGDIR, force_train)
+  if not force_train:
+    _refuse_used(config.LOGDIR)
   keras.utils.set_random_seed(config.SEED)  # First weights and dropout.
   strategy = tf.distribute.MirroredStrategy()
   with strategy.scope():
@@ -82,6 +85,8 @@ def train(
     optimizer = build_optimizer(config)
     optimizer.build(variables)
   logging.info("Training on %s", ", ".join(strategy.extended.worker_devices))
+  # Not before: a network that can't be built leaves no directory behind.
+  files.make_folder(config.LOGDIR)
   saver = checkpoints.Saver(algo, optimizer, config.LOGDIR)
   start_step = saver.restore_latest()
   if start_step == 0 and init_from:
@@ -103,7 +108,7 @@ def train(
   with TrainLog(config, variables if debug else [], visualize) as log:
     return _loop(
       config,
-      _sound_batches(batches, config),
+      datasets.SoundBatches(batches, config, config.DATASETS, "train"),
       train_step,
       saver,
       log,
@@ -120,11 +125,10 @@ def _settled(config: EasyDict) -> EasyDict:
   return config
 
 
-def _claim_logdir(logdir: str, force_train: bool) -> None:
-  files.make_folder(logdir)
-  folder = pathlib.Path(logdir)
-  used = (folder / "train_logs").exists() or (folder / "checkpoint").exists()
-  if used and not force_train:
+def _refuse_used(logdir: str) -> None:
+  """Raises a UserError if training has written to a directory before."""
+  written = (train_log.FOLDER, "checkpoint", f"{checkpoints.NAME}-*")
+  if any(any(pathlib.Path(logdir).glob(pattern)) for pattern in written):
     raise UserError(
       f"{logdir}: already has training logs; continue that run with"
       " --force_train or choose another --logdir"
@@ -192,7 +196,7 @@ def build_train_step(
 
 def _loop(
   config: EasyDict,
-  batches: Iterator[dict[str, tf.Tensor]],
+  batches: Iterable[dict[str, tf.Tensor]],
   train_step: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
   saver: checkpoints.Saver,
   log: TrainLog,
@@ -226,18 +230,6 @@ def _loop(
     saver.save(step)
   logging.info("Trained %d steps; checkpoints in %s", step, config.LOGDIR)
   return 0
-
-
-def _sound_batches(
-  batches: tf.distribute.DistributedDataset, config: EasyDict
-) -> Iterator[dict[str, tf.Tensor]]:
-  """Hands batches on; when one can't be read, finds the damaged record."""
-  try:
-    yield from batches
-  except (tf.errors.InvalidArgumentError, tf.errors.DataLossError):
-    for dataset in config.DATASETS:
-      record_index.check(datasets.records_of(config, dataset, "train"))
-    raise
 
 
 @contextlib.contextmanager

@@ -38,7 +38,8 @@ class TrainLog:
     self._writer = tf.summary.create_file_writer(
       os.path.join(config.LOGDIR, FOLDER)
     )
-    self._reported_at = time.monotonic()
+    # None until the first step is over: most of its time goes into tracing.
+    self._reported_at: float | None = None
     self._steps_since = 0
 
   def __enter__(self) -> "TrainLog":
@@ -59,18 +60,21 @@ class TrainLog:
       scalars: What the step returned, by tag.
       batch: The batch it was taken on.
     """
+    now = time.monotonic()
     self._steps_since += 1
     last = step + 1 == self._config.TRAIN.MAX_ITERS
+    due = step % self._config.LOGGING.REPORT_INTERVAL == 0 or last
     with self._writer.as_default(step=step):
-      if step % self._config.LOGGING.REPORT_INTERVAL == 0 or last:
-        self._report(step, scalars)
+      if due:
+        self._report(step, scalars, now)
       if self._visualize and step % self._config.TRAIN.VISUALIZE_INTERVAL == 0:
         _write_images(batch)
+    if due or self._reported_at is None:
+      self._reported_at, self._steps_since = now, 0
 
-  def _report(self, step: int, scalars: dict[str, tf.Tensor]) -> None:
-    now = time.monotonic()
-    seconds = (now - self._reported_at) / self._steps_since
-    self._reported_at, self._steps_since = now, 0
+  def _report(
+    self, step: int, scalars: dict[str, tf.Tensor], now: float
+  ) -> None:
     settings, max_iters = (
       self._config.OPTIMIZER.LR,
       self._config.TRAIN.MAX_ITERS,
@@ -78,16 +82,16 @@ class TrainLog:
     for tag, value in scalars.items():
       tf.summary.scalar(tag, value)
     tf.summary.scalar("learning_rate", learning_rate(step, settings, max_iters))
-    tf.summary.scalar("timing/time_per_iter", seconds)
     for variable in self._histogram_of:
       tf.summary.histogram(variable.path, variable)
+    speed = ""
+    if self._reported_at is not None:
+      seconds = (now - self._reported_at) / self._steps_since
+      tf.summary.scalar("timing/time_per_iter", seconds)
+      left = _duration((max_iters - step - 1) * seconds)
+      speed = f"  {1.0 / seconds:.2f} steps/s  {left} left"
     logging.info(
-      "step %d/%d  loss %.4f  %.2f steps/s  %s left",
-      step + 1,
-      max_iters,
-      scalars["loss"],
-      1.0 / seconds,
-      _duration((max_iters - step - 1) * seconds),
+      "step %d/%d  loss %.4f%s", step + 1, max_iters, scalars["loss"], speed
     )
 
 

@@ -80,7 +80,8 @@ def _frames(
       )
     for frame in frames:
       first = frame.pts if first is None else first
-      yield Frame(_time(frame, first, count, container), _upright(frame))
+      time = _time(frame, first, count, stream, container.format.name)
+      yield Frame(time, _upright(frame))
       count += 1
   if not count:
     raise UserError(
@@ -106,12 +107,12 @@ def _time(
   frame: av.VideoFrame,
   first: int | None,
   index: int,
-  container: av.container.InputContainer,
+  stream: av.VideoStream,
+  container_format: str,
 ) -> float:
   # AVI files and raw streams store no time stamps (FFmpeg's guess is wrong
   # where frames are reordered); their frames come at a constant rate.
-  if frame.pts is None or first is None or container.format.name == "avi":
-    stream = container.streams.video[0]
+  if frame.pts is None or first is None or container_format == "avi":
     return float(index / (stream.average_rate or stream.guessed_rate or 25))
   return float((frame.pts - first) * frame.time_base)
 

@@ -23,7 +23,7 @@ import config as configuration
 import errors
 import metrics
 from errors import UserError
-from evaluation import report
+from evaluation import TASKS, report
 from files import make_folder
 
 FLAGS = flags.FLAGS
@@ -126,7 +126,9 @@ def main() -> None:
   rows = {}
   for name, method in METHODS.items():
     records = pathlib.Path(FLAGS.records).resolve()
-    settings = [f"PATH_TO_TFRECORDS={records}", *FLAGS.set, *method]
+    # The table has columns for all tasks.
+    tasks = f"EVAL.TASKS=[{', '.join(TASKS)}]"
+    settings = [f"PATH_TO_TFRECORDS={records}", tasks, *FLAGS.set, *method]
     arguments = [f"--set={setting}" for setting in settings]
     arguments += ["--config", str(pathlib.Path(FLAGS.config).resolve())]
     results = train_and_evaluate(

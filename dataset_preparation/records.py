@@ -15,6 +15,8 @@ from typing import BinaryIO
 
 import google_crc32c
 
+import checksums
+
 # https://protobuf.dev/programming-guides/encoding/: a field is its number and
 # wire type, here always 2 (length and content), or a varint in a packed list.
 _LENGTH_DELIMITED = 2
@@ -23,7 +25,7 @@ MAX_BYTES = 2**31 - 2**16
 # More than a frame's place in its list and its label take.
 FRAME_OVERHEAD = 48
 # A TFRecord: length, its checksum, data, checksum of the data.
-_HEADER, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
+_HEADER, _CHECKSUM_BYTES = struct.Struct("<Q"), 4
 
 
 def write(
@@ -73,7 +75,7 @@ def write(
 
 def only_record(path: pathlib.Path) -> bytes:
   """The record of a TFRecord file that holds one, without its frame."""
-  return path.read_bytes()[_HEADER.size + _CHECKSUM.size : -_CHECKSUM.size]
+  return path.read_bytes()[_HEADER.size + _CHECKSUM_BYTES : -_CHECKSUM_BYTES]
 
 
 def _pieces(
@@ -90,17 +92,12 @@ def _write_framed(
 ) -> None:
   """Writes one record with the checksums of the TFRecord format."""
   header = _HEADER.pack(length)
-  target.write(header + _masked(google_crc32c.value(header)))
+  target.write(header + checksums.masked(google_crc32c.value(header)))
   checksum = 0
   for piece in pieces:
     checksum = google_crc32c.extend(checksum, piece)
     target.write(piece)
-  target.write(_masked(checksum))
-
-
-def _masked(checksum: int) -> bytes:
-  rotated = (checksum >> 15) | (checksum << 17)
-  return _CHECKSUM.pack((rotated + 0xA282EAD8) & 0xFFFFFFFF)
+  target.write(checksums.masked(checksum))
 
 
 def _varint(value: int) -> bytes:

@@ -4,8 +4,8 @@ A task is built with the configuration and has one of two methods:
 
 - `evaluate_embeddings(dataset_name, train, val)`: `train` and `val` are the
   dicts of lists that `embeddings.load` returns.
-- `evaluate_batches(dataset_name, algo, train_batches, val_batches)`: for what
-  needs the network itself.
+- `evaluate_batches(algo, train_batches, val_batches)`: for what needs the
+  network itself; `dataset_name` may follow, for messages.
 
 Both return a `Result`. Tasks neither read files nor write logs; what a user
 should know about the data goes through Python's `warnings`.

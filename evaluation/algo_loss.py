@@ -31,19 +31,20 @@ class AlgoLoss:
 
   def evaluate_batches(
     self,
-    dataset_name: str,
     algo: "keras.Model",
     train_batches: Iterable[Mapping[str, "tf.Tensor"]],
     val_batches: Iterable[Mapping[str, "tf.Tensor"]],
+    *,
+    dataset_name: str = "dataset",
   ) -> Result:
     """Computes the mean losses.
 
     Args:
-      dataset_name: Name of the data set, for warnings and errors.
       algo: A built algorithm.
       train_batches: Batches of training videos; those after the first
         `VAL_ITERS` are not touched.
       val_batches: Batches of validation videos, likewise.
+      dataset_name: Name of the data set, for warnings and errors.
 
     Returns:
       Scalars `algo_loss/{train,val}_loss`; NaN, with a warning, for a split

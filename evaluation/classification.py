@@ -11,10 +11,10 @@ from evaluation.result import Drawings, Result
 from evaluation.svm import PhaseClassifier, majority_accuracy
 from evaluation.usable_frames import (
   counts,
-  first_fraction,
   frames_and_labels,
   labelled_splits,
 )
+from subsets import first_fraction
 
 
 class Classification:

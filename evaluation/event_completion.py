@@ -16,10 +16,10 @@ from evaluation.result import Result
 from evaluation.usable_frames import (
   LabelledVideo,
   counts,
-  first_fraction,
   frames_and_labels,
   labelled_splits,
 )
+from subsets import first_fraction
 
 
 class EventCompletion:

@@ -157,20 +157,3 @@ def frames_and_labels(
 def usable_labels(videos: Sequence[LabelledVideo]) -> np.ndarray:
   """Joins the [F] phases of the usable frames of at least one video."""
   return np.concatenate([video.labels[video.usable] for video in videos])
-
-
-def first_fraction(
-  videos: Sequence[LabelledVideo], fraction: float
-) -> Sequence[LabelledVideo]:
-  """Takes the first part of the labelled videos, at least one.
-
-  Args:
-    videos: The videos with labels, n of them.
-    fraction: In [0, 1].
-
-  Returns:
-    The first max(1, floor(fraction * n)) videos.
-  """
-  # 0.29 * 100 is 28.999999999999996 in floating point, and meant to be 29.
-  count = int(fraction * len(videos) + 1e-9)
-  return videos[: max(1, count)]

@@ -107,13 +107,20 @@ def test_parts_see_positives_in_order_of_time():
   ("alignment", "sal"), [(-0.1, 0.5), (0.5, -0.1), (0.8, 0.3)]
 )
 def test_impossible_weights_are_refused(alignment, sal):
+  settings = tiny.config().ALIGNMENT_SAL_TCN
+  settings.update(ALIGNMENT_LOSS_WEIGHT=alignment, SAL_LOSS_WEIGHT=sal)
   with pytest.raises(UserError) as caught:
-    combination(alignment, sal)
+    loss_weights(settings)
   assert str(caught.value) == (
     "ALIGNMENT_SAL_TCN: expected ALIGNMENT_LOSS_WEIGHT and SAL_LOSS_WEIGHT of"
     " at least 0 that sum to at most 1, TCN gets the rest; received"
     f" {alignment} and {sal}"
   )
+
+
+def test_weights_are_checked_before_the_network_is_built():
+  with pytest.raises(UserError, match="that sum to at most 1, TCN gets the"):
+    combination(0.8, 0.3)
 
 
 def test_weights_sum_to_1():

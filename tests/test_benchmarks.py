@@ -1,9 +1,21 @@
+"""The benchmarks run for minutes; here they run on next to nothing.
+
+What they print is not looked at: speed is not asserted.
+"""
+
 import importlib
 import pathlib
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import tensorflow as tf
+import tiny_run
+
+import config as configuration
+from benchmarks import alignment_loss, preparation, train_step
+from tcc import deterministic_alignment
 
 FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
@@ -11,7 +23,6 @@ NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_benchmark_finds_what_it_measures(name):
-  """They run for minutes, so the tests only ask that their imports hold."""
   assert callable(importlib.import_module(f"benchmarks.{name}").main)
 
 
@@ -25,3 +36,50 @@ def test_a_benchmark_starts_by_itself():
     check=False,
   )
   assert done.stderr.startswith("error: flag --rounds=none: ")
+
+
+def test_train_step(tmp_path, monkeypatch, one_replica):
+  monkeypatch.setattr(train_step, "_STEPS_PER_BLOCK", 2)
+  train_step.write_videos(tmp_path, num_videos=2)
+  config = tiny_run.config(tmp_path, tmp_path / "logs", "DATASETS=[benchmark]")
+  assert min(train_step.compare(config, num_blocks=2)) > 0
+
+
+@pytest.mark.slow
+def test_start_of_training(tiny_records, tmp_path):
+  settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}"]
+  logdir = tmp_path / "logs"
+  assert train_step.startup_seconds(settings, str(logdir)) > 0
+  assert configuration.of_logdir(logdir).TRAIN.MAX_ITERS == 1
+
+
+def test_preparation(tmp_path, monkeypatch):
+  monkeypatch.setattr(preparation, "_WIDTH", 96)
+  monkeypatch.setattr(preparation, "_HEIGHT", 64)
+  folder = tmp_path / "videos"
+  folder.mkdir()
+  preparation.film(folder / "0.mp4", 0.3)
+  assert preparation.bare(str(folder / "0.mp4")) > 0
+  preparation.lengthen(folder / "0.mp4", tmp_path / "long.mp4", 2)
+  assert preparation.bare(str(tmp_path / "long.mp4")) > 0
+  assert preparation.our_seconds(folder, tmp_path / "records") > 0
+  assert list((tmp_path / "records").glob("benchmark_train-0-of-*.tfrecord"))
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_alignment_loss(eager, capsys):
+  alignment_loss.compare((3, 4, 2), repeats=1, eager=eager)
+  assert "all pairs" in capsys.readouterr().out
+  embs = tf.random.stateless_normal([3, 4, 2], [0, 1])
+  np.testing.assert_allclose(
+    alignment_loss.loop_over_pairs(embs), alignment_loss.all_pairs(embs), 1e-5
+  )
+
+
+def test_memory_of_the_alignment_loss(monkeypatch, capsys):
+  alignment_loss.grow(3, repeats=1)
+  assert "us a pair" in capsys.readouterr().out
+  bound = deterministic_alignment.MAX_PAIRWISE_ELEMENTS
+  monkeypatch.setattr(deterministic_alignment, "MAX_PAIRWISE_ELEMENTS", bound)
+  mebibytes, seconds = alignment_loss.measure_memory((3, 4, 2), 10, graph=True)
+  assert mebibytes >= 0 and seconds > 0

@@ -212,15 +212,31 @@ def test_files_that_training_deletes_meanwhile_are_no_error(
 def test_waiting_for_a_training_that_never_starts(tmp_path):
   nowhere = tmp_path / "typo"
   with pytest.raises(UserError) as info:
-    wait_for_start(str(nowhere), timeout_minutes=0.001)
-  assert str(info.value).startswith(f"{nowhere}: training has not written")
-  assert "config.yml and a checkpoint here in 0.001 minutes" in str(info.value)
+    wait_for_start(str(nowhere), start_timeout_minutes=0.001)
+  assert str(info.value) == (
+    f"{nowhere}: training has not written config.yml here in 0.001 min;"
+    " correct --logdir, or see why train.py has not started"
+  )
   assert not nowhere.exists()
+
+
+def test_a_training_that_has_begun_has_its_own_time(tmp_path, monkeypatch):
+  told = []
+  monkeypatch.setattr(
+    "absl.logging.info", lambda text, *args: told.append(text % args)
+  )
+  logdir = str(tmp_path)
   (tmp_path / "config.yml").write_text("")
-  with pytest.raises(UserError, match="has not written config.yml and a"):
-    wait_for_start(str(tmp_path), timeout_minutes=0.001)
+  started = time.monotonic()
+  with pytest.raises(UserError, match="has not written its first checkpoint"):
+    wait_for_start(logdir, start_timeout_minutes=0.001, timeout_minutes=0.02)
+  assert time.monotonic() - started > 60 * 0.02
+  assert told == [
+    f"{logdir}: waiting at most 0.02 min for training to write its first"
+    " checkpoint"
+  ]
   save(tmp_path, 0)
-  wait_for_start(str(tmp_path), timeout_minutes=0.001)
+  wait_for_start(logdir, 0.001, 0.001)
 
 
 def test_training_that_writes_nothing_seems_dead(tmp_path):

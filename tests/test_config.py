@@ -96,6 +96,47 @@ def test_settings_go_over_files_and_numbers_may_lack_a_dot(tmp_path):
       "received 'kendall_tau', did you mean kendalls_tau?",
     ),
     ("TRAIN.MAX_ITERS", "expected KEY=value, such as TRAIN.MAX_ITERS=100"),
+    (
+      "EVAL.FEW_SHOT_NUM_LABELED=[1,'']",
+      "FEW_SHOT_NUM_LABELED expects a whole number; received [1, '']",
+    ),
+    (
+      "LOGDIR=2020-13-45",
+      "--set LOGDIR=2020-13-45: is not valid YAML (month must be in 1..12); put"
+      " text in quotes",
+    ),
+    (
+      "SEED=0b_",
+      "--set SEED=0b_: is not valid YAML (invalid literal for int()",
+    ),
+    (
+      "DATASETS=[a",
+      "--set DATASETS=[a: is not valid YAML, line 1: expected ',' or ']'",
+    ),
+    ("LOGDIR=\x07", "LOGDIR=\x07: is not valid YAML (unacceptable character"),
+    (
+      "TRAIN={MAX_ITERS: 3, MAX_ITERS: 4}",
+      "line 1: has the key MAX_ITERS twice, remove one",
+    ),
+    ("SEED=-1", "SEED expects 0 to 4294967295; received -1"),
+    ("SEED=4294967296", "SEED expects 0 to 4294967295; received 4294967296"),
+    ("AUGMENTATION.BRIGHTNESS_MAX_DELTA=32", "expects 0 to 1; received 32.0"),
+    ("AUGMENTATION.HUE_MAX_DELTA=0.6", "expects 0 to 0.5; received 0.6"),
+    ("AUGMENTATION.SATURATION_LOWER=-1", "expects at least 0; received -1.0"),
+    (
+      "AUGMENTATION.CONTRAST_LOWER=1.6",
+      "AUGMENTATION.CONTRAST_LOWER: expected at most"
+      " AUGMENTATION.CONTRAST_UPPER, 1.5; received 1.6, set both",
+    ),
+    (
+      "AUGMENTATION.SATURATION_UPPER=0.4",
+      "AUGMENTATION.SATURATION_LOWER: expected at most"
+      " AUGMENTATION.SATURATION_UPPER, 0.4; received 0.5, set both",
+    ),
+    (
+      "ALIGNMENT_SAL_TCN.SAL_LOSS_WEIGHT=-0.1",
+      "ALIGNMENT_SAL_TCN.SAL_LOSS_WEIGHT expects 0 to 1; received -0.1",
+    ),
   ],
 )
 def test_mistakes_are_told_in_one_line(setting, message):
@@ -115,6 +156,41 @@ def test_file_mistakes_name_the_file(tmp_path):
   path.write_text("TRAIN: {STEPS: 3}")
   with pytest.raises(UserError, match="mine.yml: unknown key TRAIN.STEPS"):
     configuration.load([path])
+  path.write_text("TRAIN:\n  MAX_ITERS: 3\n  NUM_FRAMES: 4\n  MAX_ITERS: 5\n")
+  with pytest.raises(UserError) as error:
+    configuration.load([path])
+  assert str(error.value) == (
+    f"{path}: is not valid YAML, line 4: has the key MAX_ITERS twice, remove"
+    " one"
+  )
+  path.write_bytes(b"LOGDIR: \xff")
+  with pytest.raises(UserError, match="mine.yml: is no text in UTF-8"):
+    configuration.load([path])
+
+
+def test_bounds_are_checked_when_all_is_merged():
+  config = configuration.load(
+    [], ["AUGMENTATION.CONTRAST_LOWER=2", "AUGMENTATION.CONTRAST_UPPER=2"]
+  )
+  assert config.AUGMENTATION.CONTRAST_LOWER == 2
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  config = configuration.load(
+    [],
+    [
+      "LOGDIR=~/logs",
+      "MODEL.BASE_MODEL.NETWORK=~/net.keras",
+      "MODEL.RESNET_PRETRAINED_WEIGHTS=~/weights.h5",
+    ],
+  )
+  assert config.LOGDIR == f"{tmp_path}/logs"
+  assert config.MODEL.BASE_MODEL.NETWORK == f"{tmp_path}/net.keras"
+  assert config.MODEL.RESNET_PRETRAINED_WEIGHTS == f"{tmp_path}/weights.h5"
+  configuration.save(config, tmp_path / "logs")
+  assert configuration.of_logdir("~/logs") == config
+  assert configuration.for_run("~/logs") == config
 
 
 def test_saved_configuration_is_read_back_and_used(tmp_path):
@@ -134,6 +210,23 @@ def test_directory_without_configuration_is_named(tmp_path):
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yml")), ids=str)
 def test_shipped_configurations_are_valid(path):
   assert configuration.load([path])
+
+
+def test_the_default_tasks_are_those_of_the_paper():
+  assert configuration.load().EVAL.TASKS == [
+    "algo_loss",
+    "classification",
+    "few_shot_classification",
+    "event_completion",
+    "kendalls_tau",
+  ]
+
+
+@pytest.mark.parametrize("name", ["demo.yml", "g1_bottle.yml"])
+def test_published_results_have_all_tasks(name):
+  """The README's tables show numbers of each."""
+  tasks = configuration.load([CONFIGS / name]).EVAL.TASKS
+  assert sorted(tasks) == sorted(evaluation.TASKS)
 
 
 def test_tasks_are_those_of_the_registry():

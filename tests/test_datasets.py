@@ -284,6 +284,14 @@ def test_fraction_keeps_the_first_training_videos(toy_config, fraction, number):
   }
 
 
+def test_fraction_is_meant_as_it_is_written(tmp_path):
+  record_files.write(tmp_path, [[b"video"] * 100])
+  settings = config.load(
+    settings=[f"PATH_TO_TFRECORDS={tmp_path}", "DATA.PER_DATASET_FRACTION=0.29"]
+  )
+  assert len(datasets.training_records_of(settings, "toy")) == 29
+
+
 def test_per_class_reads_every_file_of_the_split(tmp_path):
   for index, label in enumerate(("cat", "dog")):
     shard = [record_files.serialized(index, 2)]
@@ -301,13 +309,18 @@ def test_per_class_reads_every_file_of_the_split(tmp_path):
     datasets.records_of(settings, "any", "train")
 
 
-def bare_record(length, **labels):
-  """A record without name, len and label."""
+PNG = tf.io.encode_png(np.zeros((16, 16, 3), np.uint8)).numpy()
+
+
+def bare_record(length, extra=(), **labels):
+  """A record without name, len and label; `extra` are frames that follow."""
   result = tf.train.SequenceExample()
   lists = result.feature_lists.feature_list
   for frame in range(length):
     feature = lists["video"].feature.add()
     feature.bytes_list.value.append(record_files.jpeg(0, frame))
+  for frame in extra:
+    lists["video"].feature.add().bytes_list.value.append(frame)
   for label in labels.get("frame_labels", ()):
     lists["frame_labels"].feature.add().int64_list.value.append(label)
   return result.SerializeToString()
@@ -318,8 +331,8 @@ def test_what_a_record_does_not_say_is_minus_one():
   assert video["seq_label"] == -1 and video["seq_len"] == 3
   assert video["name"] == b""
   assert video["frame_labels"].numpy().tolist() == [-1, -1, -1]
-  video = datasets.parse(tf.constant(bare_record(3, frame_labels=[4, 5])))
-  assert video["frame_labels"].numpy().tolist() == [4, 5, -1]
+  video = datasets.parse(tf.constant(bare_record(2, frame_labels=[4, 5])))
+  assert video["frame_labels"].numpy().tolist() == [4, 5]
 
 
 def test_labels_of_frames_can_be_left_out(toy_config):
@@ -404,6 +417,18 @@ def test_a_data_set_without_records_is_named(toy_config):
     datasets.train_batches(settings, 2)
 
 
+def test_a_record_file_of_nearly_the_right_name_is_told(tmp_path):
+  (tmp_path / "foo_train.tfrecord").touch()
+  (tmp_path / "foo_train.txt").touch()
+  settings = config.load(settings=[f"PATH_TO_TFRECORDS={tmp_path}"])
+  with pytest.raises(
+    UserError, match="found no such records, but foo_train.tfrecord; make them"
+  ):
+    datasets.records_of(settings, "foo", "train")
+  with pytest.raises(UserError, match="found no such records; make them"):
+    datasets.records_of(settings, "quite_another", "val")
+
+
 def test_an_empty_record_file_is_named(tmp_path):
   [path] = record_files.write(tmp_path, [[]])
   settings = config.load(settings=[f"PATH_TO_TFRECORDS={tmp_path}"])
@@ -426,15 +451,57 @@ def test_a_truncated_file_stops_before_the_first_batch(tmp_path):
   [
     (b"\xff\xff\xff", "no SequenceExample"),
     (bare_record(2, frame_labels=[0, 1, 2]), "3 frame_labels, expected 2"),
+    (bare_record(3, frame_labels=[0, 1]), "2 frame_labels, expected 3, one a"),
     (bare_record(0), "no frames under the key `video`"),
+    (bare_record(3, extra=[PNG]), "frame 3 is no sound JPEG image"),
+    (bare_record(3, extra=[b""]), "frame 3 is no sound JPEG image"),
   ],
 )
 def test_a_damaged_record_among_the_videos_is_named(tmp_path, record, message):
   [path] = record_files.write(tmp_path, [[bare_record(2), record]])
-  settings = config.load(settings=[f"PATH_TO_TFRECORDS={tmp_path}"])
+  settings = config.load(
+    settings=[f"PATH_TO_TFRECORDS={tmp_path}", "TRAIN.NUM_FRAMES=2"]
+  )
   settings.update(DATASETS=["toy"])
   with pytest.raises(UserError, match=f"{re.escape(str(path))}.*{message}"):
     list(datasets.videos(settings, "toy", "train"))
-  # The pipeline stops as well; its caller then looks for the damage.
-  with pytest.raises(tf.errors.InvalidArgumentError):
-    batches_of(settings, 2)
+  # Whether the frame that is no JPEG is sampled or not.
+  batches = datasets.train_batches(settings, 2)
+  with pytest.raises(UserError, match=f"{re.escape(str(path))}.*{message}"):
+    list(datasets.SoundBatches(batches, settings, ["toy"], "train"))
+
+
+@pytest.mark.parametrize("split", ["train", "val"])
+def test_bytes_that_changed_are_told_by_batches_and_videos(tmp_path, split):
+  [path] = record_files.write(tmp_path, [[bare_record(2)] * 3], split=split)
+  content = bytearray(path.read_bytes())
+  content[-20] ^= 4
+  path.write_bytes(content)
+  settings = config.load(
+    settings=["DATASETS=[toy]", f"PATH_TO_TFRECORDS={tmp_path}"]
+  )
+  message = rf"{re.escape(str(path))}: record at byte \d+ is damaged, it does"
+  with pytest.raises(UserError, match=message):
+    list(datasets.videos(settings, "toy", split))
+  if split == "train":
+    batches = datasets.train_batches(settings, 2)
+  else:
+    batches = datasets.eval_batches(settings, "toy", split)
+  with pytest.raises(UserError, match=message):
+    list(datasets.SoundBatches(batches, settings, ["toy"], split))
+
+
+def test_sound_batches_come_again_and_leave_other_errors_alone(toy_config):
+  settings = toy_config("TRAIN.MAX_ITERS=2")
+  batches = datasets.SoundBatches(
+    datasets.train_batches(settings, 3), settings, ["toy"], "train"
+  )
+  for _ in range(2):
+    assert len(list(batches)) == 2
+
+  def other():
+    yield from ()
+    raise tf.errors.UnknownError(None, None, "something else")
+
+  with pytest.raises(tf.errors.UnknownError, match="something else"):
+    list(datasets.SoundBatches(other(), settings, ["toy"], "train"))

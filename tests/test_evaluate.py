@@ -160,6 +160,34 @@ def test_nothing_is_embedded_for_the_loss_alone(copy, monkeypatch):
   assert math.isfinite(metrics.read(copy)[4]["algo_loss/val_loss"])
 
 
+def test_a_damaged_record_in_the_batches_of_the_loss_is_named(copy, tmp_path):
+  config = configuration.of_logdir(copy)
+  config.EVAL.TASKS = ["algo_loss"]
+  records = shutil.copytree(config.PATH_TO_TFRECORDS, tmp_path / "records")
+  config.PATH_TO_TFRECORDS = str(records)
+  [path] = records.glob("tiny_val-*")
+  content = bytearray(path.read_bytes())
+  content[-2000] ^= 1
+  path.write_bytes(content)
+  with pytest.raises(UserError) as error:
+    evaluate.evaluate(config, continuous_eval=False)
+  assert f"{path}: record at byte" in str(error.value)
+  assert "does not fit its checksum" in str(error.value)
+  assert "\n" not in str(error.value)
+
+
+def test_a_wrong_dataset_json_stops_before_anything_is_embedded(
+  copy, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(evaluate, "_evaluator", None)
+  config = configuration.of_logdir(copy)
+  records = shutil.copytree(config.PATH_TO_TFRECORDS, tmp_path / "records")
+  config.PATH_TO_TFRECORDS = str(records)
+  (records / "dataset.json").write_text("{")
+  with pytest.raises(UserError, match="dataset.json: can't be read as JSON"):
+    evaluate.evaluate(config)
+
+
 def test_what_several_tasks_find_is_told_once(monkeypatch):
   told = []
   monkeypatch.setattr(
@@ -283,14 +311,16 @@ def test_an_evaluator_that_is_there_before_training_waits(
   logdir = tmp_path / "logs"
   told, trained = tmp_path / "evaluate.txt", tmp_path / "train.txt"
   flags = flags_of_training(tiny_records, logdir)
-  with process(told, "evaluate.py", f"--logdir={logdir}") as evaluation:
-    waits = f"Waiting for training to write {logdir}/config.yml and its first"
+  with process(
+    told, "evaluate.py", f"--logdir={logdir}", "--start_timeout_minutes=7"
+  ) as evaluation:
+    waits = f"{logdir}: waiting at most 7 min for training to write config"
     wait_until(lambda: waits in told.read_text(), evaluation, told)
     assert not logdir.exists()
     with process(trained, "train.py", *flags) as training:
       assert training.wait(timeout=300) == 0, trained.read_text()
     assert evaluation.wait(timeout=300) == 0, told.read_text()
-  assert told.read_text().count("Waiting for") == 1
+  assert told.read_text().count("training to write config.yml") == 1
   assert evaluated_steps(logdir) == [0, 2, 4]
 
 
@@ -299,10 +329,13 @@ def test_a_training_that_is_not_there(tmp_path):
   done = run(f"--logdir={nowhere}", "--nocontinuous_eval")
   assert done.returncode == 1
   assert f"{nowhere}/config.yml: not found; expected the log" in done.stderr
-  assert "Waiting" not in done.stderr
-  done = run(f"--logdir={nowhere}", "--timeout_minutes=0.001")
+  assert "waiting" not in done.stderr
+  done = run(f"--logdir={nowhere}", "--start_timeout_minutes=0.001")
   assert done.returncode == 1
-  assert f"error: {nowhere}: training has not written config.yml" in done.stderr
+  assert done.stderr.splitlines()[-1] == (
+    f"error: {nowhere}: training has not written config.yml here in 0.001"
+    " min; correct --logdir, or see why train.py has not started"
+  )
   assert not nowhere.exists()
 
 
@@ -362,6 +395,7 @@ def test_files_of_embeddings_get_the_same_numbers(copy, tmp_path):
     f"--train_embs={files['train']}",
     f"--val_embs={files['val']}",
     "--dataset=tiny",
+    f"--set={tiny_run.TASKS}",
     "--set=EVAL.FEW_SHOT_NUM_LABELED=[1]",
     "--set=EVAL.FEW_SHOT_NUM_EPISODES=2",
     f"--logdir={tmp_path / 'foreign'}",

@@ -601,7 +601,7 @@ def batches(*values):
 def test_algo_loss_is_the_mean_of_val_iters_batches(config):
   config.EVAL.VAL_ITERS = 2
   result = TASKS["algo_loss"](config).evaluate_batches(
-    "toy", QuadraticLoss(), batches(1.0, 2.0, 1000.0), batches(3.0)
+    QuadraticLoss(), batches(1.0, 2.0, 1000.0), batches(3.0)
   )
   assert result.scalars == {"algo_loss/train_loss": 5, "algo_loss/val_loss": 18}
   assert result.value == 18
@@ -611,7 +611,7 @@ def test_algo_loss_takes_no_batch_it_does_not_use(config):
   config.EVAL.VAL_ITERS = 2
   rest = batches(1.0, 2.0, 3.0)
   TASKS["algo_loss"](config).evaluate_batches(
-    "toy", QuadraticLoss(), rest, batches(1.0)
+    QuadraticLoss(), rest, batches(1.0)
   )
   assert next(rest)["frames"].numpy().tolist() == [3, 3]
 
@@ -619,9 +619,7 @@ def test_algo_loss_takes_no_batch_it_does_not_use(config):
 def test_algo_loss_is_compiled_once(config):
   task, algo = TASKS["algo_loss"](config), QuadraticLoss()
   for first in (1.0, 2.0):
-    result = task.evaluate_batches(
-      "toy", algo, batches(first, 3.0), batches(first)
-    )
+    result = task.evaluate_batches(algo, batches(first, 3.0), batches(first))
     assert result.value == 2 * first**2
   assert algo.num_traces == 1
 
@@ -630,7 +628,7 @@ def test_algo_loss_without_batches_or_with_nan_is_nan(config):
   task = TASKS["algo_loss"](config)
   with pytest.warns(UserWarning, match="toy: algo_loss has no val batch; its"):
     result = task.evaluate_batches(
-      "toy", QuadraticLoss(), batches(1.0, math.nan), []
+      QuadraticLoss(), batches(1.0, math.nan), [], dataset_name="toy"
     )
   assert math.isnan(result.value)
   assert all(math.isnan(loss) for loss in result.scalars.values())
@@ -669,7 +667,7 @@ def test_algo_loss_of_a_classifier_is_the_mean_over_labelled_frames(
   task = TASKS["algo_loss"](config)
   with warnings.catch_warnings():
     warnings.simplefilter("error")
-    result = task.evaluate_batches("toy", classifier, val[:1], val)
+    result = task.evaluate_batches(classifier, val[:1], val)
   assert result.value == pytest.approx(np.mean(losses), rel=1e-5)
   train_loss = result.scalars["algo_loss/train_loss"]
   assert train_loss == pytest.approx(losses[0], rel=1e-5)
@@ -681,10 +679,10 @@ def test_algo_loss_of_a_classifier_without_labels_is_nan(config, classifier):
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     result = task.evaluate_batches(
-      "toy", classifier, [labelled_batch(np.ones([2, 3]), 0)], without
+      classifier, [labelled_batch(np.ones([2, 3]), 0)], without
     )
   assert [str(warning.message) for warning in caught] == [
-    "toy: algo_loss has no label in the val batches, which classification"
+    "dataset: algo_loss has no label in the val batches, which classification"
     " needs; its val loss is NaN"
   ]
   assert math.isnan(result.value)
@@ -696,7 +694,7 @@ def test_a_label_that_the_classifier_does_not_know(config, classifier):
   bad = labelled_batch([[0, 1, -1], [2, 3, 2]], 0)
   with pytest.raises(UserError) as info:
     TASKS["algo_loss"](config).evaluate_batches(
-      "toy", classifier, [good], [good, bad]
+      classifier, [good], [good, bad], dataset_name="toy"
     )
   assert str(info.value).startswith(
     "toy_val: video 'video1' has a frame of phase 3, and the network was"

@@ -16,7 +16,7 @@ from evaluation.event_completion import r_squared, time_since_events
 from evaluation.few_shot_classification import half_width
 from evaluation.kendalls_tau import pairwise_taus, tau_b
 from evaluation.svm import PhaseClassifier
-from evaluation.usable_frames import first_fraction
+from subsets import first_fraction
 
 
 def blobs(num_frames, num_phases, seed, dim=6):

@@ -229,28 +229,39 @@ def test_keras_file_errors(tmp_path):
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("name", ["Resnet51", "resnet50", "Model", ""])
-def test_unknown_network(name):
+@pytest.mark.parametrize(
+  ("name", "near"),
+  [
+    ("Resnet51", "Resnet50"),
+    ("resnet50", "Resnet50"),
+    ("Resnet50_pretraind", "Resnet50_pretrained"),
+    ("VGG-M", "VGGM"),
+    ("MobilNetV2", "MobileNetV2"),
+    ("ResNet101V2_pretrainde", "ResNet101V2_pretrained"),
+  ],
+)
+def test_unknown_network(name, near):
   with pytest.raises(UserError) as caught:
     models.build_backbone(tiny.config(f"MODEL.BASE_MODEL.NETWORK='{name}'"))
   assert str(caught.value) == (
     f"MODEL.BASE_MODEL.NETWORK: unknown network {name!r}; expected"
     " Resnet50_pretrained, Resnet50, VGGM, a name in keras.applications such as"
     " MobileNetV2 (with the ending _pretrained for ImageNet weights), or the"
-    " path of a .keras file"
+    f" path of a .keras file; did you mean {near}?"
   )
 
 
 def test_unknown_layer_lists_known_ones():
   with pytest.raises(UserError) as caught:
-    backbone("MODEL.BASE_MODEL.LAYER=conv5")
+    backbone("MODEL.BASE_MODEL.LAYER=conv_4")
   message = str(caught.value)
   assert message.startswith(
-    "MODEL.BASE_MODEL.LAYER: VGGM has no layer 'conv5'; expected one of"
+    "MODEL.BASE_MODEL.LAYER: VGGM has no layer 'conv_4'; expected one of"
   )
   assert "conv4_1_conv, conv4_1_bn, conv4_1, conv4_conv, conv4_bn, conv4" in (
     message
   )
+  assert message.endswith("; did you mean conv4?")
 
 
 def test_vggm_has_the_shapes_of_table_8():

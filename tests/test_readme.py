@@ -8,11 +8,15 @@ import shlex
 import subprocess
 import sys
 
+import image_files
 import numpy as np
 import pytest
+import tiny_run
 
+import dataset_info
 import embeddings
 import metrics
+import train
 import videos
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -46,7 +50,7 @@ def write_square_videos(folder):
   return annotations
 
 
-def run(command, home):
+def run(command, home, *more):
   environment = os.environ | {"HOME": str(home), "CUDA_VISIBLE_DEVICES": ""}
   words = [
     word.replace("~", str(home), 1) if "~/" in word else word
@@ -54,7 +58,7 @@ def run(command, home):
   ]
   words[0] = sys.executable
   done = subprocess.run(
-    words, cwd=ROOT, env=environment, capture_output=True, text=True
+    [*words, *more], cwd=ROOT, env=environment, capture_output=True, text=True
   )
   assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
   return done
@@ -81,6 +85,88 @@ def test_own_videos_in_five_lines_and_evaluation(tmp_path):
   assert videos_embedded["seq_lens"] == [14, 16, 18]
   aligned = list(videos.read(tmp_path / "aligned.mp4"))
   assert len(aligned) == 14
+
+
+def command(*words):
+  """The only line of the README's blocks of commands that has all words."""
+  blocks = re.findall(r"```bash\n(.*?)```", README, re.S)
+  lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
+  (found,) = [line for line in lines if all(word in line for word in words)]
+  return found.partition("  #")[0]
+
+
+@pytest.fixture(scope="module")
+def home(one_replica, tmp_path_factory):
+  """A home folder with records and the run that the commands start from."""
+  folder = tmp_path_factory.mktemp("home")
+  (folder / "mine").mkdir()
+  tiny_run.write_records(folder / "mine", "mine")
+  config = tiny_run.config(
+    folder / "mine", folder / "mine_logs", "DATASETS=[mine]"
+  )
+  config.TRAIN.MAX_ITERS = 1
+  train.train(config)
+  return folder
+
+
+def test_folders_of_images_are_split_by_group(tmp_path):
+  frames = tmp_path / "frames"
+  rows = ["video,group"]
+  for number in range(6):
+    image_files.make(frames / f"take{number}", count=3)
+    rows.append(f"take{number},scene{number // 2}")
+  groups = tmp_path / "groups.csv"
+  groups.write_text("\n".join(rows))
+  convert = command("images_to_tfrecords")
+  assert "--split train=0.8,val=0.2" in convert and "--group_file" in README
+  output = f"--output_dir={tmp_path}/records"
+  run(convert, tmp_path, output, f"--group_file={groups}")
+  info = dataset_info.read(f"{tmp_path}/records", "mine")
+  sizes = [split.num_videos for split in info.splits.values()]
+  assert sum(sizes) == 6 and all(size % 2 == 0 for size in sizes)
+
+
+def test_records_are_looked_at(home):
+  draw = command("visualize_tfrecords", "--sheet")
+  run(draw.replace("sheet.png", "~/sheet.png"), home)
+  assert (home / "sheet.png").exists()
+  check = command("visualize_tfrecords", "--check")
+  assert "4 records, all sound" in run(check, home).stdout
+
+
+def test_a_run_starts_from_another(home):
+  settings = [*tiny_run.SETTINGS, "TRAIN.MAX_ITERS=1"]
+  settings = [f"--set={x}" for x in settings if not x.startswith("DATASETS")]
+  done = run(command("--init_from"), home, *settings)
+  assert f"Starting from the network of {home}/mine_logs" in done.stderr
+  assert (home / "fine" / "ckpt-1.index").exists()
+
+
+def test_a_report_of_two_runs(tmp_path):
+  for name, tau in (("L1", 0.25), ("L2", 0.75)):
+    scalars = {"kendalls_tau/mine_val_align_tau": tau}
+    metrics.append(tmp_path / name, 1, scalars, {})
+  compare = command("evaluation.report").replace("L1 L2", "~/L1 ~/L2")
+  table = run(compare, tmp_path).stdout
+  assert "0.250" in table and "**0.750**" in table
+
+
+def test_embeddings_of_other_programs_are_evaluated(tmp_path):
+  random = np.random.default_rng(0)
+  for split, count in (("train", 4), ("val", 2)):
+    lengths = [8] * count
+    made = {
+      "embs": [random.normal(size=(n, 3)) for n in lengths],
+      "steps": [np.arange(n) for n in lengths],
+      "labels": [np.arange(n) * 2 // n for n in lengths],
+      "names": [f"{split}{number}" for number in range(count)],
+      "seq_lens": lengths,
+      "seq_labels": [-1] * count,
+    }
+    embeddings.save(tmp_path / f"{split}.npz", made)
+  evaluation = re.search(r"`(python evaluate.py --train_embs[^`]*)`", README)[1]
+  table = run(re.sub(r"(\w+\.npz)", r"~/\1", evaluation), tmp_path).stdout
+  assert "kendalls_tau/pouring_val_align_tau" in table
 
 
 def test_embeddings_of_other_programs(tmp_path, monkeypatch):

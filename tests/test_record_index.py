@@ -34,6 +34,24 @@ def test_file_of_another_kind_is_named(tmp_path):
     record_index.find_records([path])
 
 
+def test_bytes_that_changed_are_told(tmp_path):
+  [path] = record_files.write(tmp_path, [[b"x" * 50, b"y" * 280]])
+  first, second = record_index.find_records([path])
+  for place in (second.offset, second.offset + second.length):
+    content = bytearray(path.read_bytes())
+    content[place] ^= 1
+    path.write_bytes(content)
+    assert record_index.read(first) == b"x" * 50
+    with pytest.raises(UserError) as error:
+      record_index.read(second)
+    assert str(error.value) == (
+      f"{path}: record at byte {second.offset} is damaged, it does not fit its"
+      " checksum; copy the file again or convert the videos again"
+    )
+    content[place] ^= 1
+    path.write_bytes(content)
+
+
 def example(*frames, labels=(), name="clip"):
   result = tf.train.SequenceExample()
   result.context.feature["name"].bytes_list.value.append(name.encode())
@@ -59,6 +77,10 @@ DAMAGED = {
   "labels": (
     example(JPEG, labels=[0, 1]),
     "'clip': 2 frame_labels, expected 1, one a frame",
+  ),
+  "too few labels": (
+    example(JPEG, JPEG, JPEG, labels=[0, 1]),
+    "'clip': 2 frame_labels, expected 3, one a frame",
   ),
   "sizes": (
     example(JPEG, WIDE),

@@ -1,6 +1,8 @@
 import os
 import pathlib
+import shutil
 import subprocess
+import sys
 
 import pytest
 
@@ -9,7 +11,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 def run(script, *arguments, path, cwd):
   return subprocess.run(
-    ["/bin/bash", ROOT / script, *arguments],
+    ["/bin/bash", script, *arguments],
     cwd=cwd,
     env=os.environ | {"PATH": str(path)},
     capture_output=True,
@@ -19,25 +21,41 @@ def run(script, *arguments, path, cwd):
 
 @pytest.fixture
 def commands(tmp_path):
-  """A PATH with nothing but what the scripts need before they find Python."""
+  """A PATH with nothing but what the scripts need around Python."""
   folder = tmp_path / "commands"
   folder.mkdir()
-  (folder / "dirname").symlink_to("/usr/bin/dirname")
+  for name in ("dirname", "cmp", "cp"):
+    (folder / name).symlink_to(shutil.which(name))
   return folder
 
 
-@pytest.mark.parametrize("script", ["run.sh", "test.sh"])
-def test_a_python_that_is_too_old_is_told(script, commands, tmp_path):
-  # Does what Python 3.9 does with the question whether it is new enough.
-  fake = commands / "python3"
-  fake.write_text(
-    '#!/bin/bash\n[ "$1" = --version ] && echo Python 3.9.2\n[ "$1" != -c ]\n'
+def fake_python(path, version):
+  """Says that it is of a version, and fails at all else."""
+  release = "(" + version.replace(".", ", ") + ")"
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_text(
+    f"""#!/bin/bash
+[ "$1" = --version ] && echo "Python {version}" && exit
+[ "$1" = -c ] && exec {sys.executable} -c "import sys
+sys.version_info = {release}
+${{2#import sys; }}"
+exit 1
+"""
   )
-  fake.chmod(0o755)
-  done = run(script, "out", path=commands, cwd=tmp_path)
+  path.chmod(0o755)
+  return path
+
+
+@pytest.mark.parametrize("script", ["run.sh", "test.sh"])
+@pytest.mark.parametrize("version", ["3.9.2", "3.10.14", "3.14.0"])
+def test_a_python_that_is_not_supported_is_told(
+  script, version, commands, tmp_path
+):
+  fake = fake_python(commands / "python3", version)
+  done = run(ROOT / script, "out", path=commands, cwd=tmp_path)
   assert done.returncode == 1
   assert done.stderr == (
-    f"error: {fake} is Python 3.9.2; Python 3.11 or newer is needed, put one"
+    f"error: {fake} is Python {version}; Python 3.11 to 3.13 is needed, put one"
     " first in PATH\n"
   )
   assert not (tmp_path / "out").exists()
@@ -45,8 +63,62 @@ def test_a_python_that_is_too_old_is_told(script, commands, tmp_path):
 
 @pytest.mark.parametrize("script", ["run.sh", "test.sh"])
 def test_no_python_is_told(script, commands, tmp_path):
-  done = run(script, path=commands, cwd=tmp_path)
+  done = run(ROOT / script, path=commands, cwd=tmp_path)
   assert done.returncode == 1
   assert done.stderr == (
-    "error: python3 not found; install Python 3.11 or newer\n"
+    "error: python3 not found; install Python 3.11 to 3.13\n"
+  )
+
+
+@pytest.fixture
+def project(tmp_path):
+  """A checkout without requirements, to make environments in."""
+  folder = tmp_path / "project"
+  folder.mkdir()
+  shutil.copy(ROOT / "environment.sh", folder)
+  (folder / "requirements.txt").write_text("# None.\n")
+  script = "source ./environment.sh && python -c 'import pip, sys"
+  script += "\nprint(sys.prefix)'\n"
+  (folder / "start.sh").write_text(f"set -euo pipefail\n{script}")
+  return folder
+
+
+def assert_starts(project, commands):
+  done = run("start.sh", path=commands, cwd=project)
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.splitlines()[-1] == str(project / ".venv")
+  return done.stdout
+
+
+def test_an_environment_is_made_once_and_healed(project, commands):
+  base = pathlib.Path(sys.base_prefix) / "bin" / "python3"
+  (commands / "python3").symlink_to(base)
+  # As an installation leaves it that was interrupted early.
+  subprocess.run(
+    [base, "-m", "venv", "--without-pip", project / ".venv"], check=True
+  )
+  assert "Installing the pinned" in assert_starts(project, commands)
+  assert "Installing" not in assert_starts(project, commands)
+  # As another Python has made it.
+  python = project / ".venv" / "bin" / "python"
+  python.unlink()
+  fake_python(python, "3.10.14")
+  assert "Installing the pinned" in assert_starts(project, commands)
+
+
+def test_a_supported_python_is_taken_where_the_first_is_not(project, commands):
+  fake_python(commands / "python3", "3.14.0")
+  fake_python(commands / "python3.13", "3.10.0")
+  base = pathlib.Path(sys.base_prefix) / "bin" / "python3"
+  (commands / "python3.12").symlink_to(base)
+  assert "Installing the pinned" in assert_starts(project, commands)
+
+
+def test_a_python_without_venv_is_told(project, commands):
+  fake_python(commands / "python3", "3.12.4")
+  done = run("start.sh", path=commands, cwd=project)
+  assert done.returncode == 1
+  assert done.stderr == (
+    f"error: python3 -m venv can't make {project}/.venv; install python3-venv"
+    " (Debian, Ubuntu: apt install python3-venv) or make room\n"
   )

@@ -1,10 +1,13 @@
 import copy
 import math
 import os
+import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
+import types
 
 import numpy as np
 import pytest
@@ -20,6 +23,7 @@ import evaluate
 import metrics
 import models
 import train
+import train_log
 from errors import UserError
 
 pytestmark = pytest.mark.usefixtures("one_replica")
@@ -69,6 +73,47 @@ def test_interrupted_run_continues_exactly(tiny_records, tmp_path):
       np.testing.assert_allclose(
         value, expected[key], rtol=1e-4, atol=1e-6, err_msg=key
       )
+
+
+@pytest.mark.parametrize("name", ["train_logs", "checkpoint", "ckpt-3.index"])
+def test_what_training_wrote_is_not_written_over(tiny_records, tmp_path, name):
+  (tmp_path / name).touch()
+  config = tiny_run.config(tiny_records, tmp_path)
+  with pytest.raises(UserError, match="already has training logs; .*--force"):
+    train.train(config)
+
+
+def test_the_speed_is_that_after_the_first_step(
+  tiny_records, tmp_path, monkeypatch
+):
+  """The first traces, and says nothing of how long the others take."""
+  told = []
+  monkeypatch.setattr(
+    "absl.logging.info", lambda text, *args: told.append(text % args)
+  )
+  config = tiny_run.config(tiny_records, tmp_path)
+  train.train(config)
+  first, *others = [line for line in told if line.startswith("step ")]
+  assert re.fullmatch(r"step 1/4  loss \d+\.\d{4}", first)
+  assert len(others) == 2
+  for line in others:
+    assert re.search(r"  [\d.]+ steps/s  0:00:\d\d left$", line)
+  logged = tiny_run.curves(tmp_path / "train_logs")
+  assert set(logged["timing/time_per_iter"]) == {2, 3}
+
+
+def test_the_clock_starts_after_a_first_step_that_is_not_reported(
+  tmp_path, monkeypatch
+):
+  config = configuration.load([], [f"LOGDIR={tmp_path}"])
+  config.LOGGING.REPORT_INTERVAL = 4
+  clock = types.SimpleNamespace(monotonic=iter([100, 101, 104]).__next__)
+  monkeypatch.setattr(train_log, "time", clock)
+  with train_log.TrainLog(config) as log:
+    for step in (2, 3, 4):
+      log.step(step, {"loss": tf.constant(1.0)}, {})
+  logged = tiny_run.curves(tmp_path / "train_logs")
+  assert logged["timing/time_per_iter"] == {4: 2.0}
 
 
 def test_continuing_with_fewer_steps_takes_none(tiny_records, tmp_path):
@@ -179,6 +224,26 @@ def test_a_configuration_is_left_as_it_was(tiny_records, tmp_path):
   assert saved.PRECISION == models.resolve_precision("auto")
 
 
+def test_a_network_that_cannot_be_built_leaves_no_directory(
+  tiny_records, tmp_path
+):
+  for setting, message in (
+    ("MODEL.BASE_MODEL.LAYER=none", "has no layer 'none'"),
+    ("TRAIN.BATCH_SIZE=1", "alignment needs at least 2 videos"),
+  ):
+    config = tiny_run.config(tiny_records, tmp_path / "new", setting)
+    with pytest.raises(UserError, match=message):
+      train.train(config)
+  assert not (tmp_path / "new").exists()
+
+
+def test_init_from_the_home_folder(tiny_records, tmp_path, monkeypatch):
+  monkeypatch.setenv("HOME", str(tmp_path))
+  config = tiny_run.config(tiny_records, tmp_path / "new")
+  with pytest.raises(UserError, match=f"^{tmp_path}/none: holds no checkpoint"):
+    train.train(config, init_from="~/none")
+
+
 def test_init_from_a_directory_without_checkpoint(tiny_records, tmp_path):
   config = tiny_run.config(tiny_records, tmp_path / "new")
   with pytest.raises(UserError, match="nowhere: holds no checkpoint"):
@@ -230,6 +295,30 @@ def test_damaged_record_is_named(tiny_records, tmp_path):
     train.train(config)
   assert "tiny_train-0-of-1.tfrecord" in str(error.value)
   assert "'broken': frame 5 is no sound JPEG" in str(error.value)
+
+
+def test_a_record_whose_bytes_changed_is_told_in_one_line(
+  tiny_records, tmp_path
+):
+  [source] = tiny_records.glob("tiny_train-*")
+  content = bytearray(source.read_bytes())
+  content[-20] ^= 1
+  (tmp_path / source.name).write_bytes(content)
+  command = [sys.executable, "train.py", f"--logdir={tmp_path / 'logs'}"]
+  settings = (*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tmp_path}")
+  done = subprocess.run(
+    [*command, *(f"--set={setting}" for setting in settings)],
+    capture_output=True,
+    text=True,
+    cwd=pathlib.Path(train.__file__).parent,
+  )
+  assert done.returncode == 1
+  assert "Traceback" not in done.stderr
+  assert re.fullmatch(
+    rf"error: {tmp_path}/{source.name}: record at byte \d+ is damaged, it does"
+    " not fit its checksum; copy the file again or convert the videos again",
+    done.stderr.splitlines()[-1],
+  )
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,7 +2,9 @@ import os
 import pathlib
 import subprocess
 import sys
+from fractions import Fraction
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -41,6 +43,26 @@ def test_codecs_and_containers(tmp_path, name, codec):
   corner = [int(frame.image[-9, -9].mean()) for frame in frames]
   assert np.all(np.diff(corner) < 1)
   assert corner[0] - corner[-1] > 40
+
+
+def test_the_rate_is_that_of_the_stream_that_is_read(tmp_path, monkeypatch):
+  """AVI files store no time stamps; here one with two video streams."""
+  path = tmp_path / "two.avi"
+  with av.open(str(path), "w") as container:
+    streams = {
+      rate: container.add_stream("mjpeg", rate=rate) for rate in (25, 10)
+    }
+    for stream in streams.values():
+      stream.width, stream.height = video_files.WIDTH, video_files.HEIGHT
+      stream.pix_fmt = "yuvj420p"
+    for number in range(5):
+      for rate, stream in streams.items():
+        image = video_files.quartered(number)
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, rate)
+        container.mux(stream.encode(frame))
+  monkeypatch.setattr(videos, "_video_stream", lambda c, _: c.streams.video[1])
+  np.testing.assert_allclose(times_of(path), np.arange(5) / 10)
 
 
 @pytest.mark.parametrize(

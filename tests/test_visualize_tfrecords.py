@@ -79,14 +79,19 @@ def damaged(tmp_path):
       b"\x1a\x03\n\x01\x03", b"\x1a\x03\n\x01\x07"
     ),
     b"\xff\xff",
+    record_files.sequence_example("changed", jpegs),
   ]
-  return record_files.write(tmp_path, [records], "toy", "val")
+  [path] = record_files.write(tmp_path, [records], "toy", "val")
+  content = bytearray(path.read_bytes())
+  content[-20] ^= 1
+  path.write_bytes(content)
+  return [path]
 
 
 def test_problems_are_listed(tmp_path):
   records = record_index.find_records(damaged(tmp_path))
   found = visualize_tfrecords.problems(records, 2, "dataset.json")
-  assert len(found) == 5
+  assert len(found) == 6
   place = f"{tmp_path}/toy_val-0-of-1.tfrecord: record at byte "
   for line, offset, message in zip(
     found,
@@ -98,6 +103,7 @@ def test_problems_are_listed(tmp_path):
       "video 'cut': frame 1 is no sound JPEG image",
       "video 'len': `len` says 7 frames, there are 3",
       "is damaged, no SequenceExample",
+      "is damaged, it does not fit its checksum",
     ],
     strict=True,
   ):
@@ -148,15 +154,15 @@ def test_script_ends_in_error_where_records_are_not_sound(tmp_path):
   damaged(tmp_path)
   (tmp_path / "dataset.json").write_text(
     '{"format_version": 1, "dataset": "toy", "class_names": ["a", "b"],'
-    ' "splits": {"val": {"num_videos": 6, "num_frames": 9}}}'
+    ' "splits": {"val": {"num_videos": 7, "num_frames": 9}}}'
   )
   done = run(
     f"--path_to_tfrecords={tmp_path}", "--dataset=toy", "--split=val", "--check"
   )
   assert done.returncode == 1
-  assert len(done.stdout.splitlines()) == 5
+  assert len(done.stdout.splitlines()) == 6
   assert done.stderr.splitlines()[-1] == (
-    "error: toy_val: 5 of 6 records are not sound, see above; convert their"
+    "error: toy_val: 6 of 7 records are not sound, see above; convert their"
     " videos again"
   )
 

@@ -8,13 +8,16 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 
 import config as configuration
+import evaluation
 
+TASKS = f"EVAL.TASKS=[{', '.join(evaluation.TASKS)}]"
 SETTINGS = (
   "DATASETS=[tiny]",
   "IMAGE_SIZE=32",
   "TRAIN.MAX_ITERS=4",
   "TRAIN.NUM_FRAMES=4",
   "EVAL.NUM_FRAMES=4",
+  TASKS,
   "EVAL.VAL_ITERS=2",
   "EVAL.FRAMES_PER_BATCH=8",
   "EVAL.FEW_SHOT_NUM_LABELED=[1]",
