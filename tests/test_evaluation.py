@@ -248,6 +248,7 @@ def test_one_validation_video_has_no_tau(config):
   assert result.scalars["kendalls_tau/toy_train_align_tau"] > 0.8
   assert len(messages) == 1
   assert "Kendall's tau of val is NaN" in messages[0]
+  assert messages[0].endswith("at EVAL.KENDALLS_TAU_STRIDE=5")
 
 
 def test_collapsed_embeddings_have_no_tau(config):

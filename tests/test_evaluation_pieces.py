@@ -1,6 +1,7 @@
 """The parts of the tasks against scikit-learn, SciPy and plain loops."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -94,6 +95,24 @@ def test_pairwise_taus_against_scipy(distance, offset):
   np.testing.assert_allclose(taus, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("distance", ["sqeuclidean", "cosine"])
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_frame_far_out_makes_no_others_equal(distance, everywhere):
+  random = np.random.default_rng(0)
+  times = np.linspace(0, 1, 30)
+  videos = []
+  for _ in range(4):
+    t = times ** random.uniform(0.7, 1.4)
+    curve = np.stack([np.cos(3 * t), np.sin(3 * t), t], axis=1)
+    videos.append(0.1 * curve)
+  for video in videos if everywhere else videos[1:2]:
+    video[11] = 1e5
+  taus = pairwise_taus(videos, distance)
+  expected = naive_taus(videos, distance)
+  np.testing.assert_allclose(taus, expected, rtol=0, atol=1e-12)
+  assert np.nanmin(taus) > 0.7
+
+
 def test_of_equally_near_frames_the_first_is_the_neighbour():
   random = np.random.default_rng(0)
   images = random.integers(-2, 3, size=(6, 64)).astype(np.float32) / 7
@@ -132,6 +151,21 @@ def test_tau_b_of_monotone_columns():
   taus = tau_b(np.stack([rising, -rising, rising // 50], axis=1))
   assert taus[:2] == pytest.approx([1, -1], abs=1e-12)
   assert 0 < taus[2] < 1
+
+
+def test_tau_b_of_long_videos_takes_little_memory():
+  random = np.random.default_rng(0)
+  columns = random.integers(900, size=(2000, 2)).astype(np.int32)
+  tracemalloc.start()
+  taus = tau_b(columns)
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  # All pairs of frames at once would take 32 MB for their indices alone.
+  assert peak < 4e6
+  expected = [
+    stats.kendalltau(np.arange(2000), column).statistic for column in columns.T
+  ]
+  np.testing.assert_allclose(taus, expected, rtol=0, atol=1e-12)
 
 
 def test_tau_b_of_one_frame_is_undefined():
