@@ -1,5 +1,7 @@
 """Checkpoints that wait for their evaluation, safe from training's clean-up."""
 
+import contextlib
+import fcntl
 import os
 import pathlib
 import shutil
@@ -16,7 +18,8 @@ import config as configuration
 import files
 from errors import UserError
 
-_FOLDER = pathlib.Path("eval_logs") / "pending"
+_LOGS = "eval_logs"
+_FOLDER = pathlib.Path(_LOGS) / "pending"
 # Training keeps its last ten checkpoints, so it would have to save ten in this
 # time for one to be missed.
 _LOOK_SECONDS = 0.5
@@ -66,6 +69,35 @@ def _wait_for(
     time.sleep(_LOOK_SECONDS)
 
 
+@contextlib.contextmanager
+def only_evaluator(logdir: str | os.PathLike) -> Iterator[None]:
+  """Sees to it that no other process evaluates to the same log directory.
+
+  Two would evaluate every checkpoint twice, and delete what the other reads.
+
+  Args:
+    logdir: The log directory.
+
+  Yields:
+    Nothing.
+
+  Raises:
+    UserError: Another process is in such a block.
+  """
+  folder = files.make_folder(pathlib.Path(logdir) / _LOGS)
+  with (folder / ".lock").open("w") as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+      raise UserError(
+        f"{logdir}: another evaluator is at work on this log directory; let it"
+        " finish, or stop it first"
+      ) from error
+    except OSError as error:  # A file system without locks.
+      logging.info("%s: can't be locked (%s)", logdir, error.strerror)
+    yield
+
+
 class CheckpointQueue:
   """Gives every checkpoint of a run once, in order, while training goes on.
 
@@ -97,6 +129,7 @@ class CheckpointQueue:
     self._pending = pathlib.Path(logdir) / _FOLDER
     self._done = set(done)
     self._seen = set(done)
+    self._missing: set[int] = set()
     self._failure: Exception | None = None
     self._closed = threading.Event()
     self._watcher = threading.Thread(target=self._watch, daemon=True)
@@ -109,7 +142,7 @@ class CheckpointQueue:
         self._remove(step)
       self._seen.add(step)
     self._link_new()
-    self._tell_of_missing_steps()
+    self._tell_of_missing_steps(self._last_seen())
     self._watcher.start()
     return self
 
@@ -122,6 +155,7 @@ class CheckpointQueue:
     """Stops to look; what is pending stays for the next time."""
     self._closed.set()
     self._watcher.join()
+    self._tell_of_missing_steps(self._last_seen())
 
   def until(
     self, last_step: int, timeout_minutes: float = 0
@@ -159,23 +193,33 @@ class CheckpointQueue:
         self._check_alive(timeout_minutes)
         time.sleep(_LOOK_SECONDS)
 
-  def _tell_of_missing_steps(self) -> None:
+  def _last_seen(self) -> int:
+    return max(self._seen, default=-1)
+
+  def _tell_of_missing_steps(self, last: int) -> None:
+    """Warns, once, of steps up to `last` that were never seen."""
+    known = self._seen | self._missing
     # Every training saves step 0.
-    expected = range(0, max(self._seen, default=-1) + 1, self._save_interval)
-    missing = [step for step in expected if step not in self._seen]
+    expected = range(0, last + 1, self._save_interval)
+    missing = [step for step in expected if step not in known]
     if missing:
       logging.warning(
         "%s: training has deleted the checkpoints of steps %s before they were"
         " evaluated, they are missing from the metrics; start evaluate.py"
-        " together with train.py",
+        " together with train.py, or raise CHECKPOINT.SAVE_INTERVAL",
         self._logdir,
         _in_words(missing, self._save_interval),
       )
+    self._missing.update(missing)
 
   def _watch(self) -> None:
     try:
       while not self._closed.wait(_LOOK_SECONDS):
+        # A listing during which training writes may show a checkpoint and not
+        # that before it; what the next one does not show either is gone.
+        last = self._last_seen()
         self._link_new()
+        self._tell_of_missing_steps(last)
     except Exception as error:  # Whatever it is, `until` has to raise it.
       self._failure = error
 
@@ -222,6 +266,7 @@ class CheckpointQueue:
     written = [
       _written_at(file)
       for file in [*folder.glob("*"), *(folder / "train_logs").glob("*")]
+      if file.name != _LOGS  # What the evaluator writes itself.
     ]
     quiet = time.time() - max(written, default=0.0)
     if quiet > 60 * timeout_minutes:

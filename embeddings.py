@@ -15,7 +15,8 @@ that `numpy.load(path)` opens it without this module and without pickles:
 
 In memory the videos are a dict of lists under the same keys (no `offsets`),
 one entry a video. A key that was not kept is absent: it can't be mistaken for
-a list without videos.
+a list without videos. Of a file by another program, `steps`, `names`,
+`seq_lens` and `seq_labels` may be missing.
 
     videos = embeddings.load("/tmp/embeddings.npy")
     for name, embs in zip(videos["names"], videos["embs"]):
@@ -43,6 +44,12 @@ class _Array(NamedTuple):
   ndim: int
   optional: bool = False
 
+  def accepts(self, found: np.ndarray) -> bool:
+    """Whether an array will do; of any width, without sign, text as bytes."""
+    kind = np.dtype(self.dtype).kind
+    kinds = {"i": "iu", "U": "US"}.get(kind, kind)
+    return found.dtype.kind in kinds and found.ndim == self.ndim
+
 
 _PER_FRAME = {
   "embs": _Array(np.float32, 2),
@@ -56,6 +63,9 @@ _PER_VIDEO = {
   "seq_labels": _Array(np.int64, 1),
 }
 _OFFSETS = {"offsets": _Array(np.int64, 1)}
+_ARRAYS = _OFFSETS | _PER_VIDEO | _PER_FRAME
+# What a file by another program has to hold.
+_REQUIRED = ("offsets", "embs")
 _OPTIONAL = [key for key, array in _PER_FRAME.items() if array.optional]
 
 
@@ -99,7 +109,9 @@ def load(path: str | os.PathLike) -> Videos:
   """Reads an embeddings file.
 
   Args:
-    path: A file that `save` wrote.
+    path: A file in the format above, by `save` or by another program. Missing
+      `steps` count the rows of a video, `names` are `video 0` and so on,
+      `seq_lens` the last step + 1, `seq_labels` -1.
 
   Returns:
     Lists with one entry a video: `embs` [L_i, D] float32, `steps` [L_i] int64,
@@ -113,12 +125,38 @@ def load(path: str | os.PathLike) -> Videos:
   problem = _problem(arrays)
   if problem:
     raise _not_ours(path, problem)
+  arrays = _as_saved(arrays)
   cuts = arrays["offsets"][1:-1]
   videos = {key: arrays[key].tolist() for key in _PER_VIDEO}
-  for key, array in _PER_FRAME.items():
+  for key in _PER_FRAME:
     if key in arrays:
-      videos[key] = np.split(arrays[key].astype(array.dtype, copy=False), cuts)
+      videos[key] = np.split(arrays[key], cuts)
   return videos
+
+
+def _as_saved(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+  """Gives the types that `save` writes, and adds what may be missing."""
+  if "names" in arrays and arrays["names"].dtype.kind == "S":
+    names = np.strings.decode(arrays["names"], "utf-8", "replace")
+    arrays = arrays | {"names": names}
+  # What float32 can't hold becomes infinite, which tasks tell of.
+  with np.errstate(over="ignore"):
+    arrays = {
+      key: array.astype(_ARRAYS[key].dtype, copy=False)
+      for key, array in arrays.items()
+    }
+  offsets = arrays["offsets"]
+  num_videos = len(offsets) - 1
+  if "steps" not in arrays:
+    first_rows = np.repeat(offsets[:-1], np.diff(offsets))
+    arrays["steps"] = np.arange(offsets[-1]) - first_rows
+  of_videos = np.split(arrays["steps"], offsets[1:-1])
+  defaults = {
+    "names": np.array([f"video {i}" for i in range(num_videos)]),
+    "seq_lens": np.array([steps.max(initial=-1) + 1 for steps in of_videos]),
+    "seq_labels": np.full(num_videos, -1),
+  }
+  return defaults | arrays
 
 
 def load_many(pattern: str | os.PathLike) -> Videos:
@@ -221,13 +259,12 @@ def _write(
 
 
 def _read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-  known = [*_OFFSETS, *_PER_VIDEO, *_PER_FRAME]
   try:
     archive = np.load(path, allow_pickle=False)
     if not isinstance(archive, np.lib.npyio.NpzFile):
       raise _not_ours(path, "a single array")
     with archive:
-      return {key: archive[key] for key in known if key in archive}
+      return {key: archive[key] for key in _ARRAYS if key in archive}
   except FileNotFoundError as error:
     raise UserError(
       f"{path}: no such embeddings file; make it with extract_embeddings.py"
@@ -244,26 +281,25 @@ def _read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
 def _not_ours(path: str | os.PathLike, why: str) -> UserError:
   return UserError(
     f"{path}: expected an embeddings file, an .npz archive of plain arrays, but"
-    f" it is {why}; make one with extract_embeddings.py --save_path FILE"
+    f" it is {why}; make one with extract_embeddings.py --save_path FILE, or"
+    ' write one as README.md, "Training and evaluation in depth", shows'
   )
 
 
 def _problem(arrays: dict[str, np.ndarray]) -> str | None:
   """Says what keeps the arrays from being an embeddings file, if anything."""
-  for key, wanted in (_OFFSETS | _PER_VIDEO | _PER_FRAME).items():
+  for key, wanted in _ARRAYS.items():
     if key not in arrays:
-      if wanted.optional:
-        continue
-      return f"an archive without `{key}`"
+      if key in _REQUIRED:
+        return f"an archive without `{key}`"
+      continue
     found = arrays[key]
-    # Integers of another width are fine, and so are other floats.
-    kind = np.dtype(wanted.dtype).kind
-    if found.dtype.kind != kind or found.ndim != wanted.ndim:
+    if not wanted.accepts(found):
       return (
         f"an archive whose `{key}` is {found.dtype} with {found.ndim}"
         f" dimensions, not {np.dtype(wanted.dtype)} with {wanted.ndim}"
       )
-  offsets, rows = arrays["offsets"], len(arrays["embs"])
+  offsets = arrays["offsets"].astype(np.int64)
   if len(offsets) < 2 or offsets[0] != 0 or np.any(np.diff(offsets) < 0):
     return "an archive whose `offsets` don't rise from 0"
   for key in [*_PER_VIDEO, *_PER_FRAME]:
@@ -275,7 +311,9 @@ def _problem(arrays: dict[str, np.ndarray]) -> str | None:
       )
   if "frames" in arrays and arrays["frames"].shape[-1] != 3:
     return f"an archive whose `frames` have shape {arrays['frames'].shape}"
-  return None if rows else "an archive without any frame"
+  if not arrays["embs"].size:
+    return f"an archive whose `embs` have shape {arrays['embs'].shape}"
+  return None
 
 
 def _check_compatible(

@@ -28,7 +28,7 @@ import files
 import inference
 import metrics
 from algos.algorithm import Algorithm
-from checkpoint_queue import CheckpointQueue, wait_for_start
+from checkpoint_queue import CheckpointQueue, only_evaluator, wait_for_start
 from checkpoints import CheckpointError
 from errors import UserError
 from evaluation import TASKS, Result
@@ -50,31 +50,46 @@ def evaluate(
     continuous_eval: Evaluate every checkpoint that has no line in
       `metrics.jsonl` yet and wait for more, until that of TRAIN.MAX_ITERS was
       evaluated; otherwise evaluate the last checkpoint and return.
-    max_embs: Videos of a split to embed at most; 0 = all.
+    max_embs: Videos of a split to embed at most; 0 = all. A line of fewer
+      videos than are asked for now counts as none.
     visualize: Whether to log the images that tasks make.
     timeout_minutes: How long to wait for a training that writes nothing;
       0 = for ever.
 
   Raises:
     UserError: There is no checkpoint, no data set, a `dataset.json` or a
-      record that can't be read, a checkpoint that can't be evaluated, or
-      training seems dead.
+      record that can't be read, a checkpoint that can't be evaluated, another
+      evaluator at work, or training seems dead.
   """
   tasks = _build_tasks(config)
   for dataset in config.DATASETS:  # Fails early and clean.
     dataset_info.names_of_classes(config.PATH_TO_TFRECORDS, dataset)
   checkpoints.latest_checkpoint(config.LOGDIR)  # Likewise.
-  if not continuous_eval:
-    evaluate_one = _evaluator(config, tasks, max_embs, visualize)
-    evaluate_one(*checkpoints.list_checkpoints(config.LOGDIR)[-1])
-    return
-  failed = {}
+  with only_evaluator(config.LOGDIR):
+    if continuous_eval:
+      _evaluate_all(config, tasks, max_embs, visualize, timeout_minutes)
+    else:
+      evaluate_one = _evaluator(config, tasks, max_embs, visualize)
+      evaluate_one(*checkpoints.list_checkpoints(config.LOGDIR)[-1])
+
+
+def _evaluate_all(
+  config: EasyDict,
+  tasks: dict[str, Any],
+  max_embs: int,
+  visualize: bool,
+  timeout_minutes: float,
+) -> None:
+  """Evaluates what has no line yet, until that of the last step has one."""
+  done = metrics.read(config.LOGDIR, max_embs)
+  tried, failed = 0, {}
   with CheckpointQueue(
-    config.LOGDIR, config.CHECKPOINT.SAVE_INTERVAL, metrics.read(config.LOGDIR)
+    config.LOGDIR, config.CHECKPOINT.SAVE_INTERVAL, done
   ) as queue:
     # After the queue has started: training does not wait for the network.
     evaluate_one = _evaluator(config, tasks, max_embs, visualize)
     for step, path in queue.until(config.TRAIN.MAX_ITERS, timeout_minutes):
+      tried += 1
       try:
         evaluate_one(step, path)
       except CheckpointError as error:
@@ -85,6 +100,8 @@ def evaluate(
       f"{config.LOGDIR}: step {', '.join(map(str, failed))} could not be"
       f" evaluated: {next(iter(failed.values()))}"
     )
+  if not tried:
+    print(metrics.table(config.LOGDIR), flush=True)
 
 
 def _evaluator(
@@ -99,7 +116,8 @@ def _evaluator(
     logging.info("Evaluating step %d", step)
     checkpoints.restore_networks(algo, path)
     results = run_tasks(config, algo, embed_video, tasks, max_embs)
-    _log(config.LOGDIR, writer, step, results, visualize)
+    details = {"max_embs": max_embs} if max_embs else {}
+    _log(config.LOGDIR, writer, step, results, visualize, details)
     print(metrics.table(config.LOGDIR), flush=True)
 
   return evaluate_one
@@ -124,19 +142,38 @@ def evaluate_files(
     visualize: Whether to log the images that tasks make.
 
   Raises:
-    UserError: A file is missing or no embeddings file, or the two don't go
-      together.
+    UserError: A file is missing or no embeddings file, the two don't go
+      together, no task works on embeddings alone, or the log directory is a
+      training run's.
   """
   tasks = _build_tasks(config)
+  if not _any_has(tasks, "evaluate_embeddings"):
+    raise UserError(
+      f"EVAL.TASKS=[{', '.join(tasks)}]: needs the network, and nothing can be"
+      " said of files of embeddings; expected other tasks beside it, such as"
+      " kendalls_tau"
+    )
+  if logdir:
+    _check_is_no_run(logdir)
   train, val = embeddings.load_many(train_embs), embeddings.load_many(val_embs)
   embeddings.check_same_size(train_embs, train, val_embs, val)
   embs = {"train": train, "val": val}
   _name_phases(config, dataset, embs)
-  results = {dataset: run_on_embeddings(tasks, dataset, embs)}
   with tempfile.TemporaryDirectory() as nowhere:
     logdir = logdir or nowhere
-    _log(logdir, _open_writer(logdir), 0, results, visualize)
-    print(metrics.table(logdir), flush=True)
+    with only_evaluator(logdir):
+      results = {dataset: run_on_embeddings(tasks, dataset, embs)}
+      _log(logdir, _open_writer(logdir), 0, results, visualize, {})
+      print(metrics.table(logdir), flush=True)
+
+
+def _check_is_no_run(logdir: str) -> None:
+  config = os.path.join(logdir, configuration.FILE_NAME)
+  if os.path.exists(config) or checkpoints.list_checkpoints(logdir):
+    raise UserError(
+      f"{logdir}: is the log directory of a training run, whose step 0 the"
+      " files of embeddings would replace; choose another --logdir"
+    )
 
 
 def _build_tasks(config: EasyDict) -> dict[str, Any]:
@@ -290,8 +327,9 @@ def _log(
   step: int,
   results: dict[str, dict[str, Result]],
   visualize: bool,
+  details: Mapping[str, Any],
 ) -> None:
-  scalars, details = gather_scalars(results), {}
+  scalars, details = gather_scalars(results), dict(details)
   with writer.as_default(step=step):
     for tag, value in scalars.items():
       if math.isfinite(value):
@@ -312,6 +350,11 @@ def main() -> None:
       raise UserError(
         "--train_embs, --val_embs and --dataset go together: two embeddings"
         " files and the name of their data set"
+      )
+    if FLAGS.max_embs:
+      raise UserError(
+        "--max_embs goes with checkpoints; of --train_embs and --val_embs all"
+        " videos are used, so write fewer to the files"
       )
     evaluate_files(
       configuration.load([], FLAGS.set),
@@ -358,7 +401,8 @@ if __name__ == "__main__":
   flags.DEFINE_integer(
     "max_embs",
     0,
-    "Videos of a split to embed at most; 0 = all.",
+    "Videos of a split to embed at most; 0 = all. Such an evaluation does not"
+    " replace one of all videos.",
     lower_bound=0,
   )
   flags.DEFINE_bool("visualize", False, "Log the images that tasks make.")

@@ -25,7 +25,8 @@ class CycleConsistency:
   from itself a 2way cycle ends, 0 where it returns, in parts of u's length:
   lower is better. Each is the mean over all v (and w), then over the frames of
   u, then over u. Videos are strided as for Kendall's tau; it is easier to
-  return to one of few frames, so compare at one stride only. Needs no labels.
+  return to one of few frames, so compare at one stride only, and a video of a
+  single frame, to which all cycles return, is left out. Needs no labels.
   Headline: 2way.
   """
 
@@ -50,11 +51,12 @@ class CycleConsistency:
       the video's length, in [0, 1]; NaN, with a warning, with fewer than two
       (for 3way, three) videos.
     """
-    _, videos = strided_videos(dataset_name, "val", val, self._stride)
+    videos = self._videos_with_order(dataset_name, val)
     if len(videos) < 3:
       warnings.warn(
         f"{dataset_name}: cycle_consistency needs 3 videos, and 2 where a cycle"
-        f" has no third; there are {len(videos)} with finite embeddings",
+        f" has no third; there are {len(videos)} with finite embeddings of two"
+        " frames or more",
         stacklevel=2,
       )
     values = dict.fromkeys(("2way", "3way", "error"), math.nan)
@@ -71,6 +73,20 @@ class CycleConsistency:
       scalars={f"{prefix}_{name}": value for name, value in values.items()},
       details={f"cycle_consistency/{dataset_name}_used": used},
     )
+
+  def _videos_with_order(
+    self, dataset_name: str, val: Mapping
+  ) -> list[np.ndarray]:
+    _, videos = strided_videos(dataset_name, "val", val, self._stride)
+    kept = [video for video in videos if len(video) > 1]
+    if len(kept) < len(videos):
+      warnings.warn(
+        f"{dataset_name}: cycle_consistency leaves out"
+        f" {len(videos) - len(kept)} of {len(videos)} val videos, which have a"
+        f" single frame at EVAL.KENDALLS_TAU_STRIDE={self._stride}",
+        stacklevel=2,
+      )
+    return kept
 
 
 def two_way(neighbours: np.ndarray, starts: np.ndarray) -> tuple[float, float]:

@@ -28,8 +28,8 @@ class EventCompletion:
   Phase progression in the paper, section 4.1. The regression is fitted to the
   first part of the labelled training videos, for each of
   `EVAL.CLASSIFICATION_FRACTIONS`, and scored on the frames it was fitted to
-  and on all validation frames; R² is averaged over events. Headline:
-  validation at the last fraction.
+  and on all validation frames; R² is averaged over the events whose time
+  varies. Headline: validation at the last fraction.
   """
 
   def __init__(self, config: EasyDict) -> None:
@@ -47,9 +47,10 @@ class EventCompletion:
       val: Validation videos, likewise.
 
     Returns:
-      Scalars `event_completion/{train,val}_{d}_{f}_score`, at most 1, NaN with
-      a warning for a single frame; empty, with a warning, when a split has no
-      labels or all labels are phase 0.
+      Scalars `event_completion/{train,val}_{d}_{f}_score`, at most 1; NaN,
+      with a warning, where no event's time varies; with another where that of
+      some does not. Empty, with a warning, when a split has no labels or all
+      labels are phase 0.
     """
     splits = labelled_splits(dataset_name, train=train, val=val)
     if splits is None:
@@ -64,23 +65,23 @@ class EventCompletion:
         stacklevel=2,
       )
       return Result.empty()
-    val_frames, val_targets = _frames_and_targets(splits["val"], num_events)
-    scalars = {}
+    _warn_without_phase_0(dataset_name, splits)
+    scored = {"val": _frames_and_targets(splits["val"], num_events)}
+    scalars, constant = {}, {}
     for fraction in self._fractions:
-      frames, targets = _frames_and_targets(
+      scored["train"] = _frames_and_targets(
         first_fraction(splits["train"], fraction), num_events
       )
-      regression = LinearRegression().fit(frames, targets)
-      scores = {
-        "train": r_squared(targets, regression.predict(frames)),
-        "val": r_squared(val_targets, regression.predict(val_frames)),
-      }
-      for split, score in scores.items():
+      regression = LinearRegression().fit(*scored["train"])
+      for split in ("train", "val"):
+        frames, targets = scored[split]
         tag = f"event_completion/{split}_{dataset_name}_{float(fraction)}_score"
-        scalars[tag] = score
-    _warn_if_undefined(dataset_name, scalars)
+        scalars[tag] = r_squared(targets, regression.predict(frames))
+        constant[tag] = np.flatnonzero(~varies(targets)).tolist()
+    _warn_of_constant_times(dataset_name, scalars, constant)
     used = {f"event_completion/{dataset_name}_used": counts(splits)}
-    return Result(value=scores["val"], scalars=scalars, details=used)
+    # The last tag is that of validation at the last fraction.
+    return Result(value=scalars[tag], scalars=scalars, details=used)
 
 
 def time_since_events(labels: np.ndarray, num_events: int) -> np.ndarray:
@@ -107,23 +108,26 @@ def time_since_events(labels: np.ndarray, num_events: int) -> np.ndarray:
   return (times - last_frames) / len(labels)
 
 
+def varies(targets: np.ndarray) -> np.ndarray:
+  """Which of [F, E] targets are not the same for all frames: [E] bool."""
+  return (targets != targets[0]).any(axis=0)
+
+
 def r_squared(targets: np.ndarray, predictions: np.ndarray) -> float:
   """Mean coefficient of determination of several targets.
-
-  A constant target, which has no variance to explain, counts 1 when predicted
-  exactly and 0 otherwise, as scikit-learn has it.
 
   Args:
     targets: [F, E].
     predictions: [F, E].
 
   Returns:
-    The mean over E, at most 1; NaN for fewer than two frames.
+    The mean over the targets that vary, at most 1; NaN if none does, for there
+    is no variance to explain.
   """
-  if len(targets) < 2:
+  varying = varies(targets)
+  if not varying.any():
     return math.nan
-  # With constants shifted to exact zeros rounding can't give them a variance.
-  return float(r2_score(targets - targets[0], predictions - targets[0]))
+  return float(r2_score(targets[:, varying], predictions[:, varying]))
 
 
 def _frames_and_targets(
@@ -137,11 +141,39 @@ def _frames_and_targets(
   return frames, np.concatenate(targets)
 
 
-def _warn_if_undefined(dataset_name: str, scalars: Mapping[str, float]) -> None:
+def _warn_without_phase_0(
+  dataset_name: str, splits: Mapping[str, Sequence[LabelledVideo]]
+) -> None:
+  videos = [video for split in splits.values() for video in split]
+  if not any((video.labels == 0).any() for video in videos):
+    warnings.warn(
+      f"{dataset_name}: event_completion finds no frame of phase 0, whose end"
+      " it takes as an event before each video; labels should count from 0",
+      stacklevel=2,
+    )
+
+
+def _warn_of_constant_times(
+  dataset_name: str,
+  scalars: Mapping[str, float],
+  constant: Mapping[str, Sequence[int]],
+) -> None:
+  """Tells of scores that are NaN, and of events that do not count."""
   undefined = [tag for tag, score in scalars.items() if math.isnan(score)]
   if undefined:
     warnings.warn(
       f"{dataset_name}: {', '.join(undefined)} is NaN, R² needs at least two"
-      " frames",
+      " frames that differ in their time since an event",
+      stacklevel=2,
+    )
+  left_out = [
+    f"the end of phase {', '.join(map(str, events))} in {tag}"
+    for tag, events in constant.items()
+    if events and tag not in undefined
+  ]
+  if left_out:
+    warnings.warn(
+      f"{dataset_name}: the time since an event is the same for all frames,"
+      f" and it does not count: {'; '.join(left_out)}",
       stacklevel=2,
     )

@@ -58,7 +58,7 @@ class KendallsTau:
     scalars, details, images = {}, {}, {}
     for split, (names, frames) in splits.items():
       taus = pairwise_taus(frames, self._distance)
-      mean = _mean_tau(dataset_name, split, taus)
+      mean = self._mean_tau(dataset_name, split, taus)
       scalars[f"{prefix}_{split}_align_tau"] = mean
       details[f"{prefix}_{split}"] = {
         "videos": len(frames),
@@ -73,17 +73,17 @@ class KendallsTau:
     headline = scalars[f"{prefix}_val_align_tau"]
     return Result(headline, scalars, details, Drawings(images))
 
-
-def _mean_tau(dataset_name: str, split: str, taus: np.ndarray) -> float:
-  defined = taus[~np.isnan(taus)]
-  if not len(defined):
-    warnings.warn(
-      f"{dataset_name}: Kendall's tau of {split} is NaN, none of its"
-      f" {len(taus)} videos with finite embeddings orders another's frames",
-      stacklevel=2,
-    )
-    return math.nan
-  return float(defined.mean())
+  def _mean_tau(self, dataset_name: str, split: str, taus: np.ndarray) -> float:
+    defined = taus[~np.isnan(taus)]
+    if not len(defined):
+      warnings.warn(
+        f"{dataset_name}: Kendall's tau of {split} is NaN, none of its"
+        f" {len(taus)} videos with finite embeddings orders another's frames"
+        f" at EVAL.KENDALLS_TAU_STRIDE={self._stride}",
+        stacklevel=2,
+      )
+      return math.nan
+    return float(defined.mean())
 
 
 def describe(names: Sequence[str], taus: np.ndarray) -> dict[str, Any]:
@@ -150,13 +150,16 @@ def tau_b(neighbours: np.ndarray) -> np.ndarray:
   Returns:
     [V] taus in [-1, 1]; NaN for a column without two different numbers.
   """
-  earlier, later = np.triu_indices(len(neighbours), 1)
-  score = np.zeros(neighbours.shape[1], np.int64)
-  untied = np.zeros(neighbours.shape[1], np.int64)
-  for start in range(0, len(earlier), _CHUNK_PAIRS):
-    pairs = slice(start, start + _CHUNK_PAIRS)
-    signs = np.sign(neighbours[later[pairs]] - neighbours[earlier[pairs]])
+  num_frames, num_videos = neighbours.shape
+  score = np.zeros(num_videos, np.int64)
+  untied = np.zeros(num_videos, np.int64)
+  block = max(1, _CHUNK_PAIRS // num_frames)
+  for start in range(0, num_frames, block):
+    rest = neighbours[start:]
+    earlier, later = np.triu_indices(min(block, len(rest)), 1, len(rest))
+    signs = np.sign(rest[later] - rest[earlier])
     score += signs.sum(axis=0)
     untied += np.count_nonzero(signs, axis=0)
+  pairs = num_frames * (num_frames - 1) // 2
   # Without an untied pair there is no order to compare: 0 / NaN is NaN.
-  return score / np.sqrt(len(earlier) * np.where(untied > 0, untied, math.nan))
+  return score / np.sqrt(pairs * np.where(untied > 0, untied, math.nan))

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-# Squared distances that differ by less, relative to the squared norms, are
-# equal up to rounding; the earlier frame is the neighbour then.
+# Squared distances that differ by less, relative to the squared norms of the
+# frames they are between, are equal up to rounding; the earlier frame is the
+# neighbour then.
 _TOLERANCE = 1e-12
 # Frames whose distances to all frames are in memory at a time.
 _CHUNK = 64
@@ -33,8 +35,9 @@ def joined(
     norms = np.linalg.norm(frames, axis=1, keepdims=True)
     # The squared distance of unit vectors is twice their cosine distance.
     frames = frames / np.where(norms > 0, norms, 1)
-  # A common offset would cost the distances their last digits.
-  return frames - frames.mean(axis=0), np.cumsum(lengths) - lengths
+  # A common offset would cost the distances their last digits. A few frames
+  # that are far out do not move the median, and would move the mean.
+  return frames - np.median(frames, axis=0), np.cumsum(lengths) - lengths
 
 
 def distances_in_chunks(
@@ -55,6 +58,9 @@ def distances_in_chunks(
     yield rows, sums - (2 * frames[rows]) @ frames.T
 
 
+# The products are too small for the threads of BLAS, which wait busily for
+# cores that others use.
+@threadpool_limits.wrap(limits=1, user_api="blas")
 def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
   """Finds each frame's nearest frame in each video.
 
@@ -66,20 +72,22 @@ def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
     [F, V] int32 index of the neighbour in its video; of equals, the first.
   """
   norms = (frames**2).sum(axis=1)
-  scaled = -2 * frames
+  # Each distance is known up to a slack for both of its frames. The matrix
+  # product is bb + slack - 2ab, of columns (b, bb + slack) and (-2a, 1); aa is
+  # the same for all candidates.
+  slack = _TOLERANCE * norms
+  right = np.column_stack([-2 * frames, np.ones(len(frames))])
+  left = np.column_stack([frames, norms + slack])
   ends = np.append(starts[1:], len(frames))
   neighbours = np.empty((len(starts), len(frames)), np.int32)
   for video, (start, end) in enumerate(zip(starts, ends, strict=True)):
-    candidates, sizes = frames[start:end], norms[start:end]
-    width = max(1, _MAX_DISTANCES // len(candidates))
+    width = max(1, _MAX_DISTANCES // (end - start))
     for first in range(0, len(frames), width):
       queries = slice(first, first + width)
       # Candidates in rows: what follows runs along the rows, which is fast.
-      distances = candidates @ scaled[queries].T
-      distances += sizes[:, np.newaxis] + norms[queries]
-      tolerance = _TOLERANCE * (norms[queries] + sizes.max())
-      limits = distances.min(axis=0) + tolerance
-      for index in range(len(candidates) - 1, -1, -1):
-        near = distances[index] <= limits
-        np.copyto(neighbours[video, queries], index, where=near)
+      highest = left[start:end] @ right[queries].T
+      limits = highest.min(axis=0) + 2 * slack[queries]
+      for row in range(end - start - 1, -1, -1):
+        near = highest[row] <= limits + 2 * slack[start + row]
+        np.copyto(neighbours[video, queries], row, where=near)
   return np.ascontiguousarray(neighbours.T)

@@ -6,12 +6,13 @@ One Markdown and one LaTeX table for each data set that the runs were evaluated
 on, the best of each column in bold. Each run is shown at its last evaluated
 checkpoint or, with --checkpoint=best, at the one whose *training* videos have
 the highest Kendall's tau: a choice that looks neither at labels nor at the
-validation videos that are reported.
+validation videos that are reported. Evaluations with --max_embs do not count.
 """
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from absl import flags
 
@@ -21,84 +22,162 @@ from errors import UserError
 
 FLAGS = flags.FLAGS
 
-# Title and tag; accuracies, R², tau and precision all are better when higher.
-COLUMNS = {
-  "cls. 10 %": "classification/val_{}_0.1_accuracy",
-  "cls. 50 %": "classification/val_{}_0.5_accuracy",
-  "cls. 100 %": "classification/val_{}_1.0_accuracy",
-  "1-shot": "few_shot_cxn/val_{}_1_accuracy",
-  "10-shot": "few_shot_cxn/val_{}_10_accuracy",
-  "progression": "event_completion/val_{}_1.0_score",
-  "tau": "kendalls_tau/{}_val_align_tau",
-  "AP@5": "retrieval/val_{}_ap@5",
-  "AP@10": "retrieval/val_{}_ap@10",
-  "AP@15": "retrieval/val_{}_ap@15",
-}
-_TRAIN_TAU = "kendalls_tau/{}_train_align_tau"
-_NONE = "-"
 
+class _Column(NamedTuple):
+  """A column, or one for each of the numbers that tags have."""
+
+  title: str  # {} is the number
+  tag: str  # {dataset} and {number}
+  numbers: str = ""  # a regular expression of what tasks write
+  scale: float = 1  # of the number in the title
+  shown: tuple[int, ...] | None = None  # of a run's sorted numbers; None = all
+
+
+_FRACTION = r"\d\.\d+|\d[\d.]*e-\d+"
+# Accuracies, R², tau and precision all are better when higher.
+_COLUMNS = (
+  _Column(
+    "cls. {} %",
+    "classification/val_{dataset}_{number}_accuracy",
+    _FRACTION,
+    scale=100,
+  ),
+  _Column(
+    "{}-shot",
+    "few_shot_cxn/val_{dataset}_{number}_accuracy",
+    r"\d+",
+    shown=(0, -1),
+  ),
+  _Column(
+    "progression {} %",
+    "event_completion/val_{dataset}_{number}_score",
+    _FRACTION,
+    scale=100,
+    shown=(-1,),
+  ),
+  _Column("tau", "kendalls_tau/{dataset}_val_align_tau"),
+  _Column("AP@{}", "retrieval/val_{dataset}_ap@{number}", r"\d+"),
+)
+# As it is measured with the default settings.
+_SHORT_TITLES = {"progression 100 %": "progression"}
+_TRAIN_TAU = "kendalls_tau/{}_train_align_tau"
+_RULES = {
+  "last": "at its last evaluated checkpoint",
+  "best": (
+    "at the checkpoint whose training videos have the highest Kendall's tau,"
+    " or at its last if none has any"
+  ),
+}
+_NONE = "-"
+_LATEX = str.maketrans(
+  {c: rf"\{c}" for c in "%_&#${}"}
+  | {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+  }
+)
+_MARKDOWN = str.maketrans({"|": r"\|"})
+
+# Step -> tag -> value, as `metrics.read` gives it.
+Steps = Mapping[int, Mapping[str, float]]
 # Title of a row -> title of a column -> value; "step" is the checkpoint's.
 Rows = Mapping[str, Mapping[str, float]]
 
 
-def datasets_of(steps: Mapping[int, Mapping[str, float]]) -> list[str]:
+def _found(
+  column: _Column, steps: Steps, dataset: str = ".+"
+) -> Iterator[re.Match]:
+  """Tags of a column that a run has; `dataset` is a regular expression."""
+  # What else tags of columns are made of stands for itself.
+  pattern = column.tag.format(
+    dataset=f"(?P<dataset>{dataset})", number=f"(?P<number>{column.numbers})"
+  )
+  tags = dict.fromkeys(tag for scalars in steps.values() for tag in scalars)
+  return filter(None, (re.fullmatch(pattern, tag) for tag in tags))
+
+
+def datasets_of(steps: Steps) -> list[str]:
   """Names of the data sets that a run was evaluated on."""
-  patterns = [
-    re.compile(re.escape(tag).replace(r"\{\}", "(.+)"))
-    for tag in COLUMNS.values()
-  ]
-  tags = [tag for scalars in steps.values() for tag in scalars]
-  found = (p.fullmatch(tag) for tag in tags for p in patterns)
-  return list(dict.fromkeys(match[1] for match in found if match))
+  matches = (match for column in _COLUMNS for match in _found(column, steps))
+  return list(dict.fromkeys(match["dataset"] for match in matches))
+
+
+def columns_of(runs: Iterable[Steps], dataset: str) -> dict[str, str]:
+  """What there is to show of runs.
+
+  Of few-shot classification these are the fewest and the most labelled videos
+  of each run, of progression its largest fraction.
+
+  Args:
+    runs: Each as `metrics.read` gives it.
+    dataset: Name of the data set.
+
+  Returns:
+    Title of a column -> tag, in the order of the table.
+  """
+  runs, columns = list(runs), {}
+  for column in _COLUMNS:
+    tags = {}
+    for steps in runs:
+      found = {
+        float(match.groupdict().get("number") or 0): match[0]
+        for match in _found(column, steps, re.escape(dataset))
+      }
+      numbers = sorted(found)
+      shown = range(len(numbers)) if column.shown is None else column.shown
+      tags |= {numbers[i]: found[numbers[i]] for i in shown if numbers}
+    for number in sorted(tags):
+      title = column.title.format(f"{column.scale * number:g}")
+      columns[_SHORT_TITLES.get(title, title)] = tags[number]
+  return columns
 
 
 def row(
-  steps: Mapping[int, Mapping[str, float]],
+  steps: Steps,
   dataset: str,
   checkpoint: str = "last",
+  columns: Mapping[str, str] | None = None,
 ) -> dict[str, float]:
   """What the table says of one run.
 
   Args:
-    steps: Step -> tag -> value, as `metrics.read` gives it.
+    steps: The run, as `metrics.read` gives it.
     dataset: Name of the data set.
     checkpoint: `first`, `last`, or `best`: that of the highest Kendall's tau of
       the training videos (the last one, if none has any).
+    columns: As `columns_of` gives them; None = those of this run alone.
 
   Returns:
-    Title of a column -> value; what the run lacks is left out.
+    Title of a column -> value, NaN for what the run lacks.
   """
+  if columns is None:
+    columns = columns_of([steps], dataset)
   tau = _TRAIN_TAU.format(dataset)
   defined = {
-    s: v[tau] for s, v in steps.items() if not math.isnan(v.get(tau, math.nan))
+    s: v[tau] for s, v in steps.items() if math.isfinite(v.get(tau, math.nan))
   }
   step = {
     "first": min(steps),
     "last": max(steps),
     "best": max(defined, key=defined.get, default=max(steps)),
   }[checkpoint]
-  values = {
-    title: steps[step].get(tag.format(dataset), math.nan)
-    for title, tag in COLUMNS.items()
-  }
-  known = {title: v for title, v in values.items() if not math.isnan(v)}
-  return {"step": step, **known}
+  values = {t: steps[step].get(tag, math.nan) for t, tag in columns.items()}
+  return {"step": step, **values}
 
 
 def markdown(rows: Rows) -> str:
   """A Markdown table; see `table_cells`."""
-  lines = table_cells(rows, "**{}**")
+  lines = table_cells(rows, "**{}**", _MARKDOWN)
   lines.insert(1, ["---", *["---:"] * (len(lines[0]) - 1)])
   return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def latex(rows: Rows) -> str:
   """A LaTeX table for the booktabs package; see `table_cells`."""
-  lines = [
-    " & ".join(re.sub(r"([%_&#])", r"\\\1", cell) for cell in line) + r" \\"
-    for line in table_cells(rows, r"\textbf{{{}}}")
-  ]
-  columns = "l" + "r" * (len(table_cells(rows, "{}")[0]) - 1)
+  cells = table_cells(rows, r"\textbf{{{}}}", _LATEX)
+  lines = [" & ".join(line) + r" \\" for line in cells]
+  columns = "l" + "r" * (len(cells[0]) - 1)
   return "\n".join(
     [
       rf"\begin{{tabular}}{{{columns}}}",
@@ -112,34 +191,46 @@ def latex(rows: Rows) -> str:
   )
 
 
-def table_cells(rows: Rows, bold: str) -> list[list[str]]:
+def table_cells(
+  rows: Rows, bold: str, escapes: Mapping[int, str]
+) -> list[list[str]]:
   """The cells of a table of runs.
 
   Args:
     rows: Title of a run -> what `row` returned for it.
     bold: Format of the highest value of a column; equals share it.
+    escapes: For `str.translate`, what special characters are written as.
 
   Returns:
     Lines of equally many cells, the heading first. Columns that no run has are
     left out, a value that one run lacks is a dash.
   """
-  titles = [t for t in COLUMNS if any(t in values for values in rows.values())]
+  columns = dict.fromkeys(title for values in rows.values() for title in values)
+  found = {
+    title: [values.get(title, math.nan) for values in rows.values()]
+    for title in columns
+    if title != "step"
+  }
   best = {
-    title: max(round(v[title], 3) for v in rows.values() if title in v)
-    for title in titles
+    title: max((round(v, 3) for v in of_runs if math.isfinite(v)), default=None)
+    for title, of_runs in found.items()
+    if not all(map(math.isnan, of_runs))
   }
 
-  def cell(values: Mapping[str, float], title: str) -> str:
-    if title not in values:
+  def cell(value: float, title: str) -> str:
+    if math.isnan(value):
       return _NONE
-    text = f"{values[title]:.3f}"
-    is_best = round(values[title], 3) == best[title]
-    return bold.format(text) if is_best else text
+    text = f"{value:.3f}"
+    return bold.format(text) if round(value, 3) == best[title] else text
 
   return [
-    ["run", "step", *titles],
+    ["run", "step", *(title.translate(escapes) for title in best)],
     *(
-      [name, f"{values['step']}", *(cell(values, title) for title in titles)]
+      [
+        name.translate(escapes),
+        f"{values['step']}",
+        *(cell(values.get(title, math.nan), title) for title in best),
+      ]
       for name, values in rows.items()
     ),
   ]
@@ -153,28 +244,46 @@ def report(logdirs: Sequence[str], checkpoint: str = "last") -> str:
     checkpoint: `last` or `best`, see `row`.
 
   Returns:
-    For each data set its name, a Markdown and a LaTeX table.
+    A line that says which checkpoints are shown; for each data set its name, a
+    Markdown and a LaTeX table.
 
   Raises:
-    UserError: A log directory holds no metrics.
+    UserError: A log directory holds no metrics that the table shows.
   """
   runs = {logdir.rstrip("/"): metrics.read(logdir) for logdir in logdirs}
+  datasets: dict[str, dict[str, Steps]] = {}
   for logdir, steps in runs.items():
     if not datasets_of(steps):
-      raise UserError(
-        f"{logdir}: holds no metrics of a data set; run `python evaluate.py"
-        f" --logdir {logdir}` first"
-      )
-  datasets = {d: None for steps in runs.values() for d in datasets_of(steps)}
-  parts = []
-  for dataset in datasets:
+      raise UserError(f"{logdir}: {_nothing_to_show(logdir, steps)}")
+    for dataset in datasets_of(steps):
+      datasets.setdefault(dataset, {})[logdir] = steps
+  parts = [
+    f"Each run {_RULES[checkpoint]}; fractions, not per cent; the best of each"
+    " column in bold."
+  ]
+  for dataset, of_logdirs in datasets.items():
+    columns = columns_of(of_logdirs.values(), dataset)
     rows = {
-      logdir: row(steps, dataset, checkpoint)
-      for logdir, steps in runs.items()
-      if dataset in datasets_of(steps)
+      logdir: row(steps, dataset, checkpoint, columns)
+      for logdir, steps in of_logdirs.items()
     }
     parts += [dataset, markdown(rows), latex(rows)]
   return "\n\n".join(parts)
+
+
+def _nothing_to_show(logdir: str, steps: Steps) -> str:
+  command = f"`python evaluate.py --logdir {logdir}`"
+  if steps:
+    return (
+      "its metrics are none of those in the table (phases, progression, tau,"
+      " retrieval); evaluate with such tasks in EVAL.TASKS"
+    )
+  if metrics.read(logdir, max_embs=1):
+    return (
+      "was evaluated on a part of the videos only (--max_embs), which does not"
+      f" compare; run {command} without it"
+    )
+  return f"holds no metrics of a data set; run {command} first"
 
 
 def main(logdirs: list[str]) -> None:

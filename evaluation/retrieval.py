@@ -47,6 +47,13 @@ class Retrieval:
     splits = labelled_splits(dataset_name, val=val)
     if splits is None:
       return Result.empty()
+    if len(splits["val"]) == 1:
+      warnings.warn(
+        f"{dataset_name}: retrieval is skipped, it needs at least two"
+        " validation videos with labels and there is one",
+        stacklevel=2,
+      )
+      return Result.empty()
     videos = [_strided(video, self._stride) for video in splits["val"]]
     lengths = [len(labels) for _, labels in videos]
     ks = _possible_ks(dataset_name, self._ks, sum(lengths) - max(lengths))

@@ -74,12 +74,14 @@ def strided_videos(
   return [name for name, _ in kept], [frames for _, frames in kept]
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
+def _distinct(names: Sequence[str]) -> Sequence[str]:
   counted = collections.Counter(names)
-  return [
+  numbered = [
     name if counted[name] == 1 else f"{name} (video {number})".strip()
     for number, name in enumerate(names)
   ]
+  # Another video may have such a name already.
+  return names if len(counted) == len(names) else _distinct(numbered)
 
 
 def labelled_splits(

@@ -58,6 +58,8 @@ def event_completion(config, train, val):
       for videos in (train, val)
     )
     regression = LinearRegression().fit(joined(train)[0], targets)
+    if len(set(val_targets)) == 1:
+      continue
     scores.append(r2_score(val_targets, regression.predict(joined(val)[0])))
   return np.mean(scores) if scores else math.nan
 
@@ -90,7 +92,7 @@ def retrieval(config, train, val):
 
 
 def cycle_consistency(config, train, val):
-  embs = strided(config, val)
+  embs = [u for u in strided(config, val) if len(u) > 1]
   of_videos = []
   for i, u in enumerate(embs):
     returned = []
@@ -98,4 +100,4 @@ def cycle_consistency(config, train, val):
       ends = cdist(v, u).argmin(axis=1)[cdist(u, v).argmin(axis=1)]
       returned.append(np.mean(ends == np.arange(len(u))))
     of_videos.append(np.mean(returned))
-  return np.mean(of_videos)
+  return np.mean(of_videos) if of_videos else math.nan

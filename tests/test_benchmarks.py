@@ -4,6 +4,7 @@ What they print is not looked at: speed is not asserted.
 """
 
 import importlib
+import math
 import pathlib
 import subprocess
 import sys
@@ -14,7 +15,8 @@ import tensorflow as tf
 import tiny_run
 
 import config as configuration
-from benchmarks import alignment_loss, preparation, train_step
+from benchmarks import alignment_loss, evaluation, preparation, train_step
+from errors import UserError
 from tcc import deterministic_alignment
 
 FOLDER = pathlib.Path(__file__).parents[1] / "benchmarks"
@@ -83,3 +85,51 @@ def test_memory_of_the_alignment_loss(monkeypatch, capsys):
   monkeypatch.setattr(deterministic_alignment, "MAX_PAIRWISE_ELEMENTS", bound)
   mebibytes, seconds = alignment_loss.measure_memory((3, 4, 2), 10, graph=True)
   assert mebibytes >= 0 and seconds > 0
+
+
+@pytest.fixture
+def tiny():
+  """Train, val and configuration for seconds."""
+  settings = ["EVAL.FEW_SHOT_NUM_LABELED=[1,2]", "EVAL.FEW_SHOT_NUM_EPISODES=3"]
+  splits = [
+    evaluation.made_videos(count, 20, 3, seed)
+    for seed, count in ((1, 4), (2, 3))
+  ]
+  return *splits, configuration.load(settings=settings)
+
+
+PLAIN = {
+  "few_shot_classification": evaluation.plain_few_shot,
+  "kendalls_tau": evaluation.plain_taus,
+}
+
+
+@pytest.mark.parametrize("task", PLAIN)
+def test_evaluation_agrees_with_the_plain_formulation(task, tiny, capsys):
+  evaluation.compare(task, PLAIN[task], *tiny)
+  assert capsys.readouterr().out.startswith(f"{task}: plain ")
+
+
+@pytest.mark.parametrize("task", PLAIN)
+@pytest.mark.parametrize("which", [0, -1])
+@pytest.mark.parametrize("change", [1e-9, -1e-9, math.nan])
+def test_no_difference_from_the_plain_formulation_passes(
+  task, which, change, tiny
+):
+  def changed(*arguments):
+    scalars = PLAIN[task](*arguments)
+    scalars[list(scalars)[which]] += change
+    return scalars
+
+  told = f"{task}: differs from the plain formulation by"
+  with pytest.raises(UserError, match=told):
+    evaluation.compare(task, changed, *tiny)
+
+
+def test_the_plain_formulation_has_accuracies_and_intervals(tiny):
+  assert set(evaluation.plain_few_shot(*tiny)) == {
+    f"few_shot_cxn/{split}_made_{k}_{value}"
+    for split in ("train", "val")
+    for k in (1, 2)
+    for value in ("accuracy", "ci")
+  }

@@ -7,7 +7,7 @@ import time
 import pytest
 import tensorflow as tf
 
-from checkpoint_queue import CheckpointQueue, wait_for_start
+from checkpoint_queue import CheckpointQueue, only_evaluator, wait_for_start
 from errors import UserError
 
 
@@ -117,6 +117,32 @@ def test_a_gap_while_no_evaluator_ran_is_told(tmp_path, told):
     assert [step for step, _ in queue.until(13)] == [4, 10, 12, 13]
   assert len(told) == 1
   assert "of steps 6 to 8 before they were evaluated, they are" in told[0]
+
+
+def wait_until(condition):
+  deadline = time.time() + 30
+  while not condition():
+    assert time.time() < deadline
+    time.sleep(0.05)
+
+
+def test_one_deleted_between_two_looks_is_told_once(tmp_path, told):
+  save(tmp_path, 0)
+  got = []
+  with CheckpointQueue(str(tmp_path), 1, done=[]) as queue:
+    for step, _ in queue.until(4):
+      got.append(step)
+      if step == 0:
+        save(tmp_path, 2)  # As if the first had come and gone.
+        wait_until(lambda: told)
+        time.sleep(1.2)
+        assert len(told) == 1
+        save(tmp_path, 4)
+  assert got == [0, 2, 4]
+  assert "deleted the checkpoints of steps 1 before they" in told[0]
+  assert "raise CHECKPOINT.SAVE_INTERVAL" in told[0]
+  assert len(told) == 2
+  assert "deleted the checkpoints of steps 3 before they" in told[1]
 
 
 def test_where_nothing_is_missing_nothing_is_told(tmp_path, told):
@@ -252,6 +278,38 @@ def test_training_that_writes_nothing_seems_dead(tmp_path):
     ) as info:
       next(checkpoints)
   assert "has not reached TRAIN.MAX_ITERS, it seems dead" in str(info.value)
+
+
+def test_what_the_evaluator_writes_is_no_sign_of_life(tmp_path):
+  save(tmp_path, 0)
+  with CheckpointQueue(str(tmp_path), 1, done=[]) as queue:
+    for file in tmp_path.iterdir():
+      os.utime(file, (time.time() - 300, time.time() - 300))
+    (tmp_path / "eval_logs" / "metrics.jsonl").write_text("")
+    with pytest.raises(UserError, match="written nothing for 5 minutes"):
+      queue._check_alive(1)
+
+
+def test_one_evaluator_a_log_directory(tmp_path):
+  here, there = tmp_path / "here", tmp_path / "there"
+  with only_evaluator(here), only_evaluator(there):
+    with pytest.raises(UserError) as info, only_evaluator(here):
+      pass
+    assert str(info.value) == (
+      f"{here}: another evaluator is at work on this log directory; let it"
+      " finish, or stop it first"
+    )
+  with only_evaluator(here):
+    pass
+
+
+def test_a_file_system_without_locks(tmp_path, monkeypatch):
+  def refuse(file, operation):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+  monkeypatch.setattr("fcntl.flock", refuse)
+  with only_evaluator(tmp_path):
+    pass
 
 
 def test_a_log_of_training_is_a_sign_of_life(tmp_path):

@@ -1,4 +1,6 @@
+import pathlib
 import pickle
+import warnings
 
 import numpy as np
 import pytest
@@ -118,6 +120,48 @@ def test_arrays_by_numpy_itself_load(tmp_path):
   assert found["steps"][1].dtype == np.int64
 
 
+def test_what_another_program_may_leave_out(tmp_path):
+  path = tmp_path / "e.npz"
+  embs, offsets = np.ones((5, 2)), np.array([0, 2, 2, 5], np.uint64)
+  np.savez(path, embs=embs, offsets=offsets)
+  found = embeddings.load(path)
+  assert [steps.tolist() for steps in found.pop("steps")] == [
+    [0, 1],
+    [],
+    [0, 1, 2],
+  ]
+  assert [len(video) for video in found.pop("embs")] == [2, 0, 3]
+  assert found == {
+    "names": ["video 0", "video 1", "video 2"],
+    "seq_lens": [2, 0, 3],
+    "seq_labels": [-1, -1, -1],
+  }
+  steps = np.array([0, 4, 1, 5, 9], np.uint8)
+  np.savez(path, embs=embs, offsets=offsets, steps=steps)
+  assert embeddings.load(path)["seq_lens"] == [5, 0, 10]
+
+
+def test_types_that_another_program_may_have(tmp_path):
+  path = tmp_path / "e.npz"
+  np.savez(
+    path,
+    embs=np.array([[1.0], [1e300], [-1e300]]),
+    offsets=np.array([0, 1, 3], np.uint32),
+    names=np.array(["vidéo".encode(), b"b\xff"]),
+    labels=np.array([0, 1, 2], np.uint8),
+    seq_lens=np.array([1, 2], np.uint16),
+  )
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    found = embeddings.load(path)
+  assert found["names"] == ["vidéo", "b\ufffd"]
+  assert found["labels"][1].tolist() == [1, 2]
+  assert found["labels"][1].dtype == np.int64
+  # Not finite, so that the tasks leave these frames out and say so.
+  assert found["embs"][1].tolist() == [[np.inf], [-np.inf]]
+  assert found["seq_lens"] == [1, 2]
+
+
 @pytest.mark.parametrize(
   "change, message",
   [
@@ -210,6 +254,10 @@ def test_other_files_are_refused_in_one_line(tmp_path, write, message):
   text = str(caught.value)
   assert text.startswith(f"{path}: expected an embeddings file")
   assert message in text and "extract_embeddings.py" in text
+  readme = pathlib.Path(embeddings.__file__).with_name("README.md").read_text()
+  _, _, section = readme.partition("\n## Training and evaluation in depth\n")
+  assert 'README.md, "Training and evaluation in depth", shows' in text
+  assert "np.savez(" in section.partition("\n## ")[0]
   assert "\n" not in text
 
 
@@ -218,7 +266,7 @@ def test_other_files_are_refused_in_one_line(tmp_path, write, message):
   [
     ({"embs": None}, "without `embs`"),
     ({"offsets": None}, "without `offsets`"),
-    ({"names": None}, "without `names`"),
+    ({"embs": np.zeros((4, 0), np.float32)}, "`embs` have shape (4, 0)"),
     ({"embs": np.zeros((4, 2, 2), np.float32)}, "`embs` is float32 with 3"),
     ({"embs": np.zeros((4, 2), np.int64)}, "`embs` is int64 with 2"),
     ({"names": np.array([1, 2])}, "`names` is int64"),
@@ -226,6 +274,7 @@ def test_other_files_are_refused_in_one_line(tmp_path, write, message):
     ({"frames": np.zeros((4, 2, 2, 1), np.uint8)}, "`frames` have shape"),
     ({"offsets": np.array([1, 4])}, "don't rise from 0"),
     ({"offsets": np.array([0, 3, 2, 4])}, "don't rise from 0"),
+    ({"offsets": np.array([0, 3, 2, 4], np.uint64)}, "don't rise from 0"),
     ({"offsets": np.array([0])}, "don't rise from 0"),
     ({"offsets": np.array([0, 2, 5])}, "4 rows of `embs` where `offsets` say"),
     ({"steps": np.arange(3)}, "3 rows of `steps` where `offsets` says 4"),

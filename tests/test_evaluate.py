@@ -22,6 +22,7 @@ import inference
 import metrics
 import train
 from algos.algorithm import Algorithm
+from checkpoint_queue import only_evaluator
 from errors import UserError
 from evaluation import TASKS, Result
 
@@ -147,6 +148,57 @@ def test_all_checkpoints_share_one_compiled_network(copy, monkeypatch):
   assert list(metrics.read(copy)) == [0, 2, 4]
   # Once to embed videos, once for the loss.
   assert len(traced) == 2
+
+
+def test_all_tasks_share_one_embedding_of_each_split(copy, monkeypatch):
+  embedded = []
+  embed_split = inference.embed_split
+
+  def counted(embed_video, config, dataset, split, *rest):
+    embedded.append((dataset, split))
+    return embed_split(embed_video, config, dataset, split, *rest)
+
+  monkeypatch.setattr(inference, "embed_split", counted)
+  config = configuration.of_logdir(copy)
+  assert set(config.EVAL.TASKS) == set(TASKS)
+  evaluate.evaluate(config)
+  assert list(metrics.read(copy)) == [0, 2, 4]
+  assert embedded == 3 * [("tiny", "train"), ("tiny", "val")]
+  # TensorBoard reads slowly from many small files.
+  assert len(list((copy / "eval_logs").glob("events.*"))) == 1
+
+
+def test_an_evaluation_of_some_videos_is_not_for_good(copy, capsys):
+  config = configuration.of_logdir(copy)
+  config.EVAL.TASKS = ["kendalls_tau"]
+  evaluate.evaluate(config, max_embs=2)
+  assert evaluated_steps(copy) == [0, 2, 4]
+  assert metrics.read(copy) == {}
+  lines = (copy / "eval_logs" / "metrics.jsonl").read_text().splitlines()
+  for details in (json.loads(line)["details"] for line in lines):
+    assert details["max_embs"] == 2
+    assert details["kendalls_tau/tiny_val"]["videos"] == 2
+  assert "step 4: of 2 videos of a split only" in capsys.readouterr().out
+  # Started again with as many it has nothing to do, and says what there is.
+  evaluate.evaluate(config, max_embs=2)
+  assert evaluated_steps(copy) == [0, 2, 4]
+  assert "kendalls_tau/tiny_val_align_tau" in capsys.readouterr().out
+  evaluate.evaluate(config)
+  assert evaluated_steps(copy) == [0, 2, 4, 0, 2, 4]
+  assert list(metrics.read(copy)) == [0, 2, 4]
+  assert "--max_embs" not in capsys.readouterr().out.split("step 4")[-1]
+  evaluate.evaluate(config)
+  assert evaluated_steps(copy) == [0, 2, 4, 0, 2, 4]
+  assert "kendalls_tau/tiny_val_align_tau" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("continuous", [False, True])
+def test_a_second_evaluator_is_refused(copy, continuous):
+  config = configuration.of_logdir(copy)
+  with only_evaluator(copy):
+    with pytest.raises(UserError, match="another evaluator is at work on this"):
+      evaluate.evaluate(config, continuous_eval=continuous)
+  assert metrics.read(copy) == {}
 
 
 def test_nothing_is_embedded_for_the_loss_alone(copy, monkeypatch):
@@ -447,9 +499,39 @@ def test_mistakes_with_files_of_embeddings(tmp_path):
     evaluate.evaluate_files(config, "d", train_embs, val_embs)
   with pytest.raises(UserError, match="no.npy: no such embeddings file"):
     evaluate.evaluate_files(config, "d", train_embs, f"{tmp_path}/no.npy")
+  config.EVAL.TASKS = ["algo_loss"]
+  with pytest.raises(UserError) as info:
+    evaluate.evaluate_files(config, "d", train_embs, train_embs)
+  assert str(info.value) == (
+    "EVAL.TASKS=[algo_loss]: needs the network, and nothing can be said of"
+    " files of embeddings; expected other tasks beside it, such as kendalls_tau"
+  )
+  done = run(
+    *(f"--train_embs={train_embs}", f"--val_embs={train_embs}"),
+    *("--dataset=d", "--max_embs=2"),
+  )
+  assert done.returncode == 1
+  assert "error: --max_embs goes with checkpoints; of --train_" in done.stderr
   done = run(f"--train_embs={train_embs}", "--dataset=d")
   assert done.returncode == 1
   assert "--train_embs, --val_embs and --dataset go together" in done.stderr
   done = run("--set=IMAGE_SIZE=3")
   assert done.returncode == 1
   assert "--set and --dataset go with --train_embs and" in done.stderr
+
+
+@pytest.mark.parametrize("file", ["config.yml", "ckpt-3.index"])
+def test_files_of_embeddings_are_not_logged_to_a_run(tmp_path, file):
+  embs = save_embeddings(
+    tmp_path / "e.npy", np.ones([4, 3]), np.array([0, 0, 1, 1])
+  )
+  logdir = tmp_path / "run"
+  metrics.append(logdir, 0, {"a/val": 1.0})
+  (logdir / file).touch()
+  with pytest.raises(UserError) as info:
+    evaluate.evaluate_files(configuration.load(), "d", embs, embs, str(logdir))
+  assert str(info.value) == (
+    f"{logdir}: is the log directory of a training run, whose step 0 the files"
+    " of embeddings would replace; choose another --logdir"
+  )
+  assert metrics.read(logdir) == {0: {"a/val": 1.0}}

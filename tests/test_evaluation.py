@@ -1,5 +1,6 @@
 """The tasks through their public contract: golden numbers and hard data."""
 
+import itertools
 import json
 import math
 import pathlib
@@ -15,6 +16,7 @@ from scipy.spatial.distance import cdist
 import config as configuration
 from errors import UserError
 from evaluation import TASKS, cycle_consistency
+from evaluation.kendalls_tau import pairwise_taus
 
 DATA = pathlib.Path(__file__).parent / "data"
 GOLDEN = json.loads((DATA / "evaluation.json").read_text())
@@ -107,9 +109,14 @@ def test_ordinary_data_gives_numbers_without_warnings(task, config):
   assert all(map(np.array_equal, train["embs"], again["embs"]))
 
 
-@pytest.mark.parametrize("task", LABEL_TASKS)
+@pytest.mark.parametrize(
+  ("task", "split"),
+  [
+    *itertools.product(LABEL_TASKS, ["train", "val"]),
+    ("retrieval", "val"),  # which does not look at the training videos
+  ],
+)
 @pytest.mark.parametrize("without", ["absent", "empty", "all -1"])
-@pytest.mark.parametrize("split", ["train", "val"])
 def test_no_labels_skips_with_one_warning(task, without, split, config):
   splits = {"train": made_videos(4, seed=0), "val": made_videos(3, seed=1)}
   videos = splits[split]
@@ -133,7 +140,7 @@ def test_kendalls_tau_needs_no_labels(config):
   assert evaluate("kendalls_tau", config, train, val) == with_labels
 
 
-@pytest.mark.parametrize("task", LABEL_TASKS)
+@pytest.mark.parametrize("task", [*LABEL_TASKS, "retrieval"])
 def test_a_video_without_some_phase_is_used(task, config):
   train, val = made_videos(4, seed=0), made_videos(3, seed=1)
   for videos in (train, val):
@@ -143,18 +150,34 @@ def test_a_video_without_some_phase_is_used(task, config):
   result, messages = messages_of(task, config, train, val)
   assert not messages
   assert result.value > 0.7
+  expected = naive_tasks.headline(task, config, train, val)
+  assert result.value == pytest.approx(expected, abs=1e-9)
 
 
-@pytest.mark.parametrize("task", LABEL_TASKS)
+@pytest.mark.parametrize("task", [*LABEL_TASKS, "retrieval"])
 def test_a_phase_that_no_video_has(task, config):
   train, val = made_videos(4, seed=0), made_videos(3, seed=1)
   for videos in (train, val):
-    videos["labels"] = [np.where(x == 0, 1, x) for x in videos["labels"]]
+    videos["labels"] = [np.where(x == 1, 2, x) for x in videos["labels"]]
   result, messages = messages_of(task, config, train, val)
   assert not messages
   assert all(math.isfinite(value) for value in result.scalars.values())
   expected = naive_tasks.headline(task, config, train, val)
   assert result.value == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("task", [*LABEL_TASKS, "retrieval"])
+def test_labels_that_count_from_1(task, config):
+  train, val = made_videos(4, seed=0), made_videos(3, seed=1)
+  for videos in (train, val):
+    videos["labels"] = [np.maximum(x, 1) for x in videos["labels"]]
+  result, messages = messages_of(task, config, train, val)
+  expected = naive_tasks.headline(task, config, train, val)
+  assert result.value == pytest.approx(expected, abs=1e-9)
+  assert messages == (task == "event_completion") * [
+    "toy: event_completion finds no frame of phase 0, whose end it takes as an"
+    " event before each video; labels should count from 0"
+  ]
 
 
 def test_a_fraction_with_one_phase_predicts_it(config):
@@ -178,6 +201,11 @@ def test_a_phase_that_a_fraction_lacks(task, config):
   assert all(math.isfinite(value) for value in result.scalars.values())
   expected = naive_tasks.headline(task, config, train, val)
   assert result.value == pytest.approx(expected, abs=1e-9)
+  first = {key: entries[:1] for key, entries in train.items()}
+  expected = naive_tasks.headline(task, config, first, val)
+  measure = {"classification": "accuracy", "event_completion": "score"}[task]
+  of_first = result.scalars[f"{task}/val_toy_0.1_{measure}"]
+  assert of_first == pytest.approx(expected, abs=1e-9)
 
 
 def test_event_completion_is_skipped_when_there_is_one_phase(config):
@@ -248,6 +276,7 @@ def test_one_validation_video_has_no_tau(config):
   assert result.scalars["kendalls_tau/toy_train_align_tau"] > 0.8
   assert len(messages) == 1
   assert "Kendall's tau of val is NaN" in messages[0]
+  assert messages[0].endswith("at EVAL.KENDALLS_TAU_STRIDE=5")
 
 
 def test_collapsed_embeddings_have_no_tau(config):
@@ -268,16 +297,38 @@ def test_one_validation_video_is_enough_for_label_tasks(task, config):
 
 @pytest.mark.parametrize("task", EMBEDDING_TASKS)
 @pytest.mark.parametrize("length", [1, 2, 3, 4, 5])
-def test_videos_of_one_to_five_frames(task, length, config):
-  config.EVAL.KENDALLS_TAU_STRIDE = 1
+@pytest.mark.parametrize("stride", [1, 5])
+def test_videos_of_one_to_five_frames(task, length, stride, config):
+  config.EVAL.KENDALLS_TAU_STRIDE = stride
   lengths = (length, length + 1)
   train = made_videos(6, seed=0, lengths=lengths)
   val = made_videos(4, seed=1, lengths=lengths)
   result, messages = messages_of(task, config, train, val)
   expected = naive_tasks.headline(task, config, train, val)
   assert result.value == pytest.approx(expected, abs=1e-9, nan_ok=True)
-  undefined = length == 1 and task in ("event_completion", "kendalls_tau")
+  without_order = ("kendalls_tau", "cycle_consistency")
+  undefined = (length == 1 and task == "event_completion") or (
+    length <= stride and task in without_order
+  )
   assert bool(messages) == math.isnan(expected) == undefined
+
+
+def test_videos_of_a_single_frame_are_no_part_of_cycles(config):
+  val = made_videos(4, seed=0)
+  expected = evaluate("cycle_consistency", config, {}, val)
+  short = made_videos(2, seed=1, lengths=(3, 5))
+  with_short = {key: short[key][:1] + val[key] + short[key][1:] for key in val}
+  result, messages = messages_of("cycle_consistency", config, {}, with_short)
+  assert result == expected
+  assert messages == [
+    "toy: cycle_consistency leaves out 2 of 6 val videos, which have a single"
+    " frame at EVAL.KENDALLS_TAU_STRIDE=5"
+  ]
+  result, messages = messages_of("cycle_consistency", config, {}, short)
+  assert len(result.scalars) == 3
+  assert all(map(math.isnan, result.scalars.values()))
+  assert "leaves out 2 of 2 val videos" in messages[0]
+  assert "there are 0 with finite embeddings of two frames" in messages[1]
 
 
 def test_a_mixture_of_lengths_with_an_empty_video(config):
@@ -306,6 +357,24 @@ def test_single_frame_has_no_event_completion_score(config):
   assert len(messages) == 1
   assert "R² needs at least two frames" in messages[0]
   assert result.scalars["event_completion/train_toy_1.0_score"] > 0.7
+
+
+def test_events_whose_time_does_not_vary_do_not_count(config):
+  config.EVAL.CLASSIFICATION_FRACTIONS = [1.0]
+  train, val = made_videos(6, seed=0), made_videos(4, 1, lengths=(1, 2))
+  val["labels"] = [np.array([label]) for label in (0, 1, 0, 1)]
+  result, messages = messages_of("event_completion", config, train, val)
+  expected = naive_tasks.headline("event_completion", config, train, val)
+  assert result.value == pytest.approx(expected, abs=1e-9)
+  assert messages == [
+    "toy: the time since an event is the same for all frames, and it does not"
+    " count: the end of phase 1, 2 in event_completion/val_toy_1.0_score"
+  ]
+  val["labels"] = 4 * [np.array([3])]
+  result, messages = messages_of("event_completion", config, train, val)
+  assert math.isnan(result.value)
+  assert len(messages) == 1
+  assert "event_completion/val_toy_1.0_score is NaN, R² needs" in messages[0]
 
 
 def test_more_labelled_videos_than_there_are_are_left_out(config):
@@ -351,13 +420,19 @@ def test_the_names_of_phases_do_not_matter(task, config):
     videos["labels"] = [names[x] for x in videos["labels"]]
   renamed = evaluate(task, config, train, val)
   assert list(renamed.scalars.values()) == list(expected.scalars.values())
-  permuted = dict(zip(names, [2, 0, 3, 1], strict=True))
+  # On this curve no phases get equally many votes, so that all may change.
+  permuted = np.array([2, 0, 3, 1])
   for videos in (train, val):
     videos["labels"] = [
-      np.array([permuted[label] for label in x]) for x in videos["labels"]
+      permuted[np.searchsorted(names, x)] for x in videos["labels"]
     ]
   result = evaluate(task, config, train, val)
-  assert result.value == pytest.approx(expected.value, abs=0.01)
+  tag = "classification/val_toy_phase_{}_accuracy"
+  tags = {tag.format(i): tag.format(k) for i, k in enumerate(permuted)}
+  assert result.scalars == {
+    tags.get(tag, tag): value for tag, value in expected.scalars.items()
+  }
+  assert 0.5 < result.value < 1
 
 
 @pytest.mark.parametrize("task", EMBEDDING_TASKS)
@@ -386,6 +461,15 @@ def test_tau_of_warped_and_reversed_videos(distance, config):
   assert tau == pytest.approx(-1, abs=1e-12)
   # Some frames of the slow part share a neighbour, and tau-b knows ties.
   assert 0.95 < result.value <= 1
+  # Where each frame has a neighbour of its own, tau is 1.
+  dense = video(np.linspace(0, 1.5, 3000) ** 2 / 1.5)
+  assert pairwise_taus([video(angles), dense], distance)[0, 1] == (
+    pytest.approx(1, abs=1e-12)
+  )
+  mild = video(angles + 0.4 * angles[1] * np.sin(3 * angles))
+  mildly_warped = {"embs": [video(angles), mild]}
+  result = evaluate("kendalls_tau", config, mildly_warped, mildly_warped)
+  assert list(result.scalars.values()) == pytest.approx([1, 1], abs=1e-12)
   same = {"embs": [video(angles), 3 * video(angles)]}
   if distance == "cosine":
     result = evaluate("kendalls_tau", config, same, same)
@@ -446,7 +530,10 @@ def test_retrieval_with_too_few_frames(config):
   assert len(messages) == 1 and "retrieval of 500 frames is left" in messages[0]
   result, messages = messages_of("retrieval", config, {}, made_videos(1, 0))
   assert math.isnan(result.value) and result.scalars == {}
-  assert len(messages) == 1
+  assert messages == [
+    "toy: retrieval is skipped, it needs at least two validation videos with"
+    " labels and there is one"
+  ]
 
 
 def test_cycles_of_copies_return(config):
@@ -530,6 +617,15 @@ def test_a_phase_that_only_training_has_gets_no_accuracy(config):
   result = evaluate("classification", config, train, val)
   assert "classification/val_toy_phase_3_accuracy" not in result.scalars
   assert "classification/val_toy_phase_2_accuracy" in result.scalars
+
+
+def test_numbered_names_are_not_those_of_other_videos(config):
+  val = made_videos(4, seed=0)
+  val["names"] = ["a", "a", "a (video 0)", "b"]
+  result = evaluate("kendalls_tau", config, val, val)
+  taus = result.details["kendalls_tau/toy_val"]["video_taus"]
+  assert len(taus) == 4
+  assert {"a (video 1)", "b"} < set(taus)
 
 
 def test_kendalls_tau_names_the_worst_videos(config):

@@ -1,6 +1,7 @@
 """The parts of the tasks against scikit-learn, SciPy and plain loops."""
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from sklearn.svm import SVC
 
 import config as configuration
 from evaluation import TASKS, svm
-from evaluation.event_completion import r_squared, time_since_events
+from evaluation.event_completion import r_squared, time_since_events, varies
 from evaluation.few_shot_classification import half_width
 from evaluation.kendalls_tau import pairwise_taus, tau_b
 from evaluation.svm import PhaseClassifier
@@ -94,6 +95,24 @@ def test_pairwise_taus_against_scipy(distance, offset):
   np.testing.assert_allclose(taus, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("distance", ["sqeuclidean", "cosine"])
+@pytest.mark.parametrize("everywhere", [False, True])
+def test_a_frame_far_out_makes_no_others_equal(distance, everywhere):
+  random = np.random.default_rng(0)
+  times = np.linspace(0, 1, 30)
+  videos = []
+  for _ in range(4):
+    t = times ** random.uniform(0.7, 1.4)
+    curve = np.stack([np.cos(3 * t), np.sin(3 * t), t], axis=1)
+    videos.append(0.1 * curve)
+  for video in videos if everywhere else videos[1:2]:
+    video[11] = 1e5
+  taus = pairwise_taus(videos, distance)
+  expected = naive_taus(videos, distance)
+  np.testing.assert_allclose(taus, expected, rtol=0, atol=1e-12)
+  assert np.nanmin(taus) > 0.7
+
+
 def test_of_equally_near_frames_the_first_is_the_neighbour():
   random = np.random.default_rng(0)
   images = random.integers(-2, 3, size=(6, 64)).astype(np.float32) / 7
@@ -132,6 +151,21 @@ def test_tau_b_of_monotone_columns():
   taus = tau_b(np.stack([rising, -rising, rising // 50], axis=1))
   assert taus[:2] == pytest.approx([1, -1], abs=1e-12)
   assert 0 < taus[2] < 1
+
+
+def test_tau_b_of_long_videos_takes_little_memory():
+  random = np.random.default_rng(0)
+  columns = random.integers(900, size=(2000, 2)).astype(np.int32)
+  tracemalloc.start()
+  taus = tau_b(columns)
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  # All pairs of frames at once would take 32 MB for their indices alone.
+  assert peak < 4e6
+  expected = [
+    stats.kendalltau(np.arange(2000), column).statistic for column in columns.T
+  ]
+  np.testing.assert_allclose(taus, expected, rtol=0, atol=1e-12)
 
 
 def test_tau_b_of_one_frame_is_undefined():
@@ -198,10 +232,14 @@ def test_event_completion_against_one_regression_an_event():
 def test_r_squared_of_constant_targets():
   constant, varying = np.full(7, 0.1), np.arange(7.0)
   targets = np.stack([constant, varying], axis=1)
+  assert varies(targets).tolist() == [False, True]
   assert r_squared(targets, targets) == 1
-  # Naively 0.1 seven times has a tiny variance, and R² would be -1e30.
-  wrong = targets + [1e-3, 0]
-  assert r_squared(targets, wrong) == 0.5
+  # Naively 0.1 seven times has a tiny variance, and R² would be -1e30; as
+  # scikit-learn has it, it would count 0.
+  wrong = targets + [1e-3, 1]
+  expected = r2_score(varying, varying + 1)
+  assert r_squared(targets, wrong) == pytest.approx(expected, abs=1e-12)
+  assert math.isnan(r_squared(targets[:, :1], wrong[:, :1]))
   assert math.isnan(r_squared(targets[:1], targets[:1]))
 
 
@@ -213,6 +251,34 @@ def test_half_width_is_that_of_the_t_interval():
   assert half_width(values) == pytest.approx((high - low) / 2, rel=1e-12)
   assert half_width(np.ones(5)) == 0
   assert math.isnan(half_width(np.ones(1)))
+
+
+def test_an_episode_with_one_phase_predicts_it():
+  train = [blobs(30, 4, seed) for seed in range(2)]
+  train[0][1][:] = 2
+  val = blobs(50, 4, seed=9)
+  settings = [
+    "EVAL.FEW_SHOT_NUM_LABELED=[1]",
+    "EVAL.FEW_SHOT_NUM_EPISODES=20",
+  ]
+  task = TASKS["few_shot_classification"](configuration.load(settings=settings))
+  result = task.evaluate_embeddings(
+    "toy",
+    {"embs": [x for x, _ in train], "labels": [y for _, y in train]},
+    {"embs": [val[0]], "labels": [val[1]]},
+  )
+  draw = np.random.RandomState(42)
+  chosen = np.array([draw.permutation(2)[0] for _ in range(20)])
+  assert set(chosen) == {0, 1}
+  classifier = SVC().fit(*train[1])
+  of_video = {
+    "train": [1, classifier.score(*train[1])],
+    "val": [np.mean(val[1] == 2), classifier.score(*val)],
+  }
+  for split, accuracies in of_video.items():
+    mean = result.scalars[f"few_shot_cxn/{split}_toy_1_accuracy"]
+    expected = np.mean(np.array(accuracies)[chosen])
+    assert mean == pytest.approx(expected, abs=1e-12)
 
 
 def test_few_shot_against_one_svc_an_episode():

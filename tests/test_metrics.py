@@ -86,3 +86,77 @@ def test_mistakes_are_told_in_one_line(tmp_path):
     UserError, match="metrics.jsonl: line 2 is no JSON object"
   ):
     metrics.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+  "line",
+  [
+    b"hello",
+    b"\xff\xfe\x00",
+    b'{"a/val": 1}',
+    b'{"step": "a", "a/val": 1}',
+    b'{"step": null, "a/val": 1}',
+    b'{"step": 1.5, "a/val": 1}',
+    b'{"step": 1, "a/val": "abc"}',
+    b'{"step": 1, "a/val": [1]}',
+    b'{"step": 1, "a/val": true}',
+    b'{"step": 1, "a/val": 1, "details": null}',
+    b'{"step": 1, "a/val": 1, "details": {"a_titles": 3}}',
+    b'{"step": 1, "a/val": 1, "details": {"max_embs": "2"}}',
+  ],
+)
+@pytest.mark.parametrize("reader", [metrics.read, metrics.table])
+def test_lines_that_are_not_ours_are_told(tmp_path, line, reader):
+  file = tmp_path / "eval_logs/metrics.jsonl"
+  metrics.append(tmp_path, 0, {"a/val": 1.0})
+  file.write_bytes(file.read_bytes() + line + b"\n")
+  with pytest.raises(UserError) as info:
+    reader(tmp_path)
+  assert str(info.value) == (
+    f"{file}: line 2 is no JSON object with a step, a number for each tag and"
+    " `details`; remove it"
+  )
+
+
+def test_a_folder_where_the_file_should_be(tmp_path):
+  folder = tmp_path / "eval_logs/metrics.jsonl"
+  folder.mkdir(parents=True)
+  told = f"{folder}: expected the file of metrics, or none, and it can't be"
+  with pytest.raises(UserError, match=told):
+    metrics.read(tmp_path)
+  with pytest.raises(UserError, match="Is a directory"):
+    metrics.append(tmp_path, 0, {})
+
+
+def test_a_whole_last_line_counts_without_its_end(tmp_path):
+  file = tmp_path / "eval_logs/metrics.jsonl"
+  for step in (0, 1):
+    metrics.append(tmp_path, step, {"a/val": 0.5})
+  whole = file.read_bytes()
+  file.write_bytes(whole[:-1])
+  assert list(metrics.read(tmp_path)) == [0, 1]
+  metrics.append(tmp_path, 2, {"a/val": 0.5})
+  assert list(metrics.read(tmp_path)) == [0, 1, 2]
+  assert file.read_bytes().startswith(whole)
+  file.write_bytes(whole[:-2])
+  assert list(metrics.read(tmp_path)) == [0]
+  metrics.append(tmp_path, 2, {"a/val": 0.5})
+  assert list(metrics.read(tmp_path)) == [0, 2]
+
+
+def test_evaluations_of_some_videos_count_where_asked_for(tmp_path):
+  metrics.append(tmp_path, 0, {"a/val": 0.25})
+  metrics.append(tmp_path, 0, {"a/val": 0.5}, {"max_embs": 2})
+  metrics.append(tmp_path, 4, {"a/val": 0.75}, {"max_embs": 3})
+  assert metrics.read(tmp_path) == {0: {"a/val": 0.25}}
+  assert list(metrics.read(tmp_path, max_embs=2)) == [0, 4]
+  assert metrics.read(tmp_path, max_embs=3) == {
+    0: {"a/val": 0.25},
+    4: {"a/val": 0.75},
+  }
+  assert metrics.read(tmp_path, max_embs=4) == {0: {"a/val": 0.25}}
+  assert metrics.table(tmp_path).splitlines()[2:] == [
+    "a/val        0.5000        0.7500",
+    "step 0: of 2 videos of a split only (--max_embs)",
+    "step 4: of 3 videos of a split only (--max_embs)",
+  ]

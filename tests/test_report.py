@@ -54,6 +54,21 @@ def test_best_is_chosen_by_the_tau_of_training_videos(runs):
   assert lines[3].endswith("| 0 | **0.600** | - |")
 
 
+@pytest.mark.parametrize(
+  ("checkpoint", "rule"),
+  [
+    ("last", "Each run at its last evaluated checkpoint; "),
+    ("best", "Each run at the checkpoint whose training videos have the high"),
+  ],
+)
+def test_the_rule_stands_above_the_tables(runs, checkpoint, rule):
+  first, blank, name = report.report(runs, checkpoint).splitlines()[:3]
+  assert first.startswith(rule) and first.endswith(
+    "best of each column in bold."
+  )
+  assert (blank, name) == ("", "pouring")
+
+
 def test_latex(runs):
   text = report.report(runs)
   assert r"\begin{tabular}{lrrr}" in text
@@ -68,11 +83,82 @@ def test_highest_of_negative_values_is_bold():
   assert "| a | 1 | -0.200 |" in report.markdown(rows)
 
 
+def test_what_is_not_finite_is_never_bold(tmp_path):
+  rows = {
+    "a": {"step": 1, "tau": math.inf, "AP@5": math.nan, "1-shot": math.inf},
+    "b": {"step": 1, "tau": 0.25, "AP@5": math.nan},
+  }
+  assert report.markdown(rows).splitlines()[::2] == [
+    "| run | step | tau | 1-shot |",
+    "| a | 1 | inf | inf |",
+  ]
+  assert "| b | 1 | **0.250** | - |" in report.markdown(rows)
+
+
+def test_special_characters_of_names(tmp_path):
+  folder = tmp_path / r"we|ird~^$\{x}#&"
+  metrics.append(folder, 0, scalars(0.5, 0.5))
+  text = report.report([str(folder)])
+  assert r"/we\|ird~^$\{x}#& | 0 | **0.500** |" in text
+  escaped = r"/we|ird\textasciitilde{}\textasciicircum{}\$\textbackslash{}"
+  assert escaped + r"\{x\}\#\& & 0 & \textbf{0.500} &" in text
+
+
+def test_columns_are_of_what_was_evaluated(tmp_path):
+  few, many = tmp_path / "few", tmp_path / "many"
+  tags = {
+    "classification/val_d_0.25_accuracy": 0.1,
+    "classification/val_d_1e-05_accuracy": 0.2,
+    "classification/val_d_majority_accuracy": 0.9,
+    "classification/val_d_phase_1_accuracy": 0.9,
+    "few_shot_cxn/val_d_2_accuracy": 0.3,
+    "few_shot_cxn/val_d_2_ci": 0.9,
+    "event_completion/val_d_0.25_score": 0.4,
+    "retrieval/val_d_ap@7": 0.5,
+  }
+  shots = {f"few_shot_cxn/val_d_{k}_accuracy": k / 100 for k in range(1, 13)}
+  progress = {f"event_completion/val_d_{f}_score": f for f in (0.25, 0.5, 1.0)}
+  metrics.append(few, 0, tags)
+  metrics.append(many, 0, {**shots, **progress})
+  heading, _, first = lines_of(report.report([str(few)]), "|")
+  assert heading == (
+    "| run | step | cls. 0.001 % | cls. 25 % | 2-shot | progression 25 % |"
+    " AP@7 |"
+  )
+  assert (
+    "| **0.200** | **0.100** | **0.300** | **0.400** | **0.500** |" in first
+  )
+  heading, _, first, second = lines_of(
+    report.report([str(few), str(many)]), "|"
+  )
+  assert heading == (
+    "| run | step | cls. 0.001 % | cls. 25 % | 1-shot | 2-shot | 12-shot"
+    " | progression 25 % | progression | AP@7 |"
+  )
+  assert first.endswith(
+    "| **0.200** | **0.100** | - | **0.300** | - | **0.400** | - | **0.500** |"
+  )
+  assert second.endswith(
+    "| - | - | **0.010** | 0.020 | **0.120** | 0.250 | **1.000** | - |"
+  )
+
+
+def test_evaluations_of_some_videos_do_not_count(tmp_path):
+  metrics.append(tmp_path, 4, scalars(0.25, 0.5), {"max_embs": 2})
+  with pytest.raises(UserError, match="part of the videos only") as info:
+    report.report([str(tmp_path)])
+  assert f"run `python evaluate.py --logdir {tmp_path}` without" in str(
+    info.value
+  )
+  metrics.append(tmp_path, 2, scalars(0.75, 0.5))
+  assert "| 2 | **0.500** | **0.750** |" in report.report([str(tmp_path)])
+
+
 def test_a_table_a_data_set(tmp_path):
   both = {**scalars(0.1, 0.2), **scalars(0.3, 0.4, dataset="squats_2")}
   metrics.append(tmp_path, 3, both)
   text = report.report([str(tmp_path)])
-  assert text.startswith("pouring\n") and "\n\nsquats_2\n\n" in text
+  assert "\n\npouring\n\n" in text and "\n\nsquats_2\n\n" in text
   assert "**0.100**" in text and "**0.300**" in text
 
 
@@ -85,15 +171,27 @@ def test_columns_are_tags_that_tasks_write():
   config = configuration.load()
   train = test_evaluation.made_videos(20, 0)
   val = test_evaluation.made_videos(5, 1)
-  written = set()
+  written = {}
   for task in test_evaluation.EMBEDDING_TASKS:
-    written |= set(test_evaluation.evaluate(task, config, train, val).scalars)
-  assert {tag.format("toy") for tag in report.COLUMNS.values()} <= written
+    written |= test_evaluation.evaluate(task, config, train, val).scalars
+  columns = report.columns_of([{0: written}], "toy")
+  assert list(columns) == [
+    *("cls. 10 %", "cls. 50 %", "cls. 100 %", "1-shot", "10-shot"),
+    *("progression", "tau", "AP@5", "AP@10", "AP@15"),
+  ]
+  assert set(columns.values()) <= written.keys()
 
 
 def test_mistakes_are_told(tmp_path):
   with pytest.raises(UserError, match="holds no metrics of a data set; run"):
     report.report([str(tmp_path)])
+  metrics.append(tmp_path, 0, {"algo_loss/val_loss": 1.0})
+  with pytest.raises(UserError) as info:
+    report.report([str(tmp_path)])
+  assert str(info.value) == (
+    f"{tmp_path}: its metrics are none of those in the table (phases,"
+    " progression, tau, retrieval); evaluate with such tasks in EVAL.TASKS"
+  )
   command = [sys.executable, "-m", "evaluation.report"]
   done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
   assert done.returncode == 1
