@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import av
 import numpy as np
+from av.sidedata.sidedata import SideDataContainer
 
 from errors import UserError
 from files import complete_or_absent
@@ -154,7 +155,9 @@ def _stated_end(
 
 def _upright(frame: av.VideoFrame) -> np.ndarray:
   image = frame.to_ndarray(format="rgb24", threads=1)
-  matrix = frame.side_data.get("DISPLAYMATRIX")
+  # `frame.side_data` would make frame and data refer to each other: hundreds of
+  # frames would wait in memory for the garbage collector.
+  matrix = SideDataContainer(frame).get("DISPLAYMATRIX")
   if matrix is None:
     return image
   # The player shall show the pixel (x, y) at (a x + c y, b x + d y), y being

@@ -10,7 +10,7 @@ converts a long clip, and its peak memory is read from the operating system.
 
 import multiprocessing
 import pathlib
-import resource
+import re
 import statistics
 import subprocess
 import sys
@@ -140,7 +140,9 @@ def _convert_and_measure(
 ) -> None:
   cv2.setNumThreads(1)
   conversion.convert(Source("long", path), Storing(size=_SIZE), target)
-  sender.send(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+  # Not `ru_maxrss`, which starts at the peak of the process that started it.
+  status = pathlib.Path("/proc/self/status").read_text()
+  sender.send(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)
 
 
 def main() -> None:

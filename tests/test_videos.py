@@ -1,3 +1,4 @@
+import gc
 import os
 import pathlib
 import subprocess
@@ -273,3 +274,16 @@ def test_a_video_is_read_by_one_thread(tmp_path, codec):
   )
   done = subprocess.run([sys.executable, "-c", code, path], cwd=CHECKOUT)
   assert done.returncode == 0
+
+
+@pytest.mark.parametrize("rotation", [None, 90])
+def test_frames_do_not_wait_for_the_garbage_collector(tmp_path, rotation):
+  path = video_files.make(tmp_path / "a.mp4", num_frames=40, rotation=rotation)
+  gc.collect()
+  gc.disable()
+  try:
+    assert len(list(videos.read(path))) == 40
+    alive = sum(isinstance(x, av.VideoFrame) for x in gc.get_objects())
+  finally:
+    gc.enable()
+  assert alive <= 2
