@@ -16,7 +16,7 @@ from easydict import EasyDict
 
 from errors import UserError
 from files import complete_or_absent
-from strict_merge import Rules, merge, plain
+from strict_merge import Rules, differences, merge, plain
 
 FILE_NAME = "config.yml"
 
@@ -452,6 +452,16 @@ def of_logdir(logdir: str | os.PathLike) -> EasyDict:
   config = load([path])
   config.LOGDIR = str(logdir)
   return config
+
+
+def without_effect(config: EasyDict) -> list[str]:
+  """Full keys of what was set for an embedder that is not used."""
+  used = f"{config.MODEL.EMBEDDER_TYPE.upper()}_EMBEDDER_MODEL."
+  return [
+    f"MODEL.{key}"
+    for key in differences(config.MODEL, CONFIG.MODEL)
+    if "_EMBEDDER_MODEL." in key and not key.startswith(used)
+  ]
 
 
 def save(config: EasyDict, logdir: str | os.PathLike) -> None:

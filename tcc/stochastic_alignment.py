@@ -80,7 +80,7 @@ def compute_stochastic_alignment_loss(
     seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
   seed = with_shape("seed", seed, [2])
   # One type and one generator, so that a seed means the same cycles whatever
-  # its type, on every device, and with XLA.
+  # its type and on every device. XLA may draw others.
   draw = functools.partial(tf.random.stateless_uniform, alg="philox")
   seeds = tf.random.split(tf.cast(seed, tf.int64), num=2, alg="philox")
   # The order of random numbers is a uniform permutation of the sequences.
