@@ -227,7 +227,7 @@ def init_from(algo: Algorithm, logdir: str) -> None:
   """Starts a network from the last checkpoint of another run.
 
   Backbone and embedder are taken over; the head, too, if the other run trained
-  with the same algorithm. The optimiser is not.
+  one of the same sizes with the same algorithm. The optimiser is not.
 
   Args:
     algo: The algorithm, built.
@@ -237,9 +237,9 @@ def init_from(algo: Algorithm, logdir: str) -> None:
     UserError: There is no checkpoint, or its network is another one.
   """
   path = latest_checkpoint(logdir)
-  networks = {"cnn": algo.cnn, "emb": algo.emb}
-  if configuration.of_logdir(logdir).TRAINING_ALGO == algo.name:
-    networks = _networks(algo)
+  networks = _networks(algo)
+  if not _has_head_of(algo, configuration.of_logdir(logdir)):
+    networks.pop("head", None)
   try:
     _restore(networks, path)
   except UserError as error:
@@ -248,6 +248,18 @@ def init_from(algo: Algorithm, logdir: str) -> None:
       f" the same MODEL, IMAGE_SIZE and DATA.NUM_STEPS ({error})"
     ) from error
   logging.info("Starting from the network of %s", path)
+  if algo.head is not None and "head" not in networks:
+    logging.info("It has no classifier of the same kind: that starts anew")
+
+
+def _has_head_of(algo: Algorithm, config: EasyDict) -> bool:
+  """Whether a configuration leads to the head of an algorithm."""
+  if algo.head is None or config.TRAINING_ALGO != algo.name:
+    return False
+  other = build_to_restore(config).head
+  return other is not None and (
+    [w.shape for w in other.weights] == [w.shape for w in algo.head.weights]
+  )
 
 
 def list_checkpoints(logdir: str | os.PathLike) -> list[tuple[int, str]]:

@@ -17,7 +17,7 @@ from easydict import EasyDict
 import strict_yaml
 from errors import UserError
 from files import complete_or_absent
-from strict_merge import Rules, merge, plain, value_of
+from strict_merge import Rules, differences, merge, plain, value_of
 
 FILE_NAME = "config.yml"
 
@@ -491,6 +491,16 @@ def of_logdir(logdir: str | os.PathLike) -> EasyDict:
   config = load([path])
   config.LOGDIR = logdir
   return config
+
+
+def without_effect(config: EasyDict) -> list[str]:
+  """Full keys of what was set for an embedder that is not used."""
+  used = f"{config.MODEL.EMBEDDER_TYPE.upper()}_EMBEDDER_MODEL."
+  return [
+    f"MODEL.{key}"
+    for key in differences(config.MODEL, CONFIG.MODEL)
+    if "_EMBEDDER_MODEL." in key and not key.startswith(used)
+  ]
 
 
 def save(config: EasyDict, logdir: str | os.PathLike) -> None:

@@ -65,8 +65,9 @@ def count_classes(config: EasyDict) -> int:
     names or the training videos are labelled with, whichever are more.
 
   Raises:
-    UserError: There are several data sets, the only one has no labels, or more
-      than CLASSIFICATION.NUM_CLASSES.
+    UserError: There are several data sets, the only one, or the part of it that
+      PER_DATASET_FRACTION leaves, has no labels, or it has more than
+      CLASSIFICATION.NUM_CLASSES.
   """
   if len(config.DATASETS) != 1:
     raise UserError(
@@ -87,6 +88,14 @@ def count_classes(config: EasyDict) -> int:
       f"{paths[0]}: the frames of {dataset} have no labels, which"
       " classification needs; convert the videos with --label_file, or choose"
       " another TRAINING_ALGO"
+    )
+  used = training_records_of(config, dataset)
+  if not any(map(record_index.has_labels, used)):
+    raise UserError(
+      f"DATA.PER_DATASET_FRACTION: the first {len(used)} training videos of"
+      f" {dataset}, which {config.DATA.PER_DATASET_FRACTION} leaves, have no"
+      " labels, which classification needs; raise it, or convert with the"
+      " labelled videos first"
     )
   given = config.CLASSIFICATION.NUM_CLASSES
   if 0 < given < num_labels:

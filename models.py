@@ -67,7 +67,8 @@ def build_backbone(config: EasyDict) -> keras.Model:
     A model whose trainable variables are those TRAIN_BASE allows.
 
   Raises:
-    UserError: There is no such network or layer, or its weights can't be had.
+    UserError: There is no such network or layer, its weights can't be had, or
+      it has nothing that TRAIN_BASE could train.
   """
   model = config.MODEL
   name = model.BASE_MODEL.NETWORK
@@ -86,6 +87,12 @@ def build_backbone(config: EasyDict) -> keras.Model:
     network, compute_policy(config.PRECISION), model.BATCH_NORM_MOMENTUM
   )
   _set_trainable(network, model.TRAIN_BASE)
+  if model.TRAIN_BASE == "only_bn" and not network.trainable_variables:
+    raise UserError(
+      "MODEL.TRAIN_BASE: only_bn trains the batch norm of the backbone, and"
+      f" {name} up to {model.BASE_MODEL.LAYER} has none; choose train_all or"
+      " frozen"
+    )
   return network
 
 

@@ -152,6 +152,14 @@ def count(paths: Sequence[str | os.PathLike]) -> SplitInfo:
   return SplitInfo(num_videos, num_frames, phases=histogram)
 
 
+def has_labels(record: Record) -> bool:
+  """Whether any frame of a record has a label."""
+  labels = parse(record).feature_lists.feature_list["frame_labels"]
+  return any(
+    value >= 0 for step in labels.feature for value in step.int64_list.value
+  )
+
+
 def check(records: Sequence[Record]) -> None:
   """Parses every record and decodes every frame; slow, for finding damage.
 

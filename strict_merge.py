@@ -51,6 +51,26 @@ def value_of(tree: Mapping[str, Any], key: str) -> Any:
   return tree
 
 
+def differences(
+  first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = ""
+) -> Iterator[str]:
+  """Yields the full keys of the settings in which two trees differ.
+
+  Args:
+    first: A tree of settings.
+    second: One with the same keys.
+    prefix: Full key of both, with a dot at its end.
+
+  Yields:
+    Keys, in the order of `first`.
+  """
+  for name, value in first.items():
+    if isinstance(value, dict):
+      yield from differences(value, second[name], f"{prefix}{name}.")
+    elif value != second[name]:
+      yield f"{prefix}{name}"
+
+
 def merge(
   config: EasyDict,
   changes: Mapping[str, Any],

@@ -64,6 +64,7 @@ def train(
   if init_from:
     init_from = os.path.expanduser(init_from)
     checkpoints.latest_checkpoint(init_from)  # Likewise.
+  _warn_of_unused(config)
   config = _settled(config)
   if not force_train:
     _refuse_used(config.LOGDIR)
@@ -89,7 +90,13 @@ def train(
   files.make_folder(config.LOGDIR)
   saver = checkpoints.Saver(algo, optimizer, config.LOGDIR)
   start_step = saver.restore_latest()
-  if start_step == 0 and init_from:
+  if init_from and start_step:
+    logging.warning(
+      "--init_from %s has no effect: this run continues from its own step %d",
+      init_from,
+      start_step,
+    )
+  elif init_from:
     checkpoints.init_from(algo, init_from)
   batches = distribute(
     strategy,
@@ -113,6 +120,16 @@ def train(
       saver,
       log,
       start_step,
+    )
+
+
+def _warn_of_unused(config: EasyDict) -> None:
+  unused = configuration.without_effect(config)
+  if unused:
+    logging.warning(
+      "No effect has %s: MODEL.EMBEDDER_TYPE is %s",
+      ", ".join(unused),
+      config.MODEL.EMBEDDER_TYPE,
     )
 
 
@@ -284,6 +301,6 @@ if __name__ == "__main__":
     "init_from",
     None,
     "Log directory of another run whose network a new run starts from; the"
-    " classifier is taken over if the algorithm is the same.",
+    " classifier is taken over if algorithm and sizes are the same.",
   )
   errors.run(main)

@@ -39,6 +39,7 @@ class Algorithm(keras.Model):
     self.emb = models.build_embedder(config, self.cnn)
     self._trains_base = config.MODEL.TRAIN_BASE != "frozen"
     self._trains_embedder = config.MODEL.TRAIN_EMBEDDING
+    self._seed = tf.constant(config.SEED, tf.int64)
     self._seeds = keras.random.SeedGenerator(config.SEED)
     self.head = None
 
@@ -67,12 +68,28 @@ class Algorithm(keras.Model):
     """Feature maps [N, h, w, channels] of frames [N, H, W, 3]."""
     return self.cnn(frames, training=training and self._trains_base)
 
-  def seed(self) -> tf.Tensor:
-    """[2] integers, others at each call, that a random choice depends on.
+  def seed(self, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
+    """[2] integers that the random choices of a batch depend on.
 
-    Checkpoints keep where they stand, so that a run continues exactly.
+    In training others at each call; checkpoints keep where they stand, so that
+    a run continues exactly. Otherwise the same for the same frames, so that a
+    loss says the same whatever was evaluated before.
+
+    Args:
+      batch: The batch; only its steps count.
+      training: Whether the choices are for training.
+
+    Returns:
+      [2] int64.
     """
-    return tf.cast(self._seeds.next(), tf.int64)
+    if training:
+      return tf.cast(self._seeds.next(), tf.int64)
+    steps = tf.cast(batch["steps"], tf.int64)
+    # A sum of random multiples tells batches apart; it may overflow.
+    multiples = tf.random.stateless_uniform(
+      tf.shape(steps), [0, self._seed], None, None, tf.int64
+    )
+    return tf.stack([self._seed, tf.reduce_sum(steps * multiples)])
 
   def compute_losses(
     self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool

@@ -1,5 +1,6 @@
 """Temporal cycle-consistency (paper, section 3)."""
 
+import fractions
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -15,7 +16,7 @@ class Alignment(Algorithm):
 
   def __init__(self, config: EasyDict) -> None:
     """Builds the network; see `Algorithm`."""
-    check_batch_size(config)
+    check_settings(config)
     super().__init__(config)
     self._loss = build_loss(config)
 
@@ -23,14 +24,28 @@ class Alignment(Algorithm):
     self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool
   ) -> dict[str, tf.Tensor]:
     """The cycle-consistency loss that the ALIGNMENT section describes."""
-    loss = self._loss(embs, batch["steps"], batch["seq_lens"], self.seed())
-    return {"loss": loss}
+    seed = self.seed(batch, training)
+    return {"loss": self._loss(embs, batch["steps"], batch["seq_lens"], seed)}
 
 
-def check_batch_size(config: EasyDict) -> None:
-  """Raises a UserError if a batch has too few videos for a cycle."""
+def check_settings(config: EasyDict) -> None:
+  """Checks the lengths of cycles.
+
+  Args:
+    config: The configuration.
+
+  Raises:
+    UserError: Cycles are long without being drawn at random, or a batch has too
+      few videos for one.
+  """
   settings = config.ALIGNMENT
-  needed = settings.CYCLE_LENGTH if settings.STOCHASTIC_MATCHING else 2
+  needed = settings.CYCLE_LENGTH
+  if needed != 2 and not settings.STOCHASTIC_MATCHING:
+    raise UserError(
+      "ALIGNMENT.CYCLE_LENGTH: without stochastic matching all pairs of videos"
+      f" are aligned, by cycles of 2; received {needed}, set it to 2 or"
+      " ALIGNMENT.STOCHASTIC_MATCHING=true"
+    )
   for section in ("TRAIN", "EVAL"):
     if config[section].BATCH_SIZE < needed:
       raise UserError(
@@ -52,7 +67,6 @@ def build_loss(
     and a seed [2], which stochastic matching draws by, that returns a scalar.
   """
   settings = config.ALIGNMENT
-  cycles_per_frame = settings.FRACTION
   options = {
     "stochastic_matching": settings.STOCHASTIC_MATCHING,
     "normalize_embeddings": False,
@@ -69,16 +83,21 @@ def build_loss(
   def loss(
     embs: tf.Tensor, steps: tf.Tensor, seq_lens: tf.Tensor, seed: tf.Tensor
   ) -> tf.Tensor:
-    num_frames = tf.cast(tf.size(steps), tf.float32)
-    num_cycles = tf.cast(num_frames * cycles_per_frame, tf.int32)
     return compute_alignment_loss(
       embs,
       embs.shape[0] or tf.shape(embs)[0],
       steps=steps,
       seq_lens=seq_lens,
-      num_cycles=tf.maximum(num_cycles, 1),
+      num_cycles=count_cycles(tf.size(steps, tf.int64), settings.FRACTION),
       seed=seed,
       **options,
     )
 
   return loss
+
+
+def count_cycles(num_frames: int | tf.Tensor, fraction: float) -> tf.Tensor:
+  """How many cycles to draw: `floor(num_frames * fraction)`, at least 1."""
+  # Exact, unlike floating-point numbers: 53 of 100 are 0.53, not 52.
+  share = fractions.Fraction(fraction).limit_denominator(10**6)
+  return tf.maximum(num_frames * share.numerator // share.denominator, 1)

@@ -18,11 +18,11 @@ class AlignmentSalTcn(Algorithm):
     """Builds the network, and SaL's classifier if that has a weight."""
     weights = loss_weights(config.ALIGNMENT_SAL_TCN)
     if weights["alignment"]:
-      alignment.check_batch_size(config)
+      alignment.check_settings(config)
     if weights["sal"]:
       sal.check_num_frames(config)
     super().__init__(config)
-    self._weights = weights
+    self._weights = {name: w for name, w in weights.items() if w}
     self.needs_positives = weights["tcn"] > 0
     if weights["sal"]:
       self.head = sal.build_head(config, self.emb.embedding_size)
@@ -42,13 +42,16 @@ class AlignmentSalTcn(Algorithm):
     steps = batch["steps"]
     if self.needs_positives:
       losses["tcn"] = self._tcn_loss(embs)
-      embs, steps = _one_of_each_pair(embs, steps, self.seed())
-    if self._weights["alignment"]:
+    if self.needs_positives and len(self._weights) > 1:
+      seed = self.seed(batch, training)
+      embs, steps = _one_of_each_pair(embs, steps, seed)
+    if "alignment" in self._weights:
       losses["alignment"] = self._alignment_loss(
-        embs, steps, batch["seq_lens"], self.seed()
+        embs, steps, batch["seq_lens"], self.seed(batch, training)
       )
-    if self._weights["sal"]:
-      losses["sal"] = self._sal_loss(embs, steps, self.seed(), training)
+    if "sal" in self._weights:
+      seed = self.seed(batch, training)
+      losses["sal"] = self._sal_loss(embs, steps, seed, training)
     total = sum(self._weights[name] * loss for name, loss in losses.items())
     parts = {
       f"alignment_sal_tcn/{name}_loss": loss for name, loss in losses.items()

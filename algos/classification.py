@@ -22,7 +22,8 @@ class Classification(Algorithm):
         labels of the training videos decide.
 
     Raises:
-      UserError: There are several data sets, or the only one has no labels.
+      UserError: There are several data sets, or the only one, or the part of it
+        to train with, has no labels.
     """
     num_classes = config.CLASSIFICATION.NUM_CLASSES or datasets.count_classes(
       config

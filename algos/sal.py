@@ -33,7 +33,8 @@ class Sal(Algorithm):
     self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool
   ) -> dict[str, tf.Tensor]:
     """Cross-entropy of triplets drawn as the SAL section describes."""
-    return {"loss": self._loss(embs, batch["steps"], self.seed(), training)}
+    seed = self.seed(batch, training)
+    return {"loss": self._loss(embs, batch["steps"], seed, training)}
 
 
 def check_num_frames(config: EasyDict) -> None:
@@ -84,7 +85,8 @@ def build_loss(
 
   Returns:
     A function of [B, S, D] embeddings, [B, S] steps, a seed [2] and `training`
-    that returns a scalar.
+    that returns a scalar: the mean over the triplets of videos with enough
+    different frames, 0 if there is none.
   """
   num_samples = config.SAL.NUM_SAMPLES
   shuffle_fraction = config.SAL.SHUFFLE_FRACTION
@@ -98,13 +100,15 @@ def build_loss(
     logits = head(
       tf.reshape(triplets, [-1, 3 * embs.shape[-1]]), training=training
     )
-    return tf.reduce_mean(
-      keras.losses.categorical_crossentropy(
-        tf.one_hot(tf.reshape(labels, [-1]), 2),
-        logits,
-        from_logits=True,
-        label_smoothing=label_smoothing,
-      )
+    losses = keras.losses.categorical_crossentropy(
+      tf.one_hot(tf.reshape(labels, [-1]), 2),
+      logits,
+      from_logits=True,
+      label_smoothing=label_smoothing,
+    )
+    weights = tf.repeat(tf.cast(_has_order(steps), losses.dtype), num_samples)
+    return tf.math.divide_no_nan(
+      tf.reduce_sum(weights * losses), tf.reduce_sum(weights)
     )
 
   return loss
@@ -145,16 +149,28 @@ def sample_triplets(
   return triplets, tf.cast(tf.equal(kind, 0), tf.int32)
 
 
+def _repeats(steps: tf.Tensor) -> tf.Tensor:
+  """[B, S] bool: whether a frame is the same as that before it."""
+  first = tf.zeros_like(steps[:, :1], tf.bool)
+  return tf.concat([first, steps[:, 1:] == steps[:, :-1]], 1)
+
+
+def _has_order(steps: tf.Tensor) -> tf.Tensor:
+  """[B] bool: whether a video has different frames enough for a triplet.
+
+  In triplets of others a frame may come twice, so that labels mean nothing.
+  """
+  different = tf.cast(~_repeats(steps), tf.int32)
+  return tf.reduce_sum(different, 1) >= _NUM_FRAMES
+
+
 def _five_places(
   steps: tf.Tensor, num_samples: int, seed: tf.Tensor
 ) -> tf.Tensor:
   """[B, num_samples, 5] ascending places, those of repeated frames last."""
-  repeats = tf.concat(
-    [tf.zeros_like(steps[:, :1], tf.bool), steps[:, 1:] == steps[:, :-1]], 1
-  )
   shape = tf.shape(steps)
   order = tf.random.stateless_uniform([shape[0], num_samples, shape[1]], seed)
-  order += tf.cast(repeats, tf.float32)[:, None]
+  order += tf.cast(_repeats(steps), tf.float32)[:, None]
   return tf.sort(tf.argsort(order, axis=-1)[..., :_NUM_FRAMES], axis=-1)
 
 
@@ -162,7 +178,8 @@ def _even_ranks(shape: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
   """Uniform numbers in [0, 1), each part of the interval equally often."""
   count = tf.reduce_prod(shape)
   seeds = tf.random.split(seed, num=2)
-  order = tf.random.experimental.stateless_shuffle(tf.range(count), seeds[0])
+  # The order of random numbers is a shuffle, and one that XLA can do.
+  order = tf.argsort(tf.random.stateless_uniform([count], seeds[0]))
   offset = tf.random.stateless_uniform([], seeds[1])
   ranks = (tf.cast(order, tf.float32) + offset) / tf.cast(count, tf.float32)
   return tf.reshape(ranks, shape)

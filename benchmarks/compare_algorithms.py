@@ -6,18 +6,23 @@ python -m benchmarks.compare_algorithms --records demo/tfrecords \
 Each algorithm takes as many steps as fit into the budget on this machine (one
 that sees more frames a step takes fewer), with everything else as in the
 configuration. The first row is the untrained network. A run whose last step was
-evaluated is not trained again; one that was interrupted is continued.
+evaluated is not trained again; one that was interrupted is continued. Runs of
+other settings or another budget are refused.
 """
 
 import quiet_tensorflow  # noqa: F401
 
+import functools
+import operator
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
+from typing import Any
 
 from absl import flags, logging
+from easydict import EasyDict
 
 import config as configuration
 import errors
@@ -25,6 +30,7 @@ import metrics
 from errors import UserError
 from evaluation import TASKS, report
 from files import make_folder
+from strict_merge import differences
 
 FLAGS = flags.FLAGS
 
@@ -42,6 +48,12 @@ METHODS = {
 }
 # A short run measures the speed; its first half warms up.
 _TRIAL_STEPS = 60
+# Where the budget of a run stands, in its log directory.
+_BUDGET_FILE = "budget_minutes.txt"
+# What this script decides for each run.
+_OWN_KEYS = ("LOGDIR", "TRAIN.MAX_ITERS", "CHECKPOINT.SAVE_INTERVAL")
+# What training settles, where it is set so.
+_SETTLED = {"PRECISION": "auto", "CLASSIFICATION.NUM_CLASSES": 0}
 _ROOT = pathlib.Path(__file__).parents[1]
 
 
@@ -82,15 +94,52 @@ def steps_in(minutes: float, arguments: list[str]) -> int:
   return max(1, round(float(speeds[-1]) * minutes * 60))
 
 
-def planned_steps(logdir: str) -> int | None:
-  """Number of steps of a run; None if it was not begun."""
-  if not (pathlib.Path(logdir) / configuration.FILE_NAME).exists():
+def planned_steps(
+  wanted: EasyDict, minutes: float, logdir: pathlib.Path
+) -> int | None:
+  """Number of steps of a run that was begun.
+
+  Args:
+    wanted: Configuration it should have.
+    minutes: Budget it should have.
+    logdir: Its log directory.
+
+  Returns:
+    The number; None if it was not begun.
+
+  Raises:
+    UserError: It was begun with other settings or another budget.
+  """
+  if not (logdir / configuration.FILE_NAME).exists():
     return None
-  return configuration.of_logdir(logdir).TRAIN.MAX_ITERS
+  stored = configuration.of_logdir(logdir)
+  for key in differences(wanted, stored):
+    settled = key in _SETTLED and _value(wanted, key) == _SETTLED[key]
+    if key not in _OWN_KEYS and not settled:
+      raise UserError(
+        f"{logdir}: holds a run with {key}={_value(stored, key)}, expected"
+        f" {_value(wanted, key)}; choose another --output_dir"
+      )
+  budget = logdir / _BUDGET_FILE
+  found = budget.read_text() if budget.exists() else "no budget"
+  if found != f"{minutes:g}":
+    raise UserError(
+      f"{logdir}: holds a run with --budget_minutes={found}, expected"
+      f" {minutes:g}; choose another --output_dir"
+    )
+  return stored.TRAIN.MAX_ITERS
+
+
+def _value(config: EasyDict, key: str) -> Any:
+  return functools.reduce(operator.getitem, key.split("."), config)
 
 
 def train_and_evaluate(
-  name: str, arguments: list[str], minutes: float, output_dir: pathlib.Path
+  name: str,
+  settings: list[str],
+  minutes: float,
+  output_dir: pathlib.Path,
+  config_file: str | None = None,
 ) -> dict[int, dict[str, float]]:
   """Trains one method for a time and evaluates it, before and after.
 
@@ -98,26 +147,49 @@ def train_and_evaluate(
 
   Args:
     name: Of the method; names its log directory.
-    arguments: Flags of `train.py` that describe it.
+    settings: Such as `TRAINING_ALGO=tcn`, which describe it.
     minutes: How long to train.
     output_dir: Folder of the log directories.
+    config_file: A YAML file that the settings go over.
 
   Returns:
     Step -> tag -> value of the first and the last checkpoint.
+
+  Raises:
+    UserError: There is a run of other settings, or training fails.
   """
-  logdir = str(output_dir / name.replace("+", "_"))
-  steps = planned_steps(logdir)
+  logdir = output_dir / name.replace("+", "_")
+  files = [config_file] if config_file else []
+  wanted = configuration.load(files, settings)
+  steps = planned_steps(wanted, minutes, logdir)
   if steps is None or steps not in metrics.read(logdir):
+    arguments = [f"--set={setting}" for setting in settings]
+    arguments += [f"--config={file}" for file in files]
     steps = steps or steps_in(minutes, arguments)
     logging.info("%s: %d steps", name, steps)
+    (make_folder(logdir) / _BUDGET_FILE).write_text(f"{minutes:g}")
     whole = [
       f"--set=TRAIN.MAX_ITERS={steps}",
       "--set=CHECKPOINT.SAVE_INTERVAL=1000000",
       "--force_train",
     ]
-    run("train.py", "--logdir", logdir, *arguments, *whole)
-    run("evaluate.py", "--logdir", logdir)
+    run("train.py", f"--logdir={logdir}", *arguments, *whole)
+    run("evaluate.py", f"--logdir={logdir}")
   return metrics.read(logdir)
+
+
+def settings_of(
+  method: list[str], records: str, dataset: str, settings: list[str]
+) -> list[str]:
+  """All settings of a method's run; those given last count."""
+  return [
+    f"PATH_TO_TFRECORDS={pathlib.Path(records).resolve()}",
+    # The table has columns for all tasks.
+    f"EVAL.TASKS=[{', '.join(TASKS)}]",
+    *settings,
+    f"DATASETS=[{dataset}]",
+    *method,
+  ]
 
 
 def main() -> None:
@@ -125,14 +197,12 @@ def main() -> None:
   output_dir = make_folder(FLAGS.output_dir)
   rows = {}
   for name, method in METHODS.items():
-    records = pathlib.Path(FLAGS.records).resolve()
-    # The table has columns for all tasks.
-    tasks = f"EVAL.TASKS=[{', '.join(TASKS)}]"
-    settings = [f"PATH_TO_TFRECORDS={records}", tasks, *FLAGS.set, *method]
-    arguments = [f"--set={setting}" for setting in settings]
-    arguments += ["--config", str(pathlib.Path(FLAGS.config).resolve())]
     results = train_and_evaluate(
-      name, arguments, FLAGS.budget_minutes, output_dir
+      name,
+      settings_of(method, FLAGS.records, FLAGS.dataset, FLAGS.set),
+      FLAGS.budget_minutes,
+      output_dir,
+      str(pathlib.Path(FLAGS.config).resolve()),
     )
     rows.setdefault("untrained", report.row(results, FLAGS.dataset, "first"))
     rows[name] = report.row(results, FLAGS.dataset)

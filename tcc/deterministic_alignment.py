@@ -2,9 +2,15 @@
 
 import tensorflow as tf
 
+from tcc.arguments import (
+  check_choices,
+  checked_loss_arguments,
+  checked_number,
+  checked_pair,
+)
 from tcc.blocks import sum_over_blocks
 from tcc.losses import cycle_loss, frame_times
-from tcc.similarity import similarities, soft_nearest_neighbors
+from tcc.similarity import center, similarities, soft_nearest_neighbors
 
 # Bounds the memory of a batch: as many numbers are in the similarities and soft
 # nearest neighbours of the frames whose cycles are computed at once. That is
@@ -29,7 +35,15 @@ def align_pair_of_sequences(
   Returns:
     [..., M, M] logits: row i has the similarities of what frame i came back as
     to all frames of `embs1`; and [..., M, M] one-hot labels, the identity.
+
+  Raises:
+    ValueError: An argument has the wrong shape, type or range.
   """
+  check_choices(similarity_type=similarity_type)
+  embs1, embs2 = checked_pair(embs1, embs2)
+  temperature = checked_number("temperature", temperature, embs1.dtype)
+  origin = center(embs1, similarity_type)
+  embs1, embs2 = embs1 - origin, embs2 - origin
   logits = _cycle_back(embs1, embs2, embs1, similarity_type, temperature)
   shape = tf.shape(logits)
   labels = tf.eye(shape[-1], batch_shape=shape[:-2], dtype=logits.dtype)
@@ -72,7 +86,25 @@ def compute_deterministic_alignment_loss(
 
   Returns:
     Scalar: the mean over the N(N-1) ordered pairs and their T frames.
+
+  Raises:
+    ValueError: An argument has the wrong shape, type or range.
   """
+  embs, steps, seq_lens, numbers = checked_loss_arguments(
+    embs,
+    steps,
+    seq_lens,
+    num_steps,
+    batch_size,
+    2,
+    loss_type,
+    similarity_type,
+    temperature=temperature,
+    label_smoothing=label_smoothing,
+    variance_lambda=variance_lambda,
+    huber_delta=huber_delta,
+  )
+  embs -= center(embs, similarity_type)
   times = frame_times(steps, seq_lens, normalize_indices, embs.dtype)
 
   def losses(
@@ -105,8 +137,7 @@ def compute_deterministic_alignment_loss(
     return tf.reduce_sum(values * tf.cast(exists, values.dtype))
 
   # All that a gradient may flow into.
-  inputs = (embs, temperature, label_smoothing, variance_lambda, huber_delta)
-  inputs = [tf.convert_to_tensor(value, embs.dtype) for value in inputs]
+  inputs = [embs, *numbers]
   batch_size, num_steps, dimension = sizes = _sizes(embs)
   num_elements = batch_size**2 * num_steps * (num_steps + dimension)
   if not tf.is_tensor(num_elements) and num_elements <= MAX_PAIRWISE_ELEMENTS:

@@ -2,9 +2,12 @@
 
 import tensorflow as tf
 
-# Variance below which `regression_mse_var` treats a cycle as certain. A match
-# as sharp as float32 can express would divide by 0 otherwise.
+# Variance below which `regression_mse_var` treats a cycle as certain, times the
+# squared range of times: a match as sharp as float32 can express would divide
+# by 0 otherwise.
 _MIN_VARIANCE = 1e-8
+# The same where all times are one.
+_TINY = 1e-30
 
 
 def classification_loss(
@@ -59,8 +62,13 @@ def regression_loss(
     quadratic = tf.minimum(distance, huber_delta)
     return quadratic * (distance - 0.5 * quadratic)
   variance = tf.reduce_sum(weights * tf.square(times - mean[..., None]), -1)
-  variance = tf.maximum(variance, _MIN_VARIANCE)
+  least = _MIN_VARIANCE * tf.square(_range(times)) + _TINY
+  variance = tf.maximum(variance, least)
   return tf.square(error) / variance + variance_lambda * tf.math.log(variance)
+
+
+def _range(times: tf.Tensor) -> tf.Tensor:
+  return tf.reduce_max(times, -1) - tf.reduce_min(times, -1)
 
 
 LOSS_TYPES = (
@@ -109,7 +117,7 @@ def cycle_loss(
 def frame_times(
   steps: tf.Tensor, seq_lens: tf.Tensor, normalize_indices: bool, dtype
 ) -> tf.Tensor:
-  """Time of every frame, as the regression losses measure it.
+  """Time of every frame since the first, as the regression losses measure it.
 
   Args:
     steps: [N, T] index of each frame in its sequence.
@@ -121,6 +129,8 @@ def frame_times(
     [N, T] times, into which no gradient flows.
   """
   times = tf.cast(steps, dtype)
+  # Losses see differences only, which are more exact of small numbers.
+  times -= tf.reduce_min(times, -1, keepdims=True)
   if normalize_indices:
     times /= tf.cast(seq_lens, dtype)[:, None]
   return tf.stop_gradient(times)

@@ -5,6 +5,27 @@ import tensorflow as tf
 SIMILARITY_TYPES = ("l2", "cosine")
 
 
+def center(embs: tf.Tensor, similarity_type: str) -> tf.Tensor:
+  """What to subtract from embeddings so that similarities are exact.
+
+  Distances only depend on differences, but are computed from squares: far from
+  the origin these would cancel, and take the digits of the distance with them.
+
+  Args:
+    embs: [..., D] embeddings.
+    similarity_type: As in `similarities`.
+
+  Returns:
+    [D] their mean, into which no gradient flows; zeros for `cosine`.
+  """
+  dimension = tf.shape(embs)[-1]
+  if similarity_type == "cosine":
+    return tf.zeros([dimension], embs.dtype)
+  # In float64 the order of the sequences makes no difference.
+  rows = tf.cast(tf.reshape(embs, [-1, dimension]), tf.float64)
+  return tf.stop_gradient(tf.cast(tf.reduce_mean(rows, 0), embs.dtype))
+
+
 def similarities(
   queries: tf.Tensor,
   candidates: tf.Tensor,

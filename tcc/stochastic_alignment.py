@@ -4,8 +4,9 @@ import functools
 
 import tensorflow as tf
 
+from tcc.arguments import checked_loss_arguments, whole_number, with_shape
 from tcc.losses import cycle_loss, frame_times
-from tcc.similarity import similarities, soft_nearest_neighbors
+from tcc.similarity import center, similarities, soft_nearest_neighbors
 
 
 def compute_stochastic_alignment_loss(
@@ -17,7 +18,7 @@ def compute_stochastic_alignment_loss(
   loss_type: str,
   similarity_type: str,
   num_cycles: int | tf.Tensor,
-  cycle_length: int,
+  cycle_length: int | tf.Tensor,
   temperature: float,
   label_smoothing: float,
   variance_lambda: float,
@@ -39,7 +40,7 @@ def compute_stochastic_alignment_loss(
     batch_size: N, at least `cycle_length`.
     loss_type: One of `tcc.losses.LOSS_TYPES`.
     similarity_type: `l2` or `cosine`.
-    num_cycles: Number of cycles drawn.
+    num_cycles: Number of cycles drawn, at least 1.
     cycle_length: Different sequences in a cycle, at least 2.
     temperature: Of all softmaxes; positive.
     label_smoothing: For the classification loss, 0 to 1.
@@ -50,17 +51,43 @@ def compute_stochastic_alignment_loss(
 
   Returns:
     Scalar: the mean over the cycles.
+
+  Raises:
+    ValueError: An argument has the wrong shape, type or range.
   """
+  embs, steps, seq_lens, numbers = checked_loss_arguments(
+    embs,
+    steps,
+    seq_lens,
+    num_steps,
+    batch_size,
+    cycle_length,
+    loss_type,
+    similarity_type,
+    temperature=temperature,
+    label_smoothing=label_smoothing,
+    variance_lambda=variance_lambda,
+    huber_delta=huber_delta,
+  )
+  temperature, *weights = numbers
+  num_cycles = whole_number("num_cycles", num_cycles)
+  cycle_length = whole_number("cycle_length", cycle_length)
+  batch_size, num_steps, _ = (
+    known or size
+    for known, size in zip(embs.shape, tf.unstack(tf.shape(embs)), strict=True)
+  )
   if seed is None:
     seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
+  seed = with_shape("seed", seed, [2])
   # One type and one generator, so that a seed means the same cycles whatever
-  # its type, on every device, and with XLA.
+  # its type and on every device. XLA may draw others.
   draw = functools.partial(tf.random.stateless_uniform, alg="philox")
   seeds = tf.random.split(tf.cast(seed, tf.int64), num=2, alg="philox")
   # The order of random numbers is a uniform permutation of the sequences.
   order = tf.argsort(draw([num_cycles, batch_size], seeds[0]), axis=1)
   cycles = order[:, :cycle_length]
   start = draw([num_cycles], seeds[1], 0, num_steps, tf.int32)
+  embs -= center(embs, similarity_type)
   first = tf.gather(embs, cycles[:, 0])
   queries = tf.gather(first, start[:, None], batch_dims=1)
   for hop in range(1, cycle_length):
@@ -77,8 +104,6 @@ def compute_stochastic_alignment_loss(
       tf.gather(times, start, batch_dims=1),
       times,
       loss_type,
-      label_smoothing,
-      variance_lambda,
-      huber_delta,
+      *weights,
     )
   )

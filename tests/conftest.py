@@ -1,4 +1,5 @@
 import functools
+import os
 
 import pytest
 import record_files
@@ -6,6 +7,9 @@ import tensorflow as tf
 import tiny_run
 
 import config
+
+# What AutoGraph can't convert is an error, not a warning.
+os.environ["AUTOGRAPH_STRICT_CONVERSION"] = "1"
 
 # Two replicas on one CPU; what names no device runs on the first.
 tf.config.set_logical_device_configuration(

@@ -179,11 +179,15 @@ def test_unlabelled_batches_work(settings):
   assert (loss == 0) == algo.needs_labels
 
 
-def test_thirty_steps_overfit_a_batch(settings):
+@pytest.mark.parametrize(
+  ("train_base", "loss_type"),
+  [("train_all", "classification"), ("only_bn", "regression_mse_var")],
+)
+def test_thirty_steps_overfit_a_batch(settings, train_base, loss_type):
   algo = tiny.algorithm(
     *settings,
-    "MODEL.TRAIN_BASE=train_all",
-    "ALIGNMENT.LOSS_TYPE=classification",
+    f"MODEL.TRAIN_BASE={train_base}",
+    f"ALIGNMENT.LOSS_TYPE={loss_type}",
     "SAL.NUM_SAMPLES=64",
   )
   data = batch_for(algo)
@@ -202,7 +206,7 @@ def test_thirty_steps_overfit_a_batch(settings):
 
   losses = [float(step()) for _ in range(30)]
   assert np.isfinite(losses).all()
-  assert np.mean(losses[-5:]) < 0.95 * np.mean(losses[:5])
+  assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
 
 
 def test_a_checkpoint_gives_the_same_embeddings_and_draws(settings, tmp_path):
@@ -223,9 +227,10 @@ def test_a_checkpoint_gives_the_same_embeddings_and_draws(settings, tmp_path):
   np.testing.assert_array_equal(fresh(data), algo(data))
   for mine, other in zip(random_state(fresh), random_state(algo), strict=True):
     np.testing.assert_array_equal(mine, other)
-  np.testing.assert_array_equal(
-    fresh.compute_loss(fresh(data), data), algo.compute_loss(algo(data), data)
-  )
+  for training in (True, False):
+    np.testing.assert_array_equal(
+      *(x.compute_loss(x(data), data, training) for x in (fresh, algo))
+    )
 
   for_evaluation = tiny.algorithm(*settings, seed=8)
   checkpoints.restore_networks(
@@ -265,6 +270,85 @@ def test_inference_changes_no_weight(algo):
   algo.compute_loss(algo(data), data)
   for old, new in zip(before, algo.get_weights(), strict=True):
     np.testing.assert_array_equal(new, old)
+
+
+def test_a_loss_in_inference_mode_repeats(settings):
+  """Whatever was computed before; a batch has draws of its own."""
+  first, second = (batch_for(tiny.algorithm(*settings), seed=s) for s in (0, 1))
+  algo, embs = tiny.algorithm(*settings), None
+  losses = []
+  for data in (first, second, first):
+    embs = algo(data) if embs is None else embs
+    losses.append(float(algo.compute_loss(embs, data)))
+    algo.compute_loss(embs, data, training=True)
+  assert losses[0] == losses[2]
+  assert float(tiny.algorithm(*settings).compute_loss(embs, first)) == losses[0]
+  draws = [algo.seed(data, training=False) for data in (first, second)]
+  assert not np.array_equal(*draws)
+  other_seed = tiny.algorithm(*settings, "SEED=5")
+  assert not np.array_equal(draws[0], other_seed.seed(first, training=False))
+
+
+@pytest.mark.parametrize("name", ["tcn", "classification"])
+def test_order_of_the_batch_does_not_matter(name):
+  """As tests/test_tcc.py shows of the alignment; SaL draws by place."""
+  algo = tiny.algorithm(*settings_of(name, "conv"))
+  data = batch_for(algo, num_videos=4)
+  embs, order = algo(data), [2, 0, 3, 1]
+  permuted = {key: tf.gather(value, order) for key, value in data.items()}
+  for training in (True, False):
+    np.testing.assert_allclose(
+      algo.compute_loss(tf.gather(embs, order), permuted, training),
+      algo.compute_loss(embs, data, training),
+      rtol=1e-6,
+    )
+
+
+def forward_and_backward(algo, data, jit_compile):
+  """The loss and all gradients, compiled."""
+  variables = checkpoints.trainable_variables(algo)
+  # Names are no numbers, which XLA wants.
+  data = {key: value for key, value in data.items() if key != "name"}
+
+  @tf.function(jit_compile=jit_compile)
+  def run(data):
+    with tf.GradientTape() as tape:
+      embs = algo(data, training=True)
+      loss = algo.compute_losses(embs, data, True)["loss"]
+      loss += algo.regularization_loss()
+    return embs, loss, tape.gradient(loss, variables)
+
+  return run(data)
+
+
+def test_xla_computes_the_same(settings):
+  """But for what is drawn by chance, which it draws otherwise."""
+  results = []
+  for jit_compile in (True, False):
+    algo = tiny.algorithm(*settings)
+    embs, loss, gradients = forward_and_backward(
+      algo, batch_for(algo), jit_compile
+    )
+    assert np.isfinite(loss)
+    again = algo.compute_loss(embs, batch_for(algo), training=True)
+    draws = again != algo.compute_loss(embs, batch_for(algo), training=True)
+    results.append([embs] if draws else [embs, loss])
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+  for compiled, plain in zip(*results, strict=True):
+    np.testing.assert_allclose(compiled, plain, rtol=1e-3, atol=1e-5)
+
+
+def test_bfloat16_gives_finite_float32(settings):
+  algo = tiny.algorithm(*settings, "PRECISION=bfloat16")
+  assert algo.emb.frame_network.layers[-2].compute_dtype == "bfloat16"
+  embs, loss, gradients = forward_and_backward(
+    algo, batch_for(algo), jit_compile=False
+  )
+  assert embs.dtype == loss.dtype == tf.float32
+  assert np.isfinite(loss)
+  for gradient in gradients:
+    assert gradient.dtype == tf.float32
+    assert np.isfinite(gradient).all()
 
 
 def test_an_embedding_sees_the_past_of_its_video_only(algo):

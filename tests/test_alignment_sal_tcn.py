@@ -49,11 +49,20 @@ def test_only_what_has_a_weight_is_there(alignment, sal):
   np.testing.assert_allclose(losses["loss"], total, rtol=1e-5)
 
 
-def test_a_part_that_is_off_computes_nothing():
-  """The graph of TCC alone is as large as that of the algorithm TCC."""
+@pytest.mark.parametrize(
+  ("weights", "alone"),
+  [((1, 0), "alignment"), ((0, 1), "sal"), ((0, 0), "tcn")],
+)
+def test_a_part_that_is_off_computes_nothing(weights, alone):
+  """The graph of one part is as large as that of the algorithm alone."""
+  plain = tiny.algorithm(
+    f"TRAINING_ALGO={alone}",
+    "TRAIN.NUM_FRAMES=6",
+    "ALIGNMENT.LOSS_TYPE=classification",
+  )
+  algos = combination(*weights), plain
   sizes = []
-  plain = tiny.algorithm("ALIGNMENT.LOSS_TYPE=classification")
-  for algo in (combination(1, 0), plain):
+  for algo in algos:
     batch, embs = data_for(algo)
     graph = tf.function(
       lambda e, algo=algo, batch=batch: algo.compute_losses(e, batch, True)
@@ -61,6 +70,7 @@ def test_a_part_that_is_off_computes_nothing():
     sizes.append(len(graph.graph.get_operations()))
   # The weight itself, and a tag of its own.
   assert sizes[0] <= sizes[1] + 6
+  assert len(algos[0].weights) == len(algos[1].weights)
 
 
 def test_parts_see_one_frame_of_each_pair():

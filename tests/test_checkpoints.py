@@ -219,6 +219,57 @@ def test_init_from_takes_over_the_network_but_not_another_head(pretrained):
   assert_same(other.emb.get_weights(), algo.emb.get_weights())
 
 
+SAL = ("TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=5")
+
+
+@pytest.mark.parametrize(
+  ("settings", "taken_over"),
+  [
+    (SAL, True),
+    ((*SAL, "SAL.FC_LAYERS=[[9, true], [2, false]]"), False),
+    (("TRAINING_ALGO=classification", "CLASSIFICATION.NUM_CLASSES=2"), False),
+  ],
+  ids=["same sizes", "other sizes", "other algorithm"],
+)
+def test_init_from_takes_a_head_over_only_if_it_fits(
+  pretrained, settings, taken_over, caplog
+):
+  logdir, other, _ = pretrained
+  algo = tiny.algorithm(*settings)
+  before = algo.head.get_weights()
+  with caplog.at_level("INFO"):
+    checkpoints.init_from(algo, logdir)
+  expected = other.head.get_weights() if taken_over else before
+  assert_same(expected, algo.head.get_weights())
+  assert_same(other.cnn.get_weights(), algo.cnn.get_weights())
+  assert_same(other.emb.get_weights(), algo.emb.get_weights())
+  anew = "It has no classifier of the same kind: that starts anew"
+  assert (anew in caplog.messages) == (not taken_over)
+
+
+def test_init_from_the_same_algorithm_without_a_head(tmp_path, caplog):
+  def combination(sal):
+    return (
+      "TRAINING_ALGO=alignment_sal_tcn",
+      "TRAIN.NUM_FRAMES=5",
+      "ALIGNMENT_SAL_TCN.ALIGNMENT_LOSS_WEIGHT=0.5",
+      f"ALIGNMENT_SAL_TCN.SAL_LOSS_WEIGHT={sal}",
+    )
+
+  for sal, other_sal in ((0, 0.5), (0.5, 0)):
+    logdir = tmp_path / f"sal_{sal}"
+    other, _, saver = run(logdir, *combination(sal), seed=3)
+    saver.save(1)
+    configuration.save(tiny.config(*combination(sal)), logdir)
+    algo = tiny.algorithm(*combination(other_sal))
+    caplog.clear()
+    with caplog.at_level("INFO"):
+      checkpoints.init_from(algo, logdir)
+    assert_same(other.emb.get_weights(), algo.emb.get_weights())
+    starts_anew = any("starts anew" in message for message in caplog.messages)
+    assert starts_anew == (algo.head is not None)
+
+
 def test_init_from_another_network_is_refused(pretrained):
   logdir, _, _ = pretrained
   algo = tiny.algorithm("MODEL.CONV_EMBEDDER_MODEL.EMBEDDING_SIZE=5")

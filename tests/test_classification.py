@@ -107,3 +107,28 @@ def test_records_without_labels_are_refused(tmp_path):
     " which classification needs; convert the videos with --label_file, or"
     " choose another TRAINING_ALGO"
   )
+
+
+def test_labels_outside_the_part_that_is_used_do_not_count(tmp_path):
+  labels = (None, [-1] * 6, [0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 1, 1])
+  videos = [
+    record_files.serialized(i, 6, frame_labels=of_video)
+    for i, of_video in enumerate(labels)
+  ]
+  record_files.write(tmp_path, [videos[:3], videos[3:]], "late")
+
+  def settings(fraction):
+    return tiny.config(
+      "DATASETS=[late]",
+      f"PATH_TO_TFRECORDS={tmp_path}",
+      f"DATA.PER_DATASET_FRACTION={fraction}",
+    )
+
+  with pytest.raises(UserError) as caught:
+    Classification(settings(0.5))
+  assert str(caught.value) == (
+    "DATA.PER_DATASET_FRACTION: the first 2 training videos of late, which 0.5"
+    " leaves, have no labels, which classification needs; raise it, or convert"
+    " with the labelled videos first"
+  )
+  assert datasets.count_classes(settings(0.75)) == 2

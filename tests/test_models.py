@@ -325,11 +325,13 @@ BACKBONES = {
 
 
 MODES = ["train_all", "only_bn", "frozen"]
-# The two ResNets differ in their weights alone, and take seconds to build.
+# The two ResNets differ in their weights alone, and take seconds to build. What
+# has no batch norm is refused with only_bn, see tests/test_train.py.
 CASES = [
   *itertools.product(sorted(BACKBONES.keys() - {"Resnet50"}), MODES),
   ("Resnet50", "train_all"),
 ]
+CASES.remove(("VGGM without BN", "only_bn"))
 
 
 def changed_by_a_step(algo, config, variables):
@@ -373,10 +375,8 @@ def test_a_step_changes_what_train_base_says(
   # A bias before batch norm, or a channel that is off, has no gradient.
   for v in variables:
     assert id(v) in changed or v.name in ("bias", "gamma", "beta"), v.path
-  assert (
-    train_base != "only_bn"
-    or name == "VGGM without BN"
-    or (changed & weights_of(algo.cnn, learned=True))
+  assert train_base != "only_bn" or (
+    changed & weights_of(algo.cnn, learned=True)
   )
 
 

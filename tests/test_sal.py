@@ -85,9 +85,10 @@ def test_loss_is_the_cross_entropy_of_the_drawn_triplets():
   settings += ["SAL.FC_LAYERS=[[9, true], [2, false]]"]
   algo, twin = (tiny.algorithm(*settings) for _ in range(2))
   embs = tiny.frames(2, 7, 6)
-  loss = algo.compute_loss(embs, {"steps": tf.constant(STEPS, tf.int64)})
+  batch = {"steps": tf.constant(STEPS, tf.int64)}
+  loss = algo.compute_loss(embs, batch, training=True)
   places, labels = sample_triplets(
-    tf.constant(STEPS, tf.int64), 6, 0.75, twin.seed()
+    batch["steps"], 6, 0.75, twin.seed(batch, training=True)
   )
   w1, b1, w2, b2 = algo.head.get_weights()
   losses = []
@@ -100,6 +101,45 @@ def test_loss_is_the_cross_entropy_of_the_drawn_triplets():
       log_p = logits - np.log(np.exp(logits).sum())
       losses.append(-0.9 * log_p[label] - 0.1 * log_p[1 - label])
   np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
+
+
+def sal(*settings):
+  return tiny.algorithm(
+    "TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=7", "EVAL.NUM_FRAMES=7", *settings
+  )
+
+
+def test_videos_of_too_few_frames_do_not_count():
+  """Their triplets hold a frame twice: no label is right."""
+  algo, twin = sal(), sal()
+  rows = [STEPS[0], [1, 2, 3, 4, 4, 4, 4], STEPS[1], [3] * 7]
+  steps, embs = tf.constant(rows, tf.int64), tiny.frames(4, 7, 6)
+  with tf.GradientTape() as tape:
+    tape.watch(embs)
+    loss = algo.compute_loss(embs, {"steps": steps}, training=True)
+  moved = tf.reduce_any(tape.gradient(loss, embs) != 0, [1, 2])
+  np.testing.assert_array_equal(moved, [True, False, True, False])
+  # The mean over the triplets of the others.
+  changed = tf.concat([embs[:1], embs[1:2] + 1.0, embs[2:]], 0)
+  same = twin.compute_loss(changed, {"steps": steps}, training=True)
+  np.testing.assert_array_equal(loss, same)
+  # Frames that are all the same give the same logits: only labels differ.
+  batch = {"steps": steps}
+  loss = algo.compute_loss(tf.ones_like(embs), batch)
+  _, labels = sample_triplets(steps, 8, 0.75, algo.seed(batch, training=False))
+  log_p = tf.nn.log_softmax(algo.head(tf.ones([1, 18])))[0]
+  expected = -tf.reduce_mean(tf.gather(log_p, labels.numpy()[[0, 2]]))
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_a_batch_of_short_videos_teaches_nothing():
+  algo = sal()
+  embs = tiny.frames(2, 7, 6)
+  with tf.GradientTape() as tape:
+    tape.watch(embs)
+    loss = algo.compute_loss(embs, {"steps": tf.zeros([2, 7], tf.int64)}, True)
+  assert loss == 0
+  assert not tape.gradient(loss, embs).numpy().any()
 
 
 def test_too_few_frames_and_a_wrong_last_layer_are_refused():

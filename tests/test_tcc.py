@@ -1,3 +1,4 @@
+import functools
 import itertools
 import json
 import math
@@ -11,6 +12,7 @@ from tcc import (
   align_pair_of_sequences,
   compute_alignment_loss,
   compute_deterministic_alignment_loss,
+  compute_stochastic_alignment_loss,
 )
 from tcc.losses import LOSS_TYPES
 from tcc.similarity import SIMILARITY_TYPES
@@ -180,7 +182,8 @@ def test_cycle_consistent_sequences_have_no_regression_error(mode):
 
 def test_two_copies_of_a_sequence_are_as_cycle_consistent_as_can_be():
   # Frames are so distinct that each finds its copy, and the copy the frame it
-  # came from, with certainty: no error, and the least variance. What is left
+  # came from, with certainty: no error, and the least variance, 1e-8 of the
+  # squared range of times, which end at 3 of 4. What is left
   # is what smoothing asks for: that the other 3 of 4 frames, at the squared
   # distance of 30 ** 2 / (D * temperature) = 3000, were returned to as well.
   embs = tf.stack([30.0 * tf.eye(4)] * 2) / np.sqrt(2.0)
@@ -196,7 +199,7 @@ def test_two_copies_of_a_sequence_are_as_cycle_consistent_as_can_be():
     {
       "classification": 0.1 * 3000 * 3 / 4,
       "regression_mse": 0.0,
-      "regression_mse_var": 0.001 * math.log(1e-8),
+      "regression_mse_var": 0.001 * math.log(1e-8 * 0.75**2),
       "regression_huber": 0.0,
     }
   )
@@ -284,11 +287,28 @@ def test_one_nan_makes_the_loss_nan(loss_type, mode):
     ({"temperature": 0.0}, "temperature must be positive. Received: 0.0"),
     ({"temperature": tf.constant(-1.0)}, "temperature must be positive"),
     ({"temperature": math.nan}, "temperature must be positive. Received: nan"),
+    ({"temperature": "a"}, "temperature must be a number. Received: 'a'"),
+    ({"temperature": None}, "temperature must be a number. Received: None"),
+    ({"temperature": [0.1, 0.2]}, r"temperature .* \(\). Received: \(2,\)"),
+    ({"temperature": tf.Variable(-1.0)}, "temperature must be positive"),
     ({"label_smoothing": 1.5}, "label_smoothing must be from 0 to 1"),
+    ({"variance_lambda": -1}, "variance_lambda must be at least 0"),
     ({"huber_delta": 0.0}, "huber_delta must be positive"),
     (
       {"stochastic_matching": True, "cycle_length": 3},
       "batch_size must be at least 3, .* 3 different sequences. Received: 2",
+    ),
+    (
+      {"cycle_length": 3},
+      "batch_size must be at least 3, .* 3 different sequences. Received: 2",
+    ),
+    ({"cycle_length": 1}, "cycle_length must be at least 2. Received: 1"),
+    ({"cycle_length": 2.0}, "cycle_length must be a whole number"),
+    ({"batch_size": 2.0}, "batch_size must be a whole number. Received: 2.0"),
+    ({"batch_size": None}, "batch_size must be a whole number"),
+    (
+      {"stochastic_matching": True, "num_cycles": 2.5},
+      "num_cycles must be a whole number. Received: 2.5",
     ),
     (
       {"stochastic_matching": True, "cycle_length": 1},
@@ -310,22 +330,39 @@ def test_wrong_arguments_are_named(change, message):
     compute_alignment_loss(**{**arguments, **change})
 
 
-def test_explicit_function_equals_the_wrapper():
+EXPLICIT = {
+  "deterministic": compute_deterministic_alignment_loss,
+  "stochastic": functools.partial(
+    compute_stochastic_alignment_loss,
+    num_cycles=64,
+    cycle_length=2,
+    seed=[3, 4],
+  ),
+}
+
+
+def explicit_loss(mode, embs, **changes):
+  """The loss by the function of a mode, which has no defaults."""
+  arguments = {
+    "steps": tf.tile(tf.range(8)[None], [3, 1]),
+    "seq_lens": tf.constant([8, 8, 8]),
+    "num_steps": 8,
+    "batch_size": 3,
+    "loss_type": "regression_mse_var",
+    "similarity_type": "cosine",
+    "temperature": 0.5,
+    "label_smoothing": 0.1,
+    "variance_lambda": 0.01,
+    "huber_delta": 0.1,
+    "normalize_indices": False,
+  }
+  return EXPLICIT[mode](embs=embs, **{**arguments, **changes})
+
+
+@every_mode
+def test_explicit_function_equals_the_wrapper(mode):
   embs = tf.random.stateless_normal([3, 8, 4], [9, 1])
-  loss = compute_deterministic_alignment_loss(
-    embs=embs,
-    steps=tf.tile(tf.range(8)[None], [3, 1]),
-    seq_lens=tf.constant([8, 8, 8]),
-    num_steps=8,
-    batch_size=3,
-    loss_type="regression_mse_var",
-    similarity_type="cosine",
-    temperature=0.5,
-    label_smoothing=0.1,
-    variance_lambda=0.01,
-    huber_delta=0.1,
-    normalize_indices=False,
-  )
+  loss = explicit_loss(mode, embs)
   same = compute_alignment_loss(
     embs,
     3,
@@ -334,8 +371,203 @@ def test_explicit_function_equals_the_wrapper():
     temperature=0.5,
     variance_lambda=0.01,
     normalize_indices=False,
+    **MODES[mode],
   )
   np.testing.assert_allclose(loss, same, rtol=1e-6)
+
+
+@every_mode
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"loss_type": "mse"}, "loss_type must be one of .* Received: 'mse'"),
+    ({"similarity_type": "dot"}, "similarity_type must be one of l2, cosine."),
+    ({"temperature": 0.0}, "temperature must be positive. Received: 0.0"),
+    ({"batch_size": 4}, r"embs \[batch_size, T, D\] must have the shape"),
+    ({"num_steps": 7}, "num_steps must be 8, as embs says. Received: 7"),
+    ({"steps": np.ones([3, 7])}, r"steps \[batch_size, T\] must"),
+    ({"embs": np.ones([3, 8, 4], np.int32)}, "embs must be floating-point."),
+  ],
+)
+def test_explicit_functions_name_wrong_arguments(mode, change, message):
+  with pytest.raises(ValueError, match=message):
+    explicit_loss(mode, **{"embs": np.ones([3, 8, 4]), **change})
+
+
+def test_explicit_stochastic_function_needs_sequences_for_its_cycles():
+  with pytest.raises(ValueError, match="batch_size must be at least 5, "):
+    explicit_loss("stochastic", np.ones([3, 8, 4]), cycle_length=5)
+
+
+@every_mode
+def test_explicit_functions_compute_in_float32_at_least(mode):
+  embs = tf.cast(tf.random.stateless_normal([3, 8, 4], [9, 1]), tf.bfloat16)
+  loss = explicit_loss(mode, embs)
+  assert loss.dtype == tf.float32
+  same = explicit_loss(mode, tf.cast(embs, tf.float32).numpy())
+  np.testing.assert_array_equal(loss, same)
+
+
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"similarity_type": "dot"}, "similarity_type must be one of l2, cosine."),
+    ({"temperature": -1}, "temperature must be positive. Received: -1.0"),
+    ({"embs2": np.ones([4, 2], int)}, "embs2 must be floating-point."),
+    (
+      {"embs2": np.ones([4, 3])},
+      r"embs1 and embs2 must have the shapes \[..., M, D\] and \[..., N, D\]."
+      r" Received: \(3, 2\) and \(4, 3\)",
+    ),
+    ({"embs1": np.ones([2])}, "embs1 and embs2 must have the shapes"),
+  ],
+)
+def test_a_pair_names_wrong_arguments(change, message):
+  arguments = {"similarity_type": "l2", "temperature": 0.1}
+  arguments |= {"embs1": np.ones([3, 2]), "embs2": np.ones([4, 2])}
+  with pytest.raises(ValueError, match=message):
+    align_pair_of_sequences(**{**arguments, **change})
+
+
+@pytest.mark.parametrize("dtype", [tf.bfloat16, tf.float32, tf.float64])
+def test_a_pair_is_computed_in_float32_at_least(dtype):
+  embs = tf.cast(tf.random.stateless_normal([5, 4], [9, 1]), dtype)
+  wide = tf.cast(embs, tf.float64 if dtype == tf.float64 else tf.float32)
+  for first, second in ((embs, embs), (embs, wide), (wide, embs)):
+    logits, labels = align_pair_of_sequences(first, second, "l2", 0.1)
+    assert logits.dtype == labels.dtype == wide.dtype
+
+
+@every_mode
+@pytest.mark.parametrize(
+  ("change", "message"),
+  [
+    ({"embs": tf.ones([1, 5, 3])}, "batch_size must be at least 2, "),
+    ({"cycle_length": 3}, "batch_size must be at least 3, "),
+    ({"batch_size": tf.constant(7)}, "embs .* and batch_size must agree"),
+    ({"temperature": tf.constant(-1.0)}, "temperature must be positive"),
+  ],
+)
+def test_what_only_the_running_graph_knows_is_checked_then(
+  change, message, mode
+):
+  @tf.function(
+    input_signature=[
+      tf.TensorSpec([None, None, None]),
+      tf.TensorSpec([], tf.int32),
+      tf.TensorSpec([]),
+    ]
+  )
+  def loss(embs, batch_size, temperature):
+    return compute_alignment_loss(
+      embs,
+      batch_size,
+      temperature=temperature,
+      cycle_length=change.get("cycle_length", 2),
+      **MODES[mode],
+    )
+
+  embs = change.get("embs", tf.ones([2, 5, 3]))
+  batch_size = change.get("batch_size", tf.shape(embs)[0])
+  with pytest.raises(tf.errors.InvalidArgumentError, match=message):
+    loss(embs, batch_size, change.get("temperature", tf.constant(0.1)))
+  loss(tf.ones([3, 5, 3]), 3, 0.1)
+
+
+@every_mode
+def test_a_learned_temperature_has_a_gradient(mode):
+  embs = tf.random.stateless_normal([2, 5, 3], [1, 2], dtype=tf.float64)
+  temperature = tf.Variable(0.5)
+  with tf.GradientTape() as tape:
+    loss = compute_alignment_loss(
+      embs, 2, temperature=temperature, **MODES[mode]
+    )
+  assert loss.dtype == tf.float64
+  assert abs(float(tape.gradient(loss, temperature))) > 0
+
+
+@every_mode
+@pytest.mark.parametrize("offset", [100.0, 1000.0])
+@every_loss
+def test_embeddings_far_from_the_origin_lose_no_digits(loss_type, offset, mode):
+  embs = np.random.default_rng(1).normal(size=(4, 20, 128)) + offset
+  embs = embs.astype(np.float32)
+  options = {"loss_type": loss_type, **MODES[mode]}
+  loss, gradient = loss_and_gradient(embs, **options)
+  expected, exact = loss_and_gradient(embs.astype(np.float64), **options)
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+  tolerance = 1e-4 * np.abs(exact).max()
+  np.testing.assert_allclose(gradient, exact, rtol=0, atol=tolerance)
+  logits = [
+    align_pair_of_sequences(embs[0].astype(t), embs[1].astype(t), "l2", 0.1)[0]
+    for t in (np.float32, np.float64)
+  ]
+  np.testing.assert_allclose(*logits, rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("temperature", [0.5, 1e-4])
+@pytest.mark.parametrize("length", [1_000, 1_000_000])
+def test_in_a_longer_sequence_only_log_variance_changes(
+  length, temperature, dtype
+):
+  """All times shrink alike; those of certain cycles (low temperature), too."""
+  embs = np.random.default_rng(0).normal(size=(2, 20, 8)).astype(dtype)
+  early = np.tile(np.arange(20), [2, 1])
+  losses = [
+    float(
+      compute_alignment_loss(
+        embs,
+        2,
+        steps,
+        [seq_len, seq_len],
+        loss_type="regression_mse_var",
+        temperature=temperature,
+      )
+    )
+    for steps, seq_len in (
+      (early, 20),
+      (early, length),
+      (early + length - 20, length),
+    )
+  ]
+  expected = losses[0] + 0.001 * 2 * math.log(20 / length)
+  np.testing.assert_allclose(losses[1:], [expected] * 2, rtol=1e-5)
+
+
+@every_mode
+def test_frames_of_one_time_give_finite_loss_and_gradient(mode):
+  """A video of one frame is sampled so."""
+  loss, gradient = loss_and_gradient(
+    tf.random.stateless_normal([2, 5, 3], [1, 2]),
+    steps=np.full([2, 5], 9),
+    seq_lens=[10, 13],
+    loss_type="regression_mse_var",
+    **MODES[mode],
+  )
+  np.testing.assert_allclose(loss, 0.001 * math.log(1e-30), rtol=1e-5)
+  np.testing.assert_array_equal(gradient, np.zeros_like(gradient))
+
+
+def test_graph_is_of_one_size_whatever_the_batch():
+  """A loop over pairs would grow with the batch."""
+
+  @tf.function
+  def step(embs):
+    with tf.GradientTape() as tape:
+      tape.watch(embs)
+      loss = compute_alignment_loss(
+        embs, embs.shape[0], loss_type="regression_mse_var"
+      )
+    return tape.gradient(loss, embs)
+
+  def num_operations(batch_size):
+    embs = tf.TensorSpec([batch_size, 64, 128])
+    operations = step.get_concrete_function(embs).graph.get_operations()
+    # TensorFlow writes small constants out and fills large ones.
+    return sum(op.type not in ("Const", "Fill") for op in operations)
+
+  assert num_operations(4) == num_operations(32) < 1000
 
 
 @every_mode

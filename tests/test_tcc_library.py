@@ -96,6 +96,8 @@ def test_installed_library_needs_tensorflow_and_numpy_only(tmp_path):
 
 
 def test_example_aligns_sequences_that_are_not_video():
+  source = (PROJECT / "examples/align_sequences.py").read_text()
+  assert len(source.splitlines()) <= 60
   printed = run(sys.executable, "-m", "examples.align_sequences", cwd=PROJECT)
   before, after = (float(number) for number in re.findall(r"\d\.\d+", printed))
   assert after < 0.4 * before

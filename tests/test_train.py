@@ -24,6 +24,7 @@ import metrics
 import models
 import train
 import train_log
+from algos.alignment import Alignment
 from errors import UserError
 
 pytestmark = pytest.mark.usefixtures("one_replica")
@@ -139,6 +140,92 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
     for key in reader.get_variable_to_shape_map():
       if key.startswith(("cnn", "emb")) and "_CHECKPOINT" not in key:
         assert np.isfinite(reader.get_tensor(key)).all()
+
+
+def test_a_batch_that_is_not_finite_is_named_and_the_checkpoint_untouched(
+  tiny_records, tmp_path, monkeypatch
+):
+  step_of_nan = 3
+  config = tiny_run.config(tiny_records, tmp_path)
+  sound_batches = train.datasets.train_batches
+
+  def batches(*arguments):
+    def damage(step, batch):
+      frames = batch["frames"]
+      damaged = tf.where(step == step_of_nan, np.nan, frames)
+      return {**batch, "frames": damaged}
+
+    return sound_batches(*arguments).enumerate().map(damage)
+
+  compute_losses = Alignment.compute_losses
+
+  def of_a_network_without_relu(self, embs, batch, training):
+    # A ReLU or a pooling layer may take NaN for 0.
+    embs += 0.0 * tf.reduce_mean(batch["frames"])
+    return compute_losses(self, embs, batch, training)
+
+  saved = {}
+  save = checkpoints.Saver.save
+
+  def save_and_remember(self, step):
+    path = save(self, step)
+    saved.clear()
+    files = tmp_path.glob(f"{checkpoints.name_of(step)}.*")
+    saved.update({file: file.read_bytes() for file in files})
+    return path
+
+  monkeypatch.setattr(train.datasets, "train_batches", batches)
+  monkeypatch.setattr(Alignment, "compute_losses", of_a_network_without_relu)
+  monkeypatch.setattr(checkpoints.Saver, "save", save_and_remember)
+  with pytest.raises(UserError) as caught:
+    train.train(config)
+  assert str(caught.value).startswith(
+    f"step {step_of_nan}: the loss is nan; stopped before any harm, the last"
+    f" checkpoint in {tmp_path} (step 2) is good: "
+  )
+  assert [s for s, _ in checkpoints.list_checkpoints(tmp_path)] == [0, 2]
+  assert len(saved) == 2
+  for file, content in saved.items():
+    assert file.name.startswith("ckpt-2.")
+    assert file.read_bytes() == content
+
+
+def test_init_from_has_no_effect_on_a_run_that_continues(
+  tiny_records, tmp_path, caplog
+):
+  first, second = (
+    tiny_run.config(tiny_records, tmp_path / name, "TRAIN.MAX_ITERS=1", seed)
+    for name, seed in (("first", "SEED=1"), ("second", "SEED=2"))
+  )
+  train.train(first)
+  train.train(second)
+  expected = weights(second)
+  with caplog.at_level("WARNING"):
+    train.train(second, force_train=True, init_from=first.LOGDIR)
+  assert caplog.messages == [
+    f"--init_from {first.LOGDIR} has no effect: this run continues from its own"
+    " step 1"
+  ]
+  for key, value in weights(second).items():
+    np.testing.assert_array_equal(value, expected[key])
+
+
+def test_settings_of_an_embedder_that_is_not_used_are_named(
+  tiny_records, tmp_path, caplog
+):
+  config = tiny_run.config(
+    tiny_records,
+    tmp_path,
+    "MODEL.CONVGRU_EMBEDDER_MODEL.DROPOUT_RATE=0.2",
+    "MODEL.CONVGRU_EMBEDDER_MODEL.GRU_LAYERS=[8]",
+    "TRAIN.MAX_ITERS=0",
+  )
+  with caplog.at_level("WARNING"):
+    train.train(config)
+  assert caplog.messages == [
+    "No effect has MODEL.CONVGRU_EMBEDDER_MODEL.GRU_LAYERS,"
+    " MODEL.CONVGRU_EMBEDDER_MODEL.DROPOUT_RATE: MODEL.EMBEDDER_TYPE is conv"
+  ]
 
 
 def test_debug_and_visualize_log_more(tiny_records, tmp_path):
@@ -276,6 +363,28 @@ def test_nothing_to_train_and_too_small_batches_are_refused(
   assert str(caught.value) == (
     "TRAIN.BATCH_SIZE: alignment needs at least 3 videos to cycle through;"
     " received 2"
+  )
+  not_drawn = tiny_run.config(
+    tiny_records, tmp_path / "d", "ALIGNMENT.CYCLE_LENGTH=3"
+  )
+  with pytest.raises(UserError) as caught:
+    train.train(not_drawn)
+  assert str(caught.value) == (
+    "ALIGNMENT.CYCLE_LENGTH: without stochastic matching all pairs of videos"
+    " are aligned, by cycles of 2; received 3, set it to 2 or"
+    " ALIGNMENT.STOCHASTIC_MATCHING=true"
+  )
+  without_batch_norm = tiny_run.config(
+    tiny_records,
+    tmp_path / "e",
+    "MODEL.VGGM.USE_BN=false",
+    "MODEL.TRAIN_BASE=only_bn",
+  )
+  with pytest.raises(UserError) as caught:
+    train.train(without_batch_norm)
+  assert str(caught.value) == (
+    "MODEL.TRAIN_BASE: only_bn trains the batch norm of the backbone, and VGGM"
+    " up to conv2 has none; choose train_all or frozen"
   )
 
 
