@@ -304,51 +304,46 @@ def test_order_of_the_batch_does_not_matter(name):
     )
 
 
-def forward_and_backward(algo, data, jit_compile):
-  """The loss and all gradients, compiled."""
+def forward_and_backward(algo, data, wrap=lambda step: step):
+  """Embeddings, loss and all gradients; `wrap` may compile the step."""
   variables = checkpoints.trainable_variables(algo)
-  # Names are no numbers, which XLA wants.
-  data = {key: value for key, value in data.items() if key != "name"}
 
-  @tf.function(jit_compile=jit_compile)
-  def run(data):
+  @wrap
+  def step(data):
     with tf.GradientTape() as tape:
       embs = algo(data, training=True)
       loss = algo.compute_losses(embs, data, True)["loss"]
       loss += algo.regularization_loss()
     return embs, loss, tape.gradient(loss, variables)
 
-  return run(data)
-
-
-def test_xla_computes_the_same(settings):
-  """But for what is drawn by chance, which it draws otherwise."""
-  results = []
-  for jit_compile in (True, False):
-    algo = tiny.algorithm(*settings)
-    embs, loss, gradients = forward_and_backward(
-      algo, batch_for(algo), jit_compile
-    )
-    assert np.isfinite(loss)
-    again = algo.compute_loss(embs, batch_for(algo), training=True)
-    draws = again != algo.compute_loss(embs, batch_for(algo), training=True)
-    results.append([embs] if draws else [embs, loss])
-    assert all(np.isfinite(gradient).all() for gradient in gradients)
-  for compiled, plain in zip(*results, strict=True):
-    np.testing.assert_allclose(compiled, plain, rtol=1e-3, atol=1e-5)
-
-
-def test_bfloat16_gives_finite_float32(settings):
-  algo = tiny.algorithm(*settings, "PRECISION=bfloat16")
-  assert algo.emb.frame_network.layers[-2].compute_dtype == "bfloat16"
-  embs, loss, gradients = forward_and_backward(
-    algo, batch_for(algo), jit_compile=False
-  )
+  # Names are no numbers, which XLA wants.
+  embs, loss, gradients = step({k: v for k, v in data.items() if k != "name"})
   assert embs.dtype == loss.dtype == tf.float32
   assert np.isfinite(loss)
   for gradient in gradients:
     assert gradient.dtype == tf.float32
     assert np.isfinite(gradient).all()
+  return embs, loss
+
+
+def test_xla_computes_the_same(settings):
+  """But for what is drawn by chance, which it draws otherwise."""
+  eager, compiled = (tiny.algorithm(*settings) for _ in range(2))
+  data = batch_for(eager)
+  xla = functools.partial(tf.function, jit_compile=True)
+  embs, loss = forward_and_backward(eager, data)
+  same_embs, same_loss = forward_and_backward(compiled, data, xla)
+  np.testing.assert_allclose(same_embs, embs, rtol=1e-3, atol=1e-5)
+  draws = {float(eager.compute_loss(embs, data, True)) for _ in range(3)}
+  if len(draws) == 1:
+    np.testing.assert_allclose(same_loss, loss, rtol=1e-3, atol=1e-5)
+
+
+def test_bfloat16_gives_finite_float32(settings):
+  algo = tiny.algorithm(*settings, "PRECISION=bfloat16")
+  policies = {layer.compute_dtype for layer in models.leaf_layers(algo.cnn)}
+  assert "bfloat16" in policies
+  forward_and_backward(algo, batch_for(algo))
 
 
 def test_an_embedding_sees_the_past_of_its_video_only(algo):

@@ -169,7 +169,11 @@ def test_pretrained_application_without_a_network_connection(offline):
   ],
 )
 def test_application_receives_its_own_pixel_range(name, layer):
-  cnn = backbone(network(name), f"MODEL.BASE_MODEL.LAYER={layer}")
+  cnn = backbone(
+    network(name),
+    f"MODEL.BASE_MODEL.LAYER={layer}",
+    "MODEL.TRAIN_BASE=frozen",  # VGG16 has no batch norm.
+  )
   build, module = {
     "MobileNetV2": (keras.applications.MobileNetV2, "mobilenet_v2"),
     "VGG16": (keras.applications.VGG16, "vgg16"),
