@@ -326,6 +326,7 @@ def forward_and_backward(algo, data, wrap=lambda step: step):
   return embs, loss
 
 
+@pytest.mark.slow
 def test_xla_computes_the_same(settings):
   """But for what is drawn by chance, which it draws otherwise."""
   eager, compiled = (tiny.algorithm(*settings) for _ in range(2))
