@@ -155,11 +155,11 @@ def draw_style(rng: np.random.Generator) -> Style:
       bare=rng.uniform(0.02, 0.25),
     ),
     thickness=rng.uniform(0.88, 1.15),
-    zoom=rng.uniform(1.05, 1.3),
-    roll=rng.uniform(-0.08, 0.08),
+    zoom=rng.uniform(1.1, 1.25),
+    roll=rng.uniform(-0.06, 0.06),
     # The cup is near the middle: what happens to it is to be seen at the same
     # place in a mirror.
-    centre=np.array([rng.uniform(0.76, 0.86), rng.uniform(0.48, 0.57)]),
+    centre=np.array([rng.uniform(0.77, 0.85), rng.uniform(0.49, 0.56)]),
     # A minority: with half of the videos mirrored, whether a short training
     # found its way out of aligning them backwards was a matter of luck.
     mirrored=bool(rng.random() < 0.25),
@@ -174,7 +174,7 @@ def draw_style(rng: np.random.Generator) -> Style:
     light=np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.0, 0.35),
     # Were the light steady, frames of one moment would be near each other in
     # raw pixels already.
-    sway=tuple(_draw_wobble(rng, 1.0, 0.7, 2.5) for _ in range(2)),
+    sway=tuple(_draw_wobble(rng, 0.8, 0.7, 2.5) for _ in range(2)),
     noise=rng.uniform(1.5, 5),
     noise_seed=int(rng.integers(2**32)),
   )
