@@ -138,11 +138,12 @@ def test_all_checkpoints_share_one_compiled_network(copy, monkeypatch):
   config.EVAL.TASKS = ["algo_loss", "kendalls_tau"]
   traced = []
   features = Algorithm.features
-  monkeypatch.setattr(
-    Algorithm,
-    "features",
-    lambda *arguments: traced.append(1) or features(*arguments),
-  )
+
+  def counted(*arguments):
+    traced.append(1)
+    return features(*arguments)
+
+  monkeypatch.setattr(Algorithm, "features", counted)
   evaluate.evaluate(config)
   assert list(metrics.read(copy)) == [0, 2, 4]
   # Once to embed videos, once for the loss.
