@@ -1,7 +1,6 @@
 """Checkpoints that wait for their evaluation, safe from training's clean-up."""
 
 import contextlib
-import fcntl
 import os
 import pathlib
 import shutil
@@ -87,12 +86,11 @@ def only_evaluator(logdir: str | os.PathLike) -> Iterator[None]:
   folder = files.make_folder(pathlib.Path(logdir) / _LOGS)
   with (folder / ".lock").open("w") as lock:
     try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      raise UserError(
+      files.claim(
+        lock,
         f"{logdir}: another evaluator is at work on this log directory; let it"
-        " finish, or stop it first"
-      ) from error
+        " finish, or stop it first",
+      )
     except OSError as error:  # A file system without locks.
       logging.info("%s: can't be locked (%s)", logdir, error.strerror)
     yield

@@ -72,6 +72,22 @@ def locked(path: str | os.PathLike) -> Iterator[None]:
       return
 
 
+def claim(lock: TextIO, taken: str) -> None:
+  """Locks a file until it is closed, without waiting.
+
+  Args:
+    lock: An open file.
+    taken: The message if another process has locked it.
+
+  Raises:
+    UserError: Another process has.
+  """
+  try:
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+  except BlockingIOError as error:
+    raise UserError(taken) from error
+
+
 def check_name(path: str | os.PathLike) -> None:
   """Checks that a path can be stored and printed.
 

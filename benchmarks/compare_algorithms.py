@@ -12,14 +12,11 @@ other settings or another budget are refused.
 
 import quiet_tensorflow  # noqa: F401
 
-import functools
-import operator
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
-from typing import Any
 
 from absl import flags, logging
 from easydict import EasyDict
@@ -30,7 +27,7 @@ import metrics
 from errors import UserError
 from evaluation import TASKS, report
 from files import make_folder
-from strict_merge import differences
+from strict_merge import differences, value_of
 
 FLAGS = flags.FLAGS
 
@@ -114,11 +111,11 @@ def planned_steps(
     return None
   stored = configuration.of_logdir(logdir)
   for key in differences(wanted, stored):
-    settled = key in _SETTLED and _value(wanted, key) == _SETTLED[key]
+    settled = key in _SETTLED and value_of(wanted, key) == _SETTLED[key]
     if key not in _OWN_KEYS and not settled:
       raise UserError(
-        f"{logdir}: holds a run with {key}={_value(stored, key)}, expected"
-        f" {_value(wanted, key)}; choose another --output_dir"
+        f"{logdir}: holds a run with {key}={value_of(stored, key)}, expected"
+        f" {value_of(wanted, key)}; choose another --output_dir"
       )
   budget = logdir / _BUDGET_FILE
   found = budget.read_text() if budget.exists() else "no budget"
@@ -128,10 +125,6 @@ def planned_steps(
       f" {minutes:g}; choose another --output_dir"
     )
   return stored.TRAIN.MAX_ITERS
-
-
-def _value(config: EasyDict, key: str) -> Any:
-  return functools.reduce(operator.getitem, key.split("."), config)
 
 
 def train_and_evaluate(

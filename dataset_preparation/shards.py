@@ -9,7 +9,6 @@ import collections
 import concurrent.futures
 import contextlib
 import dataclasses
-import fcntl
 import functools
 import hashlib
 import itertools
@@ -264,12 +263,9 @@ def _work(folder: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
   """
   work = files.make_folder(_work_folder(folder, name))
   with (work / "lock").open("w") as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-      raise UserError(
-        f"{work}: another process is converting {name}; wait for it"
-      ) from error
+    files.claim(
+      lock, f"{work}: another process is converting {name}; wait for it"
+    )
     try:
       for leftover in work.glob(f"*{_RECORD_ENDING}*"):
         leftover.unlink()
