@@ -5,7 +5,7 @@ import fcntl
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import TextIO
+from typing import NoReturn, TextIO
 
 from errors import UserError
 
@@ -120,7 +120,9 @@ def folders_below(root: str | os.PathLike) -> Iterator[pathlib.Path]:
       already.
   """
   found: dict[str, str] = {}
-  for folder, below, _ in os.walk(root, onerror=_tell, followlinks=True):
+  for folder, below, _ in os.walk(
+    root, onerror=raise_unreadable, followlinks=True
+  ):
     real = os.path.realpath(folder)
     if real in found:
       raise UserError(
@@ -132,7 +134,8 @@ def folders_below(root: str | os.PathLike) -> Iterator[pathlib.Path]:
     yield pathlib.Path(folder)
 
 
-def _tell(error: OSError) -> None:
+def raise_unreadable(error: OSError) -> NoReturn:
+  """Raises a UserError about a file or folder that the system refuses."""
   raise UserError(
     f"{error.filename}: can't be read ({error.strerror}); correct its"
     " permissions or remove it"

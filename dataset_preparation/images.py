@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from errors import UserError
+from files import raise_unreadable
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright.
@@ -55,10 +56,7 @@ def listed(folder: pathlib.Path) -> list[pathlib.Path]:
   try:
     return sorted(folder.iterdir())
   except OSError as error:
-    raise UserError(
-      f"{folder}: can't be read ({error.strerror}); correct its permissions or"
-      " remove it"
-    ) from error
+    raise_unreadable(error)
 
 
 def files(folder: pathlib.Path, endings: Sequence[str]) -> list[pathlib.Path]:
