@@ -1,10 +1,10 @@
 """Video files in and out: PyAV decodes and encodes, frames are streamed."""
 
+import dataclasses
 import os
 import pathlib
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
-from typing import NamedTuple
 
 import av
 import numpy as np
@@ -14,16 +14,34 @@ from errors import UserError
 from files import complete_or_absent
 
 
-class Frame(NamedTuple):
+@dataclasses.dataclass(frozen=True)
+class Frame:
   """One decoded frame.
 
   Attributes:
     time: Seconds since the first frame of the stream.
-    image: [H, W, 3] uint8 RGB, upright (the metadata's rotation applied).
+    decoded: As the codec gives it, on its side if filmed so.
+    path: The video, for messages.
   """
 
   time: float
-  image: np.ndarray
+  decoded: av.VideoFrame
+  path: pathlib.Path
+
+  @property
+  def image(self) -> np.ndarray:
+    """[H, W, 3] uint8 RGB, upright (the metadata's rotation applied).
+
+    Made anew each time, so that frames which nobody looks at cost nothing, and
+    those which are kept stay small.
+
+    Raises:
+      UserError: The pixels are of a kind that can't be converted.
+    """
+    try:
+      return _upright(self.decoded)
+    except (av.FFmpegError, ValueError) as error:
+      raise _undecodable(self.path, error) from error
 
 
 def read(path: str | os.PathLike) -> Iterator[Frame]:
@@ -53,11 +71,15 @@ def read(path: str | os.PathLike) -> Iterator[Frame]:
     with av.open(f"file:{path}") as container:
       yield from _frames(container, path)
   except (av.FFmpegError, OSError) as error:
-    reason = (error.strerror or str(error)).lower()
-    raise UserError(
-      f"{path}: can't be decoded as a video ({reason}); expected a whole video"
-      " file, replace or remove it"
-    ) from error
+    raise _undecodable(path, error) from error
+
+
+def _undecodable(path: pathlib.Path, error: Exception) -> UserError:
+  reason = (getattr(error, "strerror", None) or str(error)).lower()
+  return UserError(
+    f"{path}: can't be decoded as a video ({reason}); expected a whole video"
+    " file, replace or remove it"
+  )
 
 
 def _frames(
@@ -82,7 +104,7 @@ def _frames(
     for frame in frames:
       first = frame.pts if first is None else first
       time = _time(frame, first, count, stream, container.format.name)
-      yield Frame(time, _upright(frame))
+      yield Frame(time, frame, path)
       count += 1
   if not count:
     raise UserError(

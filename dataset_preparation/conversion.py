@@ -205,10 +205,9 @@ def _store(
   stored, total = _Stored(), 0
   with place.open("wb") as file:
     for frame in frames:
-      height, width = frame.image.shape[:2]
-      size = storing.target(width, height)
-      stored.shape = _checked_shape(stored.shape, size, frame, source)
-      jpeg, _ = encode(frame, storing)
+      jpeg, size = encode(frame, storing, source.path)
+      _check_alike(size, stored.shape or size, frame, source)
+      stored.shape = size
       total += len(jpeg) + records.FRAME_OVERHEAD
       _check_total(total, frame, source)
       stored.times.append(frame.time)
@@ -228,25 +227,15 @@ def _check_total(total: int, frame: Frame, source: Source) -> None:
     )
 
 
-def _checked_shape(
-  shape: tuple[int, int] | None,
-  size: tuple[int, int],
-  frame: Frame,
-  source: Source,
-) -> tuple[int, int]:
-  if max(size) > _LONGEST_SIDE:
-    raise UserError(
-      f"{source.path}: frame {frame.index} would have {size[0]} x {size[1]}"
-      f" pixels, expected at most {_LONGEST_SIDE} a side, as JPEG has it; give"
-      " a smaller --width and --height or --short_side"
-    )
-  if shape not in (None, size):
+def _check_alike(
+  size: tuple[int, int], before: tuple[int, int], frame: Frame, source: Source
+) -> None:
+  if size != before:
     raise UserError(
       f"{source.path}: frame {frame.index} has {size[0]} x {size[1]} pixels,"
-      f" those before {shape[0]} x {shape[1]}; give --width and --height, which"
-      " make them alike"
+      f" those before {before[0]} x {before[1]}; give --width and --height,"
+      " which make them alike"
     )
-  return size
 
 
 class _Measured:
@@ -275,8 +264,8 @@ def _frames(path: pathlib.Path, storing: Storing) -> Iterator[Frame]:
     _check_links(path, storing.image_endings)
     yield from images.read(path, storing.fps, storing.image_endings)
     return
-  for index, (time, image) in enumerate(videos.read(path)):
-    yield Frame(index, time, image)
+  for index, frame in enumerate(videos.read(path)):
+    yield Frame(index, frame.time, lambda frame=frame: frame.image)
 
 
 def _check_links(folder: pathlib.Path, endings: tuple[str, ...]) -> None:
@@ -334,19 +323,31 @@ def _ticks_until(time: float, fps: float) -> int:
   return math.floor(time * fps + 1e-6)
 
 
-def encode(frame: Frame, storing: Storing) -> tuple[bytes, tuple[int, int]]:
+def encode(
+  frame: Frame, storing: Storing, path: pathlib.Path
+) -> tuple[bytes, tuple[int, int]]:
   """Turns, resizes and encodes a frame.
 
   Args:
     frame: The frame.
     storing: How it is stored.
+    path: Its source, for messages.
 
   Returns:
     A JPEG, that of the source where nothing has to be changed, and its width
     and height.
+
+  Raises:
+    UserError: It can't be decoded, or would be larger than a JPEG can be.
   """
-  image = frame.image
+  image = frame.decode()
   size = storing.target(*image.shape[1::-1])
+  if max(size) > _LONGEST_SIDE:
+    raise UserError(
+      f"{path}: frame {frame.index} would have {size[0]} x {size[1]} pixels,"
+      f" expected at most {_LONGEST_SIDE} a side, as JPEG has it; give"
+      " a smaller --width and --height or --short_side"
+    )
   if storing.rotate:
     image = cv2.rotate(image, _TURNS[storing.rotate])
   height, width = image.shape[:2]

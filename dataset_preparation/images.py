@@ -3,7 +3,7 @@
 import io
 import pathlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -22,14 +22,15 @@ class Frame(NamedTuple):
   Attributes:
     index: Its number in the source.
     time: Seconds since the first one.
-    image: [H, W, 3] uint8 RGB.
+    decode: Gives it as [H, W, 3] uint8 RGB; not called for frames that are
+      dropped. A UserError tells that it can't.
     jpeg: The same as a JPEG, where the source has it upright and in RGB or
       grey; otherwise None.
   """
 
   index: int
   time: float
-  image: np.ndarray
+  decode: Callable[[], np.ndarray]
   jpeg: bytes | None = None
 
 
@@ -131,4 +132,4 @@ def _frame(path: pathlib.Path, index: int, time: float) -> Frame:
       f"{path}: can't be decoded as an image ({str(error) or 'damaged'});"
       " expected a whole image file, replace or remove it"
     ) from error
-  return Frame(index, time, pixels, data if plain else None)
+  return Frame(index, time, lambda: pixels, data if plain else None)

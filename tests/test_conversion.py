@@ -1,7 +1,9 @@
 import cv2
 import numpy as np
 import pytest
+import video_files
 
+import videos
 from dataset_preparation import conversion
 from dataset_preparation.conversion import Storing
 from dataset_preparation.images import Frame
@@ -9,7 +11,7 @@ from dataset_preparation.images import Frame
 
 def frames_at(times):
   image = np.zeros((1, 1, 3), np.uint8)
-  return [Frame(index, time, image) for index, time in enumerate(times)]
+  return [Frame(index, time, lambda: image) for index, time in enumerate(times)]
 
 
 def kept(times, fps):
@@ -28,6 +30,21 @@ def test_the_frame_nearest_to_each_tick_is_kept():
     assert kept(times, fps) == sorted(nearest)
 
 
+def test_frames_that_are_dropped_are_never_decoded(tmp_path, monkeypatch):
+  path = video_files.make(tmp_path / "a.mp4", num_frames=12, fps=20)
+  asked = []
+  image = videos.Frame.image
+  monkeypatch.setattr(
+    videos.Frame,
+    "image",
+    property(lambda frame: asked.append(frame.time) or image.fget(frame)),
+  )
+  report = conversion.convert(
+    conversion.Source("a", path), Storing(fps=5), tmp_path / "a.tfrecord"
+  )
+  assert len(asked) == report.num_frames == 3
+
+
 @pytest.mark.parametrize("rate", [24, 25, 29.97, 30, 60])
 def test_even_rates_are_kept_evenly(rate):
   times = [k / rate for k in range(200)]
@@ -39,8 +56,12 @@ def test_even_rates_are_kept_evenly(rate):
   assert len(kept([round(time, 3) for time in times], rate / 2)) == 100
 
 
+def encode(image, storing, jpeg=None):
+  return conversion.encode(Frame(0, 0.0, lambda: image, jpeg), storing, "a.mp4")
+
+
 def decoded(image, storing):
-  jpeg, size = conversion.encode(Frame(0, 0.0, image), storing)
+  jpeg, size = encode(image, storing)
   found = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
   assert found.shape[1::-1] == size
   return found.astype(int)
@@ -72,17 +93,13 @@ def test_short_side_keeps_the_aspect_ratio(width, height, rotate, expected):
 
 def test_quality_sets_the_size_of_the_file():
   image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
-  small, large = (
-    len(conversion.encode(Frame(0, 0.0, image), Storing(quality=q))[0])
-    for q in (20, 95)
-  )
+  small, large = (len(encode(image, Storing(quality=q))[0]) for q in (20, 95))
   assert small < large / 2
 
 
 def test_a_jpeg_is_taken_over_unless_something_has_to_be_changed():
   image = np.zeros((8, 12, 3), np.uint8)
-  frame = Frame(0, 0.0, image, b"as it is")
   for storing in (Storing(size=None), Storing(size=(12, 8))):
-    assert conversion.encode(frame, storing) == (b"as it is", (12, 8))
+    assert encode(image, storing, b"as it is") == (b"as it is", (12, 8))
   for storing in (Storing(), Storing(size=None, rotate=180)):
-    assert conversion.encode(frame, storing)[0] != b"as it is"
+    assert encode(image, storing, b"as it is")[0] != b"as it is"

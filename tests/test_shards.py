@@ -122,7 +122,7 @@ def slow_dir(tmp_path_factory):
   """Videos of which the last one takes long enough to interrupt it."""
   folder = tmp_path_factory.mktemp("slow")
   for number in range(7):
-    length = 2000 if number == 6 else 4
+    length = 8000 if number == 6 else 4
     video_files.make(folder / f"v{number}.mp4", num_frames=length)
   return folder
 
