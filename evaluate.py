@@ -27,6 +27,7 @@ import errors
 import files
 import inference
 import metrics
+import path_flags
 from algos.algorithm import Algorithm
 from checkpoint_queue import CheckpointQueue, only_evaluator, wait_for_start
 from checkpoints import CheckpointError
@@ -372,7 +373,7 @@ def main() -> None:
     )
   if FLAGS.continuous_eval:
     wait_for_start(
-      os.path.expanduser(FLAGS.logdir),
+      FLAGS.logdir,
       FLAGS.start_timeout_minutes,
       FLAGS.timeout_minutes,
     )
@@ -386,7 +387,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  flags.DEFINE_string(
+  path_flags.define(
     "logdir",
     "/tmp/alignment_logs",
     "Log directory of the training run; with --train_embs, where to log"
@@ -420,13 +421,13 @@ if __name__ == "__main__":
     " nor a log for so many minutes; 0 = wait for ever.",
     lower_bound=0,
   )
-  flags.DEFINE_string(
+  path_flags.define(
     "train_embs",
     None,
     "Embeddings file of the training videos, by any program: evaluates it"
     " instead of checkpoints. May be a pattern.",
   )
-  flags.DEFINE_string("val_embs", None, "That of the validation videos.")
+  path_flags.define("val_embs", None, "That of the validation videos.")
   flags.DEFINE_string("dataset", None, "Name of the data set of --train_embs.")
   flags.DEFINE_multi_string(
     "set",

@@ -17,6 +17,7 @@ import embeddings
 import errors
 import files
 import inference
+import path_flags
 
 FLAGS = flags.FLAGS
 
@@ -79,15 +80,15 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  flags.DEFINE_string(
+  path_flags.define(
     "logdir", "/tmp/alignment_logs", "Log directory of the training run."
   )
   flags.DEFINE_string("dataset", None, "Name of the data set.", required=True)
   flags.DEFINE_string("split", None, "Split: train, val, ...", required=True)
-  flags.DEFINE_string(
+  path_flags.define(
     "save_path", "/tmp/embeddings.npy", "File to write the embeddings to."
   )
-  flags.DEFINE_string(
+  path_flags.define(
     "path_to_tfrecords",
     None,
     "Folder of the records; %s stands for the data set (default: that of the"

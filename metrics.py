@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from absl import flags
 
 import errors
+import path_flags
 from errors import UserError
 
 _FILE = pathlib.Path("eval_logs") / "metrics.jsonl"
@@ -221,7 +222,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  flags.DEFINE_string(
+  path_flags.define(
     "logdir", "/tmp/alignment_logs", "Log directory of an evaluated run."
   )
   errors.run(main)

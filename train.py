@@ -9,7 +9,6 @@ import contextlib
 import copy
 import itertools
 import math
-import os
 import pathlib
 import signal
 import sys
@@ -26,6 +25,7 @@ import datasets
 import errors
 import files
 import models
+import path_flags
 import train_log
 from algos import ALGOS
 from algos.algorithm import Algorithm
@@ -62,7 +62,6 @@ def train(
   for dataset in config.DATASETS:
     datasets.records_of(config, dataset, "train")  # Fails early and clean.
   if init_from:
-    init_from = os.path.expanduser(init_from)
     checkpoints.latest_checkpoint(init_from)  # Likewise.
   _warn_of_unused(config)
   config = _settled(config)
@@ -281,10 +280,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  flags.DEFINE_string(
+  path_flags.define(
     "logdir", None, "Log directory of the run (default: LOGDIR, see config.py)."
   )
-  flags.DEFINE_string(
+  path_flags.define(
     "config", None, "YAML file with the settings that differ from config.py."
   )
   flags.DEFINE_multi_string(
@@ -297,7 +296,7 @@ if __name__ == "__main__":
     "debug", False, "Log norms of gradients and histograms of variables."
   )
   flags.DEFINE_bool("visualize", False, "Log batches as images.")
-  flags.DEFINE_string(
+  path_flags.define(
     "init_from",
     None,
     "Log directory of another run whose network a new run starts from; the"

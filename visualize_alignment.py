@@ -19,6 +19,7 @@ import dtw
 import embeddings
 import errors
 import gifs
+import path_flags
 import videos as video_files
 from errors import UserError
 from files import complete_or_absent
@@ -252,14 +253,14 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  flags.DEFINE_string(
+  path_flags.define(
     "video_path",
     "/tmp/aligned.mp4",
     "File to write: .mp4 (H.264, at most 1920 pixels a side), .gif (at most"
     " 960), or .png (a still: some videos at some moments of the reference; in"
     " grid mode only).",
   )
-  flags.DEFINE_string(
+  path_flags.define(
     "embs_path",
     None,
     "Embeddings with frames, from extract_embeddings.py --keep_data; may be a"

@@ -24,6 +24,7 @@ from easydict import EasyDict
 import config as configuration
 import errors
 import metrics
+import path_flags
 from errors import UserError
 from evaluation import TASKS, report
 from files import make_folder
@@ -203,12 +204,12 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  flags.DEFINE_string("records", None, "Folder of TFRecords.", required=True)
+  path_flags.define("records", None, "Folder of TFRecords.", required=True)
   flags.DEFINE_string("dataset", "pouring", "Name of the data set.")
-  flags.DEFINE_string("config", "configs/demo.yml", "Configuration of all.")
+  path_flags.define("config", "configs/demo.yml", "Configuration of all.")
   flags.DEFINE_multi_string("set", [], "One setting of all; may be repeated.")
   flags.DEFINE_float(
     "budget_minutes", 7, "Minutes each method trains.", lower_bound=0.1
   )
-  flags.DEFINE_string("output_dir", "/tmp/comparison", "Folder of the runs.")
+  path_flags.define("output_dir", "/tmp/comparison", "Folder of the runs.")
   errors.run(main)

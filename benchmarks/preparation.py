@@ -26,6 +26,7 @@ import numpy as np
 from absl import flags
 
 import errors
+import path_flags
 from dataset_preparation import conversion
 from dataset_preparation.conversion import Source, Storing
 
@@ -182,5 +183,5 @@ def main() -> None:
 if __name__ == "__main__":
   flags.DEFINE_integer("rounds", 3, "Times each is timed.", lower_bound=1)
   flags.DEFINE_float("minutes", 10, "Length of the long video.")
-  flags.DEFINE_string("work_dir", None, "Folder for the videos; 2 GiB.")
+  path_flags.define("work_dir", None, "Folder for the videos; 2 GiB.")
   errors.run(main)

@@ -20,7 +20,6 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 import dataclasses
 import difflib
-import os
 import re
 import shutil
 import tempfile
@@ -114,7 +113,7 @@ def find_videos(folder: str, patterns: Sequence[str]) -> dict[str, str]:
   """
   files = list_files(folder)
   named = videos_to_tfrecords.by_name(files, folder, patterns)
-  root = os.path.expanduser(folder).rstrip("/")
+  root = folder.rstrip("/")
   return {name: f"{root}/{path}" for name, path in named.items()}
 
 

@@ -19,6 +19,7 @@ from absl import flags
 
 import errors
 import files
+import path_flags
 from dataset_preparation import images, preparation_flags
 from errors import UserError
 
@@ -44,14 +45,14 @@ def find_folders(
     UserError: The folder or the list is missing, nothing is found, or a folder
       of the list is missing or listed twice.
   """
-  root = pathlib.Path(root).expanduser()
+  root = pathlib.Path(root)
   if not root.is_dir():
     raise UserError(
       f"{root}: expected a folder that holds a folder of images a video,"
       " received no folder; correct --dir"
     )
   if vid_list is not None:
-    return _listed(root, pathlib.Path(vid_list).expanduser())
+    return _listed(root, pathlib.Path(vid_list))
   found = {
     folder.relative_to(root).as_posix(): folder
     for folder in files.folders_below(root)
@@ -136,10 +137,10 @@ if __name__ == "__main__":
   preparation_flags.define()
   flags.adopt_module_key_flags(preparation_flags)
   flags.DEFINE_alias("vids_per_shard", "files_per_shard")
-  flags.DEFINE_string(
+  path_flags.define(
     "dir", None, "Folder that holds a folder of images a video.", required=True
   )
-  flags.DEFINE_string(
+  path_flags.define(
     "vid_list",
     None,
     "Text file of the folders' names, one a line; none = all folders.",

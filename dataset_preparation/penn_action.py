@@ -20,6 +20,7 @@ import scipy.io
 from absl import flags, logging
 
 import errors
+import path_flags
 from dataset_info import SplitInfo
 from dataset_preparation import (
   label_files,
@@ -75,7 +76,7 @@ def find_videos(penn_dir: str | os.PathLike) -> Videos:
     UserError: The folder is another one, or a `.mat` file or its images are
       missing or damaged.
   """
-  root = pathlib.Path(penn_dir).expanduser()
+  root = pathlib.Path(penn_dir)
   files = sorted(root.glob("labels/*.mat"))
   if not files:
     raise UserError(
@@ -219,7 +220,7 @@ if __name__ == "__main__":
   preparation_flags.define_labelling()
   preparation_flags.define_writing()
   flags.adopt_module_key_flags(preparation_flags)
-  flags.DEFINE_string(
+  path_flags.define(
     "penn_dir", None, "The published Penn Action folder.", required=True
   )
   errors.run(main)

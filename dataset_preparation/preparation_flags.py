@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from absl import flags
 
 import dataset_info
+import path_flags
 from dataset_info import SplitInfo
 from dataset_preparation import conversion, prepare, splits
 from dataset_preparation.conversion import Storing
@@ -66,7 +67,7 @@ def storing() -> Storing:
 
 def define_labelling() -> None:
   """Defines the flags on labels."""
-  flags.DEFINE_string(
+  path_flags.define(
     "label_file",
     None,
     "Phases of the videos: annotation JSON, segment table (CSV), or one label a"
@@ -122,7 +123,7 @@ def define_splitting() -> None:
     "Splits to divide the videos into, such as train=0.8,val=0.2.",
   )
   flags.DEFINE_integer("seed", 0, "Of the choice that --split makes.")
-  flags.DEFINE_string(
+  path_flags.define(
     "group_file",
     None,
     "CSV table video,group: --split keeps the videos of a group together.",
@@ -144,7 +145,7 @@ def splitting(videos: Collection[str]) -> Splitting:
 
 def define_writing() -> None:
   """Defines the flags on the output."""
-  flags.DEFINE_string(
+  path_flags.define(
     "output_dir",
     "/tmp/%s_tfrecords/",
     "Folder of the records; %s stands for <dataset>.",

@@ -23,6 +23,7 @@ if not __package__:
   sys.path.append(str(pathlib.Path(__file__).resolve().parent.parent))
 
 import errors
+import path_flags
 import videos
 from dataset_preparation import pouring_motion, pouring_scene
 from errors import UserError
@@ -128,7 +129,7 @@ def main() -> None:
 
 
 def _define_flags() -> None:
-  flags.DEFINE_string(
+  path_flags.define(
     "output_dir",
     "/tmp/synthetic_pouring",
     "Folder for train/*.mp4, val/*.mp4 and labels.json; made if missing.",

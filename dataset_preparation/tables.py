@@ -13,7 +13,7 @@ def read_text(path: str | os.PathLike, flag: str) -> str:
   """Reads a text file in UTF-8, with or without a byte order mark.
 
   Args:
-    path: The file; `~` stands for the home folder.
+    path: The file.
     flag: Name of the flag that gave it, for messages.
 
   Returns:
@@ -23,8 +23,7 @@ def read_text(path: str | os.PathLike, flag: str) -> str:
     UserError: It is missing or not in UTF-8.
   """
   try:
-    place = pathlib.Path(os.path.expanduser(path))
-    return place.read_text(encoding="utf-8-sig")
+    return pathlib.Path(path).read_text(encoding="utf-8-sig")
   except (OSError, UnicodeDecodeError) as error:
     reason = getattr(error, "strerror", None) or "no text in UTF-8"
     what = flag.replace("_", " ")

@@ -20,6 +20,7 @@ from absl import flags
 
 import errors
 import files
+import path_flags
 from dataset_preparation import preparation_flags, video_names
 from dataset_preparation.images import natural_order
 from errors import UserError
@@ -46,7 +47,7 @@ def find_videos(
       nothing but their endings, by which records are not named, or a link
       leads to a folder that is searched already.
   """
-  folder = pathlib.Path(os.path.expanduser(folder))
+  folder = pathlib.Path(folder)
   named = by_name(list_files(folder), folder, patterns)
   return {name: folder / path for name, path in named.items()}
 
@@ -64,7 +65,7 @@ def list_files(folder: str | os.PathLike) -> list[str]:
     UserError: The folder is missing, or a link leads to one that is searched
       already.
   """
-  folder = pathlib.Path(os.path.expanduser(folder))
+  folder = pathlib.Path(folder)
   if not folder.is_dir():
     raise UserError(
       f"{folder}: expected a folder of videos, received no folder; correct"
@@ -144,7 +145,7 @@ def _is_shown(path: str) -> bool:
 
 def define_flags() -> None:
   """Defines the flags on which files are videos."""
-  flags.DEFINE_string(
+  path_flags.define(
     "input_dir",
     None,
     "Folder of the videos; folders in it are searched too.",

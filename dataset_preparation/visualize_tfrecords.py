@@ -31,6 +31,7 @@ from matplotlib.textpath import TextPath
 
 import dataset_info
 import errors
+import path_flags
 import record_index
 from errors import UserError
 from files import complete_or_absent
@@ -294,12 +295,12 @@ def main() -> None:
 if __name__ == "__main__":
   flags.DEFINE_string("dataset", None, "Name of the data set.", required=True)
   flags.DEFINE_string("split", "train", "Name of the split.")
-  flags.DEFINE_string(
+  path_flags.define(
     "path_to_tfrecords",
     "/tmp/%s_tfrecords/",
     "Folder of the records; %s stands for the data set.",
   )
-  flags.DEFINE_string("sheet", "/tmp/contact_sheet.png", "Picture to write.")
+  path_flags.define("sheet", "/tmp/contact_sheet.png", "Picture to write.")
   flags.DEFINE_integer(
     "max_videos", 12, "Videos on the contact sheet.", lower_bound=1
   )

@@ -324,13 +324,6 @@ def test_a_network_that_cannot_be_built_leaves_no_directory(
   assert not (tmp_path / "new").exists()
 
 
-def test_init_from_the_home_folder(tiny_records, tmp_path, monkeypatch):
-  monkeypatch.setenv("HOME", str(tmp_path))
-  config = tiny_run.config(tiny_records, tmp_path / "new")
-  with pytest.raises(UserError, match=f"^{tmp_path}/none: holds no checkpoint"):
-    train.train(config, init_from="~/none")
-
-
 def test_init_from_a_directory_without_checkpoint(tiny_records, tmp_path):
   config = tiny_run.config(tiny_records, tmp_path / "new")
   with pytest.raises(UserError, match="nowhere: holds no checkpoint"):
