@@ -169,7 +169,7 @@ def table(logdir: str | os.PathLike) -> str:
     )
   shown = sorted({min(steps), max(steps)})
   tags = list(dict.fromkeys(tag for step in shown for tag in steps[step]))
-  tags = [tag for tag in tags if not _is_detail(tag)]
+  tags = [tag for tag in tags if not is_detail(tag)]
   if not tags:
     among = " and ".join(map(str, shown))
     return f"no metric of validation videos at step {among}"
@@ -207,8 +207,15 @@ def _titles(logdir: str | os.PathLike) -> dict[str, str]:
   return titles
 
 
-def _is_detail(tag: str) -> bool:
-  """Whether a tag is left to TensorBoard: training videos, headlines, CIs."""
+def is_detail(tag: str) -> bool:
+  """Whether tables leave a tag out: training videos, headlines, CIs.
+
+  Args:
+    tag: As `read` gives it.
+
+  Returns:
+    Whether it is left to TensorBoard.
+  """
   task, _, name = tag.partition("/")
   # Names of data sets hold anything, so the split is looked for in its place.
   if task == "kendalls_tau":

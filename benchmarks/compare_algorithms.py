@@ -5,18 +5,21 @@ python -m benchmarks.compare_algorithms --records demo/tfrecords \
 
 Each algorithm takes as many steps as fit into the budget on this machine (one
 that sees more frames a step takes fewer), with everything else as in the
-configuration. The first row is the untrained network. A run whose last step was
-evaluated is not trained again; one that was interrupted is continued. Runs of
-other settings or another budget are refused.
+configuration. The first row is the untrained network; a second table shows
+every metric of the validation videos, a column a method. A run whose last step
+was evaluated is not trained again; one that was interrupted is continued. Runs
+of other settings or another budget are refused.
 """
 
 import quiet_tensorflow  # noqa: F401
 
+import math
 import pathlib
 import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 
 from absl import flags, logging
 from easydict import EasyDict
@@ -186,10 +189,30 @@ def settings_of(
   ]
 
 
+def every_metric(columns: Mapping[str, Mapping[str, float]]) -> str:
+  """A Markdown table of all there is to tell of validation videos.
+
+  Args:
+    columns: Title -> tag -> value, as `metrics.read` gives it for a step.
+
+  Returns:
+    A line a metric, a column a title; a dash for what is not defined.
+  """
+  tags = dict.fromkeys(tag for values in columns.values() for tag in values)
+  lines = [["metric", *columns], ["---", *["---:"] * len(columns)]]
+  for tag in tags:
+    if not metrics.is_detail(tag):
+      found = [values.get(tag, math.nan) for values in columns.values()]
+      lines.append(
+        [tag, *("-" if math.isnan(x) else f"{x:.3f}" for x in found)]
+      )
+  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def main() -> None:
-  """Compares all methods and prints their table."""
+  """Compares all methods and prints their tables."""
   output_dir = make_folder(FLAGS.output_dir)
-  rows = {}
+  rows, columns = {}, {}
   for name, method in METHODS.items():
     results = train_and_evaluate(
       name,
@@ -199,8 +222,11 @@ def main() -> None:
       str(pathlib.Path(FLAGS.config).resolve()),
     )
     rows.setdefault("untrained", report.row(results, FLAGS.dataset, "first"))
+    columns.setdefault("untrained", results[min(results)])
     rows[name] = report.row(results, FLAGS.dataset)
+    columns[name] = results[max(results)]
     print(report.markdown(rows), flush=True)
+  print(every_metric(columns))
 
 
 if __name__ == "__main__":

@@ -122,3 +122,20 @@ def test_the_data_set_is_trained_on(tmp_path):
   assert config.DATASETS == ["mine"]
   assert config.PATH_TO_TFRECORDS == str(tmp_path)
   assert (config.TRAINING_ALGO, config.SEED) == ("tcn", 3)
+
+
+def test_every_metric_of_validation_videos_has_a_line():
+  columns = {
+    "untrained": {"kendalls_tau/a_val_align_tau": 0.1, "metrics/all_tau": 1},
+    "TCC": {
+      "kendalls_tau/a_train_align_tau": 0.5,
+      "kendalls_tau/a_val_align_tau": 0.98765,
+      "few_shot_cxn/val_a_1_accuracy": float("nan"),
+    },
+  }
+  assert compare_algorithms.every_metric(columns).splitlines() == [
+    "| metric | untrained | TCC |",
+    "| --- | ---: | ---: |",
+    "| kendalls_tau/a_val_align_tau | 0.100 | 0.988 |",
+    "| few_shot_cxn/val_a_1_accuracy | - | - |",
+  ]
