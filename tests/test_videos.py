@@ -276,6 +276,16 @@ def test_a_video_is_read_by_one_thread(tmp_path, codec):
   assert done.returncode == 0
 
 
+def test_pixels_that_can_not_be_converted_name_the_video():
+  decoded = av.VideoFrame(16, 16, "gray32le")
+  with pytest.raises(UserError) as caught:
+    _ = videos.Frame(0.0, decoded, pathlib.Path("a.mp4")).image
+  assert str(caught.value) == (
+    "a.mp4: can't be decoded as a video (operation not supported); expected a"
+    " whole video file, replace or remove it"
+  )
+
+
 @pytest.mark.parametrize("rotation", [None, 90])
 def test_frames_do_not_wait_for_the_garbage_collector(tmp_path, rotation):
   path = video_files.make(tmp_path / "a.mp4", num_frames=40, rotation=rotation)
