@@ -8,7 +8,7 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from absl import flags
@@ -84,8 +84,15 @@ def read(
   Raises:
     UserError: The file can't be read, or a line is not what `append` writes.
   """
+  return _of_steps(_read_lines(logdir), max_embs)
+
+
+def _of_steps(
+  lines: Iterable[_Line], max_embs: int
+) -> dict[int, dict[str, float]]:
+  """Step -> tag -> value, see `read`."""
   result = {}
-  for step, values, details in _read_lines(logdir):
+  for step, values, details in lines:
     if not _is_partial(details) or 0 < max_embs <= details["max_embs"]:
       result[step] = {
         k: math.nan if v is None else v for k, v in values.items()
@@ -161,7 +168,8 @@ def table(logdir: str | os.PathLike) -> str:
   Raises:
     UserError: Nothing was evaluated, or the file is damaged.
   """
-  steps = read(logdir, max_embs=1)
+  found = list(_read_lines(logdir))
+  steps = _of_steps(found, max_embs=1)
   if not steps:
     raise UserError(
       f"{logdir}: nothing was evaluated yet; run `python evaluate.py --logdir"
@@ -173,7 +181,7 @@ def table(logdir: str | os.PathLike) -> str:
   if not tags:
     among = " and ".join(map(str, shown))
     return f"no metric of validation videos at step {among}"
-  titles, partial = _titles(logdir), _partial_steps(logdir)
+  titles, partial = _titles(found), _partial_steps(found)
   width = max(len(titles.get(tag, tag)) for tag in tags)
   header = "".join(f"{f'step {step}':>14}" for step in shown)
   lines = [f"{'metric':<{width}}{header}", "-" * (width + 14 * len(shown))]
@@ -191,16 +199,16 @@ def table(logdir: str | os.PathLike) -> str:
   return "\n".join(lines)
 
 
-def _partial_steps(logdir: str | os.PathLike) -> dict[int, int]:
+def _partial_steps(lines: Iterable[_Line]) -> dict[int, int]:
   """Step -> videos of a split, where the last evaluation did not use all."""
-  last = {step: details for step, _, details in _read_lines(logdir)}
+  last = {step: details for step, _, details in lines}
   return {s: d["max_embs"] for s, d in last.items() if _is_partial(d)}
 
 
-def _titles(logdir: str | os.PathLike) -> dict[str, str]:
+def _titles(lines: Iterable[_Line]) -> dict[str, str]:
   """Tag -> the same with a name that says more, where a task gave one."""
   titles = {}
-  for _, _, details in _read_lines(logdir):
+  for _, _, details in lines:
     for key, value in details.items():
       if key.endswith("_titles"):
         titles |= {tag: f"{tag} ({title})" for tag, title in value.items()}

@@ -199,14 +199,12 @@ def every_metric(columns: Mapping[str, Mapping[str, float]]) -> str:
     A line a metric, a column a title; a dash for what is not defined.
   """
   tags = dict.fromkeys(tag for values in columns.values() for tag in values)
-  lines = [["metric", *columns], ["---", *["---:"] * len(columns)]]
-  for tag in tags:
-    if not metrics.is_detail(tag):
-      found = [values.get(tag, math.nan) for values in columns.values()]
-      lines.append(
-        [tag, *("-" if math.isnan(x) else f"{x:.3f}" for x in found)]
-      )
-  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+  lines = [
+    [tag, *(report.formatted(x.get(tag, math.nan)) for x in columns.values())]
+    for tag in tags
+    if not metrics.is_detail(tag)
+  ]
+  return report.markdown_of([["metric", *columns], *lines])
 
 
 def main() -> None:

@@ -168,9 +168,20 @@ def row(
 
 def markdown(rows: Rows) -> str:
   """A Markdown table; see `table_cells`."""
-  lines = table_cells(rows, "**{}**", _MARKDOWN)
-  lines.insert(1, ["---", *["---:"] * (len(lines[0]) - 1)])
-  return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+  return markdown_of(table_cells(rows, "**{}**", _MARKDOWN))
+
+
+def markdown_of(lines: Sequence[Sequence[str]]) -> str:
+  """A Markdown table of equally many cells a line, the heading first."""
+  rule = ["---", *["---:"] * (len(lines[0]) - 1)]
+  return "\n".join(
+    f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:])
+  )
+
+
+def formatted(value: float) -> str:
+  """A number as tables have it, a dash for NaN."""
+  return _NONE if math.isnan(value) else f"{value:.3f}"
 
 
 def latex(rows: Rows) -> str:
@@ -218,9 +229,7 @@ def table_cells(
   }
 
   def cell(value: float, title: str) -> str:
-    if math.isnan(value):
-      return _NONE
-    text = f"{value:.3f}"
+    text = formatted(value)
     return bold.format(text) if round(value, 3) == best[title] else text
 
   return [

@@ -244,6 +244,15 @@ def test_the_only_split_may_get_other_phases(tmp_path, input_dir):
     assert dataset_info.read(str(out), "mine").class_names == phases
 
 
+def assert_json_and_csv_say_the_same(folder, input_dir):
+  contents = []
+  for name in ("labels.json", "labels.csv"):
+    out = folder / f"{name}.out"
+    run(input_dir, "mine_val", out, folder / name)
+    contents.append({p.name: p.read_bytes() for p in out.iterdir()})
+  assert contents[0] == contents[1]
+
+
 def test_a_table_gives_the_records_of_the_annotations(tmp_path, input_dir):
   labels = {
     name: {"ann": {"0": [0, 430000], "1": [430000, 1e6], "2": [1e6, 1.9e6]}}
@@ -258,12 +267,7 @@ def test_a_table_gives_the_records_of_the_annotations(tmp_path, input_dir):
   (tmp_path / "labels.csv").write_text(
     "\n".join(["video,start,end,phase", *rows])
   )
-  contents = []
-  for name in ("labels.json", "labels.csv"):
-    out = tmp_path / f"{name}.out"
-    run(input_dir, "mine_val", out, tmp_path / name)
-    contents.append({p.name: p.read_bytes() for p in out.iterdir()})
-  assert contents[0] == contents[1]
+  assert_json_and_csv_say_the_same(tmp_path, input_dir)
 
 
 def test_flags_that_need_a_label_file(tmp_path, input_dir):
@@ -338,12 +342,7 @@ def test_a_table_made_from_annotations_gives_the_same_bytes(
     ]
   (tmp_path / "labels.json").write_text(json.dumps(labels))
   (tmp_path / "labels.csv").write_text("\n".join(rows))
-  contents = []
-  for name in ("labels.json", "labels.csv"):
-    out = tmp_path / f"{name}.out"
-    run(input_dir, "mine_val", out, tmp_path / name)
-    contents.append({p.name: p.read_bytes() for p in out.iterdir()})
-  assert contents[0] == contents[1]
+  assert_json_and_csv_say_the_same(tmp_path, input_dir)
   records = record_files.read((tmp_path / "labels.csv.out").glob("*.tfrecord"))
   assert {x for r in records for x in r["frame_labels"]} == {0, 1, 2, 3}
 
