@@ -14,10 +14,10 @@ from typing import Any
 import yaml
 from easydict import EasyDict
 
-import strict_yaml
-from errors import UserError
-from files import complete_or_absent
-from strict_merge import Rules, differences, merge, plain, value_of
+from core import strict_yaml
+from core.errors import UserError
+from core.files import complete_or_absent
+from core.settings import Rules, differences, merge, plain, value_of
 
 FILE_NAME = "config.yml"
 

@@ -11,12 +11,10 @@ import numpy as np
 import tensorflow as tf
 from easydict import EasyDict
 
-import dataset_info
-import preprocessing
-import record_index
-from errors import UserError
-from record_index import Record
-from subsets import first_fraction
+from core.errors import UserError
+from data import dataset_info, preprocessing, record_index
+from data.record_index import Record
+from data.subsets import first_fraction
 
 # Keeps the frames that algo_loss sees apart from those of training.
 _EVAL_SEED = 1 << 20

@@ -4,7 +4,7 @@ Usage: python evaluate.py --logdir /tmp/my_run
        python evaluate.py --train_embs A --val_embs B --dataset pouring
 """
 
-import quiet_tensorflow  # noqa: F401
+import core.quiet_tensorflow  # noqa: F401
 
 import math
 import os
@@ -18,21 +18,22 @@ import tensorflow as tf
 from absl import flags, logging
 from easydict import EasyDict
 
-import checkpoints
 import config as configuration
-import dataset_info
 import datasets
 import embeddings
-import errors
-import files
-import inference
-import metrics
-import path_flags
 from algos.algorithm import Algorithm
-from checkpoint_queue import CheckpointQueue, only_evaluator, wait_for_start
-from checkpoints import CheckpointError
-from errors import UserError
-from evaluation import TASKS, Result
+from core import errors, files, path_flags
+from core.errors import UserError
+from data import dataset_info
+from embeddings import extraction
+from evaluation import TASKS, Result, metrics
+from evaluation.checkpoint_queue import (
+  CheckpointQueue,
+  only_evaluator,
+  wait_for_start,
+)
+from training import checkpoints
+from training.checkpoints import CheckpointError
 
 FLAGS = flags.FLAGS
 
@@ -110,7 +111,7 @@ def _evaluator(
 ) -> Callable[[int, str], None]:
   """Builds the network once; returns what evaluates a step's checkpoint."""
   algo = checkpoints.build_to_restore(config)
-  embed_video = inference.video_embedder(algo, config)
+  embed_video = extraction.video_embedder(algo, config)
   writer = _open_writer(config.LOGDIR)
 
   def evaluate_one(step: int, path: str) -> None:
@@ -184,7 +185,7 @@ def _build_tasks(config: EasyDict) -> dict[str, Any]:
 def run_tasks(
   config: EasyDict,
   algo: Algorithm,
-  embed_video: inference.EmbedVideo,
+  embed_video: extraction.EmbedVideo,
   tasks: dict[str, Any],
   max_embs: int = 0,
 ) -> dict[str, dict[str, Result]]:
@@ -195,7 +196,7 @@ def run_tasks(
   Args:
     config: The configuration.
     algo: The algorithm, restored.
-    embed_video: As `inference.video_embedder` makes it of the algorithm.
+    embed_video: As `extraction.video_embedder` makes it of the algorithm.
     tasks: Name -> task.
     max_embs: Videos of a split to embed at most; 0 = all.
 
@@ -205,7 +206,7 @@ def run_tasks(
   results = {}
   for dataset in config.DATASETS:
     embs = {
-      split: inference.embed_split(
+      split: extraction.embed_split(
         embed_video, config, dataset, split, max_embs
       )
       for split in ("train", "val")

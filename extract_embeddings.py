@@ -4,20 +4,18 @@ Usage: python extract_embeddings.py --logdir /tmp/my_run --dataset pouring
          --split val --save_path /tmp/embeddings.npy
 """
 
-import quiet_tensorflow  # noqa: F401
+import core.quiet_tensorflow  # noqa: F401
 
 import pathlib
 
 from absl import flags, logging
 from easydict import EasyDict
 
-import checkpoints
 import config as configuration
 import embeddings
-import errors
-import files
-import inference
-import path_flags
+from core import errors, files, path_flags
+from embeddings import extraction
+from training import checkpoints
 
 FLAGS = flags.FLAGS
 
@@ -49,8 +47,8 @@ def extract(
   files.make_folder(pathlib.Path(save_path).parent)
   algo = checkpoints.build_to_restore(config)
   checkpoints.restore_networks(algo, path)
-  embed_video = inference.video_embedder(algo, config)
-  videos = inference.embed_split(
+  embed_video = extraction.video_embedder(algo, config)
+  videos = extraction.embed_split(
     embed_video, config, dataset, split, max_embs, keep_data
   )
   if not keep_labels:

@@ -11,10 +11,10 @@ import keras
 import tensorflow as tf
 from easydict import EasyDict
 
-from batch_norm import FusedBatchNormalization
-from errors import UserError, first_line
-from strict_merge import nearest
-from temporal_convolution import TemporalConvolution
+from core.errors import UserError, first_line
+from core.settings import nearest
+from networks.batch_norm import FusedBatchNormalization
+from networks.temporal_convolution import TemporalConvolution
 
 # Ending of the names of networks that start from ImageNet weights.
 PRETRAINED = "_pretrained"

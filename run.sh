@@ -53,7 +53,7 @@ for picture in mp4 png; do
 done
 
 step "Done"
-python -m metrics --logdir "$logs"
+python -m evaluation.metrics --logdir "$logs"
 cat <<EOF
 
 Aligned videos: $target/aligned.mp4 (a still: aligned.png)

@@ -3,7 +3,7 @@
 python train.py --logdir /tmp/my_run --config configs/demo.yml
 """
 
-import quiet_tensorflow  # noqa: F401
+import core.quiet_tensorflow  # noqa: F401
 
 import contextlib
 import copy
@@ -19,19 +19,17 @@ import tensorflow as tf
 from absl import flags, logging
 from easydict import EasyDict
 
-import checkpoints
 import config as configuration
 import datasets
-import errors
-import files
 import models
-import path_flags
-import train_log
 from algos import ALGOS
 from algos.algorithm import Algorithm
-from errors import UserError
-from optimizers import build_optimizer
-from train_log import TrainLog
+from core import errors, files, path_flags
+from core.errors import UserError
+from training import checkpoints
+from training import log as train_log
+from training.log import TrainLog
+from training.optimizers import build_optimizer
 
 FLAGS = flags.FLAGS
 

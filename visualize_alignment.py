@@ -14,15 +14,13 @@ import numpy as np
 from absl import flags, logging
 from PIL import Image
 
-import alignment_video
-import dtw
 import embeddings
-import errors
-import gifs
-import path_flags
-import videos as video_files
-from errors import UserError
-from files import complete_or_absent
+from core import errors, path_flags
+from core.errors import UserError
+from core.files import complete_or_absent
+from media import gifs
+from media import videos as video_files
+from visualization import clips, dtw
 
 FLAGS = flags.FLAGS
 
@@ -89,20 +87,18 @@ def visualize(
     # Two equal frames must not make the reference itself stand still.
     matches[reference] = np.arange(len(embs[reference]))
     draw_all = (
-      alignment_video.sheet_film
-      if _ending(video_path) == ".png"
-      else alignment_video.grid_film
+      clips.sheet_film if _ending(video_path) == ".png" else clips.grid_film
     )
     film = draw_all(videos, reference, matches, max_side)
   else:
     match, cost = align(embs[reference], embs[candidate], use_dtw)
     if switch_video is None:
-      film = alignment_video.pair_film(
+      film = clips.pair_film(
         videos, reference, candidate, match, cost, max_side
       )
     else:
       _check_switch(switch_video, len(match))
-      film = alignment_video.switch_film(
+      film = clips.switch_film(
         videos, reference, candidate, switch_video, match, max_side
       )
   _write(video_path, film, interval)
@@ -136,9 +132,7 @@ def _normalized(embs: np.ndarray) -> np.ndarray:
   return embs / np.maximum(norms, np.finfo(np.float32).tiny)
 
 
-def _write(
-  path: str | os.PathLike, film: alignment_video.Film, interval: float
-) -> None:
+def _write(path: str | os.PathLike, film: clips.Film, interval: float) -> None:
   if _ending(path) == ".gif":
     gifs.write(path, film.length, film.draw, interval)
   elif _ending(path) == ".png":

@@ -7,7 +7,7 @@ import tensorflow as tf
 from easydict import EasyDict
 
 from algos.algorithm import Algorithm
-from errors import UserError
+from core.errors import UserError
 from tcc.alignment import compute_alignment_loss
 
 

@@ -5,7 +5,7 @@ from easydict import EasyDict
 
 from algos import alignment, sal, tcn
 from algos.algorithm import Algorithm
-from errors import UserError
+from core.errors import UserError
 
 # Below this a weight is what rounding leaves of 1 - 0.7 - 0.3.
 _MIN_WEIGHT = 1e-9

@@ -11,7 +11,7 @@ from easydict import EasyDict
 
 import models
 from algos.algorithm import Algorithm
-from errors import UserError
+from core.errors import UserError
 
 # A triplet is drawn from five frames a < b < c < d < e: (b, c, d) is in order,
 # (b, a, d) and (b, e, d) are not.

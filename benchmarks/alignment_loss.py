@@ -9,7 +9,7 @@ of a large batch in blocks and without. Times are medians of alternating runs.
 Usage: python -m benchmarks.alignment_loss [--repeats 7]
 """
 
-import quiet_tensorflow  # noqa: F401
+import core.quiet_tensorflow  # noqa: F401
 
 import concurrent.futures
 import multiprocessing
@@ -23,7 +23,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import flags
 
-import errors
+from core import errors
 from tcc import align_pair_of_sequences, compute_alignment_loss
 from tcc import deterministic_alignment as deterministic
 from tcc.losses import regression_loss

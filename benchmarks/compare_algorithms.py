@@ -11,7 +11,7 @@ was evaluated is not trained again; one that was interrupted is continued. Runs
 of other settings or another budget are refused.
 """
 
-import quiet_tensorflow  # noqa: F401
+import core.quiet_tensorflow  # noqa: F401
 
 import math
 import pathlib
@@ -25,13 +25,11 @@ from absl import flags, logging
 from easydict import EasyDict
 
 import config as configuration
-import errors
-import metrics
-import path_flags
-from errors import UserError
-from evaluation import TASKS, report
-from files import make_folder
-from strict_merge import differences, value_of
+from core import errors, path_flags
+from core.errors import UserError
+from core.files import make_folder
+from core.settings import differences, value_of
+from evaluation import TASKS, metrics, report
 
 FLAGS = flags.FLAGS
 

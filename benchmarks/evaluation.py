@@ -21,8 +21,8 @@ from scipy.spatial.distance import cdist
 from sklearn.svm import SVC
 
 import config as configuration
-import errors
-from errors import UserError
+from core import errors
+from core.errors import UserError
 from evaluation import TASKS
 
 FLAGS = flags.FLAGS

@@ -25,8 +25,7 @@ import cv2
 import numpy as np
 from absl import flags
 
-import errors
-import path_flags
+from core import errors, path_flags
 from dataset_preparation import conversion
 from dataset_preparation.conversion import Source, Storing
 

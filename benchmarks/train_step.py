@@ -8,7 +8,7 @@ the same network on a constant batch, and their ratio; then the seconds that
 Usage: python -m benchmarks.train_step [--blocks 6]
 """
 
-import quiet_tensorflow  # noqa: F401
+import core.quiet_tensorflow  # noqa: F401
 
 import pathlib
 import statistics
@@ -23,18 +23,18 @@ import tensorflow as tf
 from absl import flags
 from easydict import EasyDict
 
-import checkpoints
 import config as configuration
 import datasets
-import errors
 import train
 from algos import ALGOS
 from algos.algorithm import Algorithm
-from dataset_preparation import prepare
+from core import errors
+from dataset_preparation import build_records
 from dataset_preparation.conversion import Storing
 from dataset_preparation.shards import Writing
-from optimizers import build_optimizer
-from train_log import TrainLog
+from training import checkpoints
+from training.log import TrainLog
+from training.optimizers import build_optimizer
 
 FLAGS = flags.FLAGS
 
@@ -62,7 +62,7 @@ def write_videos(folder: pathlib.Path, num_videos: int = 8) -> None:
     for number, frame in enumerate(frames):
       jpeg = tf.io.encode_jpeg(frame, quality=95)
       tf.io.write_file(str(path / f"{number}.jpg"), jpeg)
-  prepare.prepare(
+  build_records.prepare(
     *(paths, "benchmark_train", folder),
     storing=Storing(size=None),
     writing=Writing(num_workers=1),

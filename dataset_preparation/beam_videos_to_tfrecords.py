@@ -29,20 +29,20 @@ from typing import Any
 
 from absl import flags, logging
 
-import dataset_info
-import errors
-from dataset_info import DatasetInfo
+from core import errors
+from core.errors import UserError
+from data import dataset_info
+from data import record_writer as records
+from data.dataset_info import DatasetInfo
 from dataset_preparation import (
+  build_records,
   conversion,
   preparation_flags,
-  prepare,
-  records,
   shards,
   videos_to_tfrecords,
 )
 from dataset_preparation.conversion import Report, Source, Storing
 from dataset_preparation.shards import Part, Skipped, Writing
-from errors import UserError
 
 try:
   import apache_beam as beam
@@ -340,11 +340,11 @@ def main(beam_flags: Sequence[str]) -> None:
   _check_place(args.input_dir, "input_dir")
   _check_place(args.output_dir, "output_dir")
   videos = find_videos(args.input_dir, args.file_pattern)
-  splits_of = prepare.divided(
+  splits_of = build_records.divided(
     videos, args.name, preparation_flags.splitting(videos)
   )
   labelling = preparation_flags.labelling()
-  parts = prepare.plan(
+  parts = build_records.plan(
     splits_of,
     args.output_dir,
     labelling,
@@ -365,11 +365,11 @@ def main(beam_flags: Sequence[str]) -> None:
     part.name: info.splits[dataset_info.split_name(part.name)[1]]
     for part in parts
   }
-  print(prepare.summary(written, info.class_names))
+  print(build_records.summary(written, info.class_names))
   files = list_files(args.input_dir)
   for note in (
     *videos_to_tfrecords.left_out(files, args.file_pattern),
-    *prepare.unused_labels(labelling.label_file, videos),
+    *build_records.unused_labels(labelling.label_file, videos),
   ):
     print(note)
   preparation_flags.exit_if_incomplete(written)

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Iterator
 
 import cv2
 
-import videos
-from dataset_preparation import images, records
-from dataset_preparation.images import Frame
-from dataset_preparation.video_labels import (
+from core.errors import UserError
+from data import record_writer as records
+from dataset_preparation.labels.video_labels import (
   Extent,
   SegmentedVideo,
   VideoLabels,
 )
-from errors import UserError
+from media import image_folders, videos
+from media.image_folders import Frame
 
 _TURNS = {
   90: cv2.ROTATE_90_CLOCKWISE,
@@ -55,7 +55,7 @@ class Storing:
   rotate: int = 0
   fps: float = 0.0
   quality: int = 95
-  image_endings: tuple[str, ...] = images.ENDINGS
+  image_endings: tuple[str, ...] = image_folders.ENDINGS
 
   def target(self, width: int, height: int) -> tuple[int, int]:
     """Width and height of what becomes of a frame of such a size."""
@@ -262,14 +262,14 @@ class _Measured:
 def _frames(path: pathlib.Path, storing: Storing) -> Iterator[Frame]:
   if path.is_dir():
     _check_links(path, storing.image_endings)
-    yield from images.read(path, storing.fps, storing.image_endings)
+    yield from image_folders.read(path, storing.fps, storing.image_endings)
     return
   for index, frame in enumerate(videos.read(path)):
     yield Frame(index, frame.time, lambda frame=frame: frame.image)
 
 
 def _check_links(folder: pathlib.Path, endings: tuple[str, ...]) -> None:
-  for path in images.listed(folder):
+  for path in image_folders.listed(folder):
     if path.suffix.lower() in endings and not path.exists():
       raise UserError(
         f"{path}: links to a file that is not there; expected an image, replace"
@@ -369,7 +369,7 @@ def encode(
 def _checksum(path: pathlib.Path, endings: tuple[str, ...]) -> str:
   digest = hashlib.sha256()
   try:
-    for file in images.files(path, endings) if path.is_dir() else [path]:
+    for file in image_folders.files(path, endings) if path.is_dir() else [path]:
       with file.open("rb") as stream:
         while piece := stream.read(_CHUNK):
           digest.update(piece)

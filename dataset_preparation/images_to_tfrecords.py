@@ -17,17 +17,16 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-import errors
-import files
-import path_flags
-from dataset_preparation import images, preparation_flags
-from errors import UserError
+from core import errors, files, path_flags
+from core.errors import UserError
+from dataset_preparation import preparation_flags
+from media import image_folders
 
 
 def find_folders(
   root: str | os.PathLike,
   vid_list: str | os.PathLike | None = None,
-  endings: Sequence[str] = images.ENDINGS,
+  endings: Sequence[str] = image_folders.ENDINGS,
 ) -> dict[str, pathlib.Path]:
   """Finds the folders of images.
 
@@ -56,14 +55,16 @@ def find_folders(
   found = {
     folder.relative_to(root).as_posix(): folder
     for folder in files.folders_below(root)
-    if folder != root and images.files(folder, endings)
+    if folder != root and image_folders.files(folder, endings)
   }
   if not found:
     raise UserError(
       f"{root}: found no folder of images ({', '.join(endings)}) in it; correct"
       " --dir or --extension"
     )
-  return {key: found[key] for key in sorted(found, key=images.natural_order)}
+  return {
+    key: found[key] for key in sorted(found, key=image_folders.natural_order)
+  }
 
 
 def _listed(
@@ -108,7 +109,7 @@ def left_out(
   others = [
     f"{name}/{path.name}"
     for name, folder in folders.items()
-    for path in images.listed(folder)
+    for path in image_folders.listed(folder)
     if path.is_file()
     and path.suffix.lower() not in endings
     and not path.name.startswith(".")
@@ -147,7 +148,7 @@ if __name__ == "__main__":
   )
   flags.DEFINE_list(
     "extension",
-    [ending.strip(".") for ending in images.ENDINGS],
+    [ending.strip(".") for ending in image_folders.ENDINGS],
     "Endings of the images' names.",
   )
   errors.run(main)

@@ -19,19 +19,14 @@ import os
 import scipy.io
 from absl import flags, logging
 
-import errors
-import path_flags
-from dataset_info import SplitInfo
-from dataset_preparation import (
-  label_files,
-  preparation_flags,
-  prepare,
-  shards,
-)
+from core import errors, path_flags
+from core.errors import UserError
+from data.dataset_info import SplitInfo
+from dataset_preparation import build_records, preparation_flags, shards
+from dataset_preparation.build_records import Labelling
 from dataset_preparation.conversion import Storing
-from dataset_preparation.prepare import Labelling
+from dataset_preparation.labels.label_file import read_label_file
 from dataset_preparation.shards import Writing
-from errors import UserError
 
 # Penn Action's own names of the actions, where ours are others.
 _RENAMED = {
@@ -136,7 +131,7 @@ def convert(
     `<action>_<split>` -> what became of it, without those that have no videos.
 
   Raises:
-    UserError: See `find_videos` and `prepare.prepare`.
+    UserError: See `find_videos` and `build_records.prepare`.
   """
   labelling = labelling or Labelling()
   videos = find_videos(penn_dir)
@@ -147,7 +142,7 @@ def convert(
     present = {f"{action}_{s}": paths for s, paths in splits.items() if paths}
     if present:
       # Phases that have names are numbered action by action.
-      parts += prepare.plan(present, output_dir, labelling)
+      parts += build_records.plan(present, output_dir, labelling)
   _check_counts(videos)
   return shards.write(
     parts, storing or Storing(), output_dir, writing or Writing()
@@ -155,7 +150,7 @@ def convert(
 
 
 def _labelled(videos: Videos, label_file: str | os.PathLike) -> Videos:
-  known = label_files.read(label_file, videos=()).places
+  known = read_label_file(label_file, videos=()).places
   found = {
     action: {
       split: {name: path for name, path in paths.items() if name in known}
@@ -209,7 +204,7 @@ def main() -> None:
   )
   names = {video["name"] for info in written.values() for video in info.videos}
   skipped = {x["name"] for info in written.values() for x in info.skipped}
-  unused = prepare.unused_labels(
+  unused = build_records.unused_labels(
     preparation_flags.labelling().label_file, names | skipped
   )
   preparation_flags.tell(written, output_dir, unused)

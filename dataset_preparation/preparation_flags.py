@@ -6,14 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from absl import flags
 
-import dataset_info
-import path_flags
-from dataset_info import SplitInfo
-from dataset_preparation import conversion, prepare, splits
+from core import path_flags
+from core.errors import UserError
+from data import dataset_info
+from data.dataset_info import SplitInfo
+from dataset_preparation import build_records, conversion, splits
+from dataset_preparation.build_records import Labelling, Splitting
 from dataset_preparation.conversion import Storing
-from dataset_preparation.prepare import Labelling, Splitting
 from dataset_preparation.shards import Writing
-from errors import UserError
 
 FLAGS = flags.FLAGS
 
@@ -199,10 +199,10 @@ def run(
     notes: Lines for the summary.
 
   Raises:
-    UserError: See `prepare.prepare`.
+    UserError: See `build_records.prepare`.
     SystemExit: With status 2 where videos were skipped.
   """
-  written = prepare.prepare(
+  written = build_records.prepare(
     paths,
     FLAGS.name,
     FLAGS.output_dir,
@@ -211,7 +211,7 @@ def run(
     splitting=splitting(paths),
     writing=writing(),
   )
-  unused = prepare.unused_labels(labelling().label_file, paths)
+  unused = build_records.unused_labels(labelling().label_file, paths)
   tell(written, FLAGS.output_dir, [*notes, *unused])
 
 
@@ -226,7 +226,7 @@ def tell(
   for dataset, infos in of_dataset.items():
     folder = dataset_info.records_folder(output_dir, dataset)
     class_names = dataset_info.read_file(folder, dataset).class_names
-    print(prepare.summary(infos, class_names))
+    print(build_records.summary(infos, class_names))
     print(
       f"Use the records with DATASETS: [{dataset}] and PATH_TO_TFRECORDS:"
       f" {folder}. {folder / dataset_info.FILE_NAME} has the details; edit its"

@@ -27,12 +27,13 @@ import cv2
 from absl import logging
 from tqdm import tqdm
 
-import dataset_info
-import files
-from dataset_info import SplitInfo
-from dataset_preparation import conversion, images
+from core import files
+from core.errors import UserError
+from data import dataset_info
+from data.dataset_info import SplitInfo
+from dataset_preparation import conversion
 from dataset_preparation.conversion import Report, Source, Storing
-from errors import UserError
+from media import image_folders
 
 _RECORD_ENDING = ".record"
 # Written into the folder of unfinished work before the first records get their
@@ -238,7 +239,7 @@ def _fingerprint(sources: Sequence[Source], storing: Storing) -> str:
 
 
 def _state(path: pathlib.Path) -> list[tuple[str, int, int]]:
-  paths = images.listed(path) if path.is_dir() else [path]
+  paths = image_folders.listed(path) if path.is_dir() else [path]
   return [(p.name, *_size_and_time(p)) for p in paths]
 
 

@@ -6,8 +6,9 @@ import os
 import random
 from collections.abc import Collection, Mapping, Sequence
 
-from dataset_preparation import tables, video_names
-from errors import UserError
+from core.errors import UserError
+from dataset_preparation import video_names
+from dataset_preparation.labels import tables
 
 # Up to so many ways to divide groups, all are tried.
 _MANY = 2**16

@@ -7,7 +7,7 @@ import os
 import unicodedata
 from collections.abc import Collection, Mapping
 
-from errors import UserError
+from core.errors import UserError
 
 # Endings of files that FFmpeg reads as videos, in lower case.
 ENDINGS = (

@@ -18,12 +18,10 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-import errors
-import files
-import path_flags
+from core import errors, files, path_flags
+from core.errors import UserError
 from dataset_preparation import preparation_flags, video_names
-from dataset_preparation.images import natural_order
-from errors import UserError
+from media.image_folders import natural_order
 
 FILE_PATTERNS = tuple(f"*{ending}" for ending in video_names.ENDINGS)
 

@@ -12,7 +12,7 @@ import sys
 # Run by its path, this file finds its siblings but not the checkout.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-import quiet_tensorflow  # noqa: F401, I001
+import core.quiet_tensorflow  # noqa: F401, I001
 
 import math
 import textwrap
@@ -29,13 +29,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from matplotlib.textpath import TextPath
 
-import dataset_info
-import errors
-import path_flags
-import record_index
-from errors import UserError
-from files import complete_or_absent
-from record_index import Record
+from data import dataset_info
+from core import errors
+from core import path_flags
+from data import record_index
+from core.errors import UserError
+from core.files import complete_or_absent
+from data.record_index import Record
 
 FLAGS = flags.FLAGS
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from easydict import EasyDict
 
-from errors import UserError
+from core.errors import UserError
 from evaluation.result import Result
 
 if TYPE_CHECKING:

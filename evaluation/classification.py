@@ -6,6 +6,7 @@ from collections.abc import Mapping
 import numpy as np
 from easydict import EasyDict
 
+from data.subsets import first_fraction
 from evaluation import plots
 from evaluation.result import Drawings, Result
 from evaluation.svm import PhaseClassifier, majority_accuracy
@@ -14,7 +15,6 @@ from evaluation.usable_frames import (
   frames_and_labels,
   labelled_splits,
 )
-from subsets import first_fraction
 
 
 class Classification:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from easydict import EasyDict
 
-from evaluation.neighbours import joined, nearest_neighbours
+from evaluation.nearest_neighbors import joined, nearest_neighbours
 from evaluation.result import Result
 from evaluation.usable_frames import strided_videos
 

@@ -12,6 +12,7 @@ from easydict import EasyDict
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
+from data.subsets import first_fraction
 from evaluation.result import Result
 from evaluation.usable_frames import (
   LabelledVideo,
@@ -19,7 +20,6 @@ from evaluation.usable_frames import (
   frames_and_labels,
   labelled_splits,
 )
-from subsets import first_fraction
 
 
 class EventCompletion:

@@ -11,7 +11,7 @@ import numpy as np
 from easydict import EasyDict
 
 from evaluation import plots
-from evaluation.neighbours import joined, nearest_neighbours
+from evaluation.nearest_neighbors import joined, nearest_neighbours
 from evaluation.result import Drawings, Result
 from evaluation.usable_frames import strided_videos
 

@@ -16,9 +16,9 @@ from typing import NamedTuple
 
 from absl import flags
 
-import errors
-import metrics
-from errors import UserError
+from core import errors
+from core.errors import UserError
+from evaluation import metrics
 
 FLAGS = flags.FLAGS
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from easydict import EasyDict
 
-from evaluation.neighbours import distances_in_chunks, joined
+from evaluation.nearest_neighbors import distances_in_chunks, joined
 from evaluation.result import Result
 from evaluation.usable_frames import LabelledVideo, counts, labelled_splits
 

@@ -2,11 +2,10 @@ import functools
 import os
 
 import pytest
-import record_files
 import tensorflow as tf
-import tiny_run
 
 import config
+from tests.helpers import record_files, tiny_run
 
 # What AutoGraph can't convert is an error, not a warning.
 os.environ["AUTOGRAPH_STRICT_CONVERSION"] = "1"

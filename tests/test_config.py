@@ -1,12 +1,11 @@
-import pathlib
-
 import pytest
 
 import config as configuration
 import evaluation
-from errors import UserError
+from core.errors import UserError
+from tests.helpers.paths import ROOT
 
-CONFIGS = pathlib.Path(__file__).parents[1] / "configs"
+CONFIGS = ROOT / "configs"
 
 
 def test_partial_file_keeps_the_other_defaults(tmp_path):

@@ -3,13 +3,13 @@ import re
 
 import numpy as np
 import pytest
-import record_files
 import tensorflow as tf
-from record_files import TOY_LENGTHS
 
 import config
 import datasets
-from errors import UserError
+from core.errors import UserError
+from tests.helpers import record_files
+from tests.helpers.record_files import TOY_LENGTHS
 
 
 def sampled(length, num_frames, *settings, seed=0):

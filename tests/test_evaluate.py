@@ -11,22 +11,20 @@ import time
 
 import numpy as np
 import pytest
-import tiny_run
 
-import checkpoints
 import config as configuration
-import dataset_info
 import embeddings
 import evaluate
-import inference
-import metrics
 import train
 from algos.algorithm import Algorithm
-from checkpoint_queue import only_evaluator
-from errors import UserError
-from evaluation import TASKS, Result
-
-ROOT = pathlib.Path(__file__).parents[1]
+from core.errors import UserError
+from data import dataset_info
+from embeddings import extraction
+from evaluation import TASKS, Result, metrics
+from evaluation.checkpoint_queue import only_evaluator
+from tests.helpers import tiny_run
+from tests.helpers.paths import ROOT
+from training import checkpoints
 
 pytestmark = pytest.mark.usefixtures("one_replica")
 
@@ -153,13 +151,13 @@ def test_all_checkpoints_share_one_compiled_network(copy, monkeypatch):
 
 def test_all_tasks_share_one_embedding_of_each_split(copy, monkeypatch):
   embedded = []
-  embed_split = inference.embed_split
+  embed_split = extraction.embed_split
 
   def counted(embed_video, config, dataset, split, *rest):
     embedded.append((dataset, split))
     return embed_split(embed_video, config, dataset, split, *rest)
 
-  monkeypatch.setattr(inference, "embed_split", counted)
+  monkeypatch.setattr(extraction, "embed_split", counted)
   config = configuration.of_logdir(copy)
   assert set(config.EVAL.TASKS) == set(TASKS)
   evaluate.evaluate(config)
@@ -206,7 +204,7 @@ def test_nothing_is_embedded_for_the_loss_alone(copy, monkeypatch):
   def unwanted(*arguments):
     raise AssertionError(arguments)
 
-  monkeypatch.setattr(inference, "embed_split", unwanted)
+  monkeypatch.setattr(extraction, "embed_split", unwanted)
   config = configuration.of_logdir(copy)
   config.EVAL.TASKS = ["algo_loss"]
   evaluate.evaluate(config, continuous_eval=False)
@@ -423,8 +421,8 @@ def extract(logdir, split, path):
   checkpoints.restore_networks(algo, checkpoints.latest_checkpoint(logdir))
   embeddings.save(
     path,
-    inference.embed_split(
-      inference.video_embedder(algo, config), config, "tiny", split
+    extraction.embed_split(
+      extraction.video_embedder(algo, config), config, "tiny", split
     ),
   )
 

@@ -5,13 +5,13 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-import tiny
 
-import checkpoints
 import models
-from batch_norm import FusedBatchNormalization
-from errors import UserError
-from optimizers import build_optimizer
+from core.errors import UserError
+from networks.batch_norm import FusedBatchNormalization
+from tests.helpers import tiny
+from training import checkpoints
+from training.optimizers import build_optimizer
 
 RESNET_FILE = "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
 RESNET_LAYER = "MODEL.BASE_MODEL.LAYER=conv2_block1_out"

@@ -2,24 +2,22 @@
 
 import json
 import os
-import pathlib
 import re
 import shlex
 import subprocess
 import sys
 
-import image_files
 import numpy as np
 import pytest
-import tiny_run
 
-import dataset_info
 import embeddings
-import metrics
 import train
-import videos
+from data import dataset_info
+from evaluation import metrics
+from media import videos
+from tests.helpers import image_files, tiny_run
+from tests.helpers.paths import ROOT
 
-ROOT = pathlib.Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 
 
@@ -198,7 +196,7 @@ def test_embeddings_of_other_programs(tmp_path, monkeypatch):
     "dataset_preparation/images_to_tfrecords.py",
     "dataset_preparation/penn_action.py",
     "dataset_preparation/visualize_tfrecords.py",
-    "dataset_preparation/synthetic_pouring.py",
+    "dataset_preparation/synthetic_pouring/__main__.py",
   ],
 )
 def test_flags_named_in_the_readme_exist(script):
@@ -247,8 +245,8 @@ def test_readme_and_code_know_the_same_algorithms_and_tasks():
 
 
 def test_examples_of_label_files_say_the_same(tmp_path):
-  from dataset_preparation import label_files
-  from dataset_preparation.video_labels import Extent
+  from dataset_preparation.labels.label_file import read_label_file
+  from dataset_preparation.labels.video_labels import Extent
 
   section = README.split("## Preparing data")[1].split("\n## ")[0]
   examples = re.findall(r"```(?:csv|json)\n(.*?)```", section, re.S)
@@ -257,7 +255,7 @@ def test_examples_of_label_files_say_the_same(tmp_path):
   for text in examples:
     path = tmp_path / "labels"
     path.write_text(text)
-    file = label_files.read(path)
+    file = read_label_file(path)
     found = file.videos["clip1"].of_frames(times, range(3), Extent(3, 2.4))
     assert found == [0, 0, 1]
     assert file.class_names in ((), ("reach", "pour"))

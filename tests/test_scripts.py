@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-ROOT = pathlib.Path(__file__).parents[1]
+from tests.helpers.paths import ROOT
 
 
 def run(script, *arguments, path, cwd):

@@ -12,20 +12,20 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
-import tiny_run
 from tensorboard.backend.event_processing.event_accumulator import (
   EventAccumulator,
 )
 
-import checkpoints
 import config as configuration
 import evaluate
-import metrics
 import models
 import train
-import train_log
 from algos.alignment import Alignment
-from errors import UserError
+from core.errors import UserError
+from evaluation import metrics
+from tests.helpers import tiny_run
+from training import checkpoints
+from training import log as train_log
 
 pytestmark = pytest.mark.usefixtures("one_replica")
 

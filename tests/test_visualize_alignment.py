@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import alignment_video
 import embeddings
-import gifs
-import videos as video_files
 import visualize_alignment
-from errors import UserError
+from core.errors import UserError
+from media import gifs
+from media import videos as video_files
+from visualization import clips
 from visualize_alignment import align, visualize
 
 ROOT = pathlib.Path(__file__).parent.parent
@@ -278,10 +278,10 @@ def test_grid_shows_the_same_moment_everywhere(
         40 + 160 * time, abs=160 * 0.2
       )
     np.testing.assert_allclose(
-      picture[7, 30:200].mean(0), alignment_video.REFERENCE, atol=40
+      picture[7, 30:200].mean(0), clips.REFERENCE, atol=40
     )
     np.testing.assert_allclose(
-      picture[7, 260:420].mean(0), alignment_video.BACKGROUND, atol=20
+      picture[7, 260:420].mean(0), clips.BACKGROUND, atol=20
     )
 
 
@@ -302,7 +302,7 @@ def test_grid_draws_stored_pixels():
     "names": ["a", "b"],
   }
   matches = [np.arange(4), np.array([0, 2, 2, 3])]
-  film = alignment_video.grid_film(videos, 0, matches)
+  film = clips.grid_film(videos, 0, matches)
   assert film.length == 4
   picture = film.draw(1)
   np.testing.assert_array_equal(picture[9:189, 9:179], frames[0, 1])
@@ -334,12 +334,12 @@ def test_pair_map_has_its_dots_on_the_alignment():
     "seq_lens": [10, 20],
     "names": ["a", "b"],
   }
-  film = alignment_video.pair_film(videos, 0, 1, match, np.ones((10, 20)))
+  film = clips.pair_film(videos, 0, 1, match, np.ones((10, 20)))
   chart = film.draw(0)[9:369, 9 + 2 * 372 : 369 + 2 * 372]
   for i in range(1, 10):
     x, y = 36 * i + 18, 360 - 18 * (match[i] + 0.5)
-    np.testing.assert_array_equal(chart[int(y), x], alignment_video.TEXT)
-    assert not np.array_equal(chart[int(y), 360 - x], alignment_video.TEXT)
+    np.testing.assert_array_equal(chart[int(y), x], clips.TEXT)
+    assert not np.array_equal(chart[int(y), 360 - x], clips.TEXT)
 
 
 def test_pair_takes_the_first_other_video(embs_path, out):
@@ -361,8 +361,8 @@ def test_sheet_shows_moments_of_the_reference_and_their_matches(embs_path, out):
   path = out / "a.png"
   assert visualize(embs_path, path, reference_video=1) == 1
   picture = np.asarray(Image.open(path))
-  rows = alignment_video._SHEET_VIDEOS
-  columns = alignment_video._SHEET_MOMENTS
+  rows = clips._SHEET_VIDEOS
+  columns = clips._SHEET_MOMENTS
   count = min(rows, len(TIMES))
   height, width = picture.shape[0] / count, picture.shape[1] / columns
   order = [1, *(k for k in range(len(TIMES)) if k != 1)][:rows]
@@ -389,9 +389,7 @@ def test_switch_jumps_to_the_matching_moment(embs_path, out, switch):
   found = [picture[100:200, 50:400].mean() for picture in pictures]
   np.testing.assert_allclose(found, 40 + 160 * expected, atol=3)
   for i, picture in enumerate(pictures):
-    color = (
-      alignment_video.REFERENCE if i < switch else alignment_video.CANDIDATE
-    )
+    color = clips.REFERENCE if i < switch else clips.CANDIDATE
     np.testing.assert_allclose(picture[7, 30:400].mean(0), color, atol=40)
 
 
@@ -410,7 +408,7 @@ def test_pattern_shows_the_videos_of_all_files(tmp_path, out):
 
 @pytest.mark.parametrize("count", [*range(1, 40), 90, 399])
 def test_grid_shape_holds_all_and_is_near_square(count):
-  rows, columns = alignment_video.grid_shape(count)
+  rows, columns = clips.grid_shape(count)
   assert rows * columns >= count > (rows - 1) * columns
   assert 0 <= columns - rows <= 3
   if count in (4, 9, 16):
@@ -428,9 +426,9 @@ def test_any_frame_size_fits(shape, count):
   }
   match = np.arange(2)
   films = [
-    alignment_video.grid_film(videos, 0, [match] * count),
-    alignment_video.pair_film(videos, 0, 1, match, np.ones((2, 2))),
-    alignment_video.switch_film(videos, 0, 1, 1, match),
+    clips.grid_film(videos, 0, [match] * count),
+    clips.pair_film(videos, 0, 1, match, np.ones((2, 2))),
+    clips.switch_film(videos, 0, 1, 1, match),
   ]
   for film in films:
     height, width, _ = film.draw(1).shape
@@ -532,7 +530,7 @@ def test_an_error_while_drawing_leaves_nothing(out, name):
       raise RuntimeError("no more")
     return np.zeros((16, 16, 3), np.uint8)
 
-  film = alignment_video.Film(5, draw)
+  film = clips.Film(5, draw)
   with pytest.raises(RuntimeError, match="no more"):
     visualize_alignment._write(out / name, film, 50)
   assert not list(out.iterdir())

@@ -1,0 +1,1 @@
+"""What every room needs: errors, command line, files, settings."""

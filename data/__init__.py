@@ -1,0 +1,1 @@
+"""What a folder of records holds, and the way from it to batches."""

@@ -1,0 +1,36 @@
+"""Makes a synthetic data set of pouring videos, with annotations.
+
+python -m dataset_preparation.synthetic_pouring --output_dir /tmp/pouring
+"""
+
+import pathlib
+import sys
+
+# Run by its path, this file finds its siblings but not the checkout.
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
+
+from absl import flags, logging
+
+from core import errors, path_flags
+from dataset_preparation.synthetic_pouring.generation import generate
+
+
+def main() -> None:
+  """Makes the data set that the flags describe."""
+  args = flags.FLAGS
+  labels = generate(args.output_dir, args.num_train, args.num_val, args.seed)
+  logging.info("%d videos and labels.json in %s", len(labels), args.output_dir)
+
+
+if __name__ == "__main__":
+  path_flags.define(
+    "output_dir",
+    "/tmp/synthetic_pouring",
+    "Folder for train/*.mp4, val/*.mp4 and labels.json; made if missing.",
+  )
+  flags.DEFINE_integer("num_train", 60, "Number of training videos.")
+  flags.DEFINE_integer("num_val", 14, "Number of validation videos.")
+  flags.DEFINE_integer(
+    "seed", 0, "Number from 0; the same one gives the same videos."
+  )
+  errors.run(main)

@@ -1,0 +1,109 @@
+"""Makes a synthetic data set of pouring videos, with annotations.
+
+An arm reaches for a bottle, lifts and tilts it, pours into a cup, puts the
+bottle back and lets go: the five phases of the Pouring data set. Speed,
+shapes, colours, light and camera differ from video to video.
+"""
+
+import concurrent.futures
+import json
+import multiprocessing
+import os
+import pathlib
+
+import cv2
+import numpy as np
+
+from core.errors import UserError
+from core.files import complete_or_absent, make_folder
+from dataset_preparation.synthetic_pouring import motion, scene
+from media import videos
+
+SPLITS = ("train", "val")
+# The one annotator of labels.json: the program that made the videos.
+ANNOTATOR = "synthetic"
+
+
+def film(path: str, seed: int, split: int, index: int) -> dict[str, list[int]]:
+  """Makes one video; the same arguments give the same one.
+
+  Args:
+    path: File to write, ending in `.mp4`.
+    seed: The data set's seed, at least 0.
+    split: Number of the split in `SPLITS`.
+    index: Number of the video in its split.
+
+  Returns:
+    The phases: {number: [start, end]}, in microseconds.
+  """
+  cv2.setNumThreads(1)
+  sequence = np.random.SeedSequence((seed, split, index))
+  rng = np.random.default_rng(sequence)
+  script = motion.draw_script(rng)
+  style = scene.draw_style(rng)
+  images = (
+    scene.draw(script, style, motion.state_at(script, k / motion.FPS))
+    for k in range(sum(script.frames))
+  )
+  videos.write(path, images, motion.FPS)
+  times = [round(second * 1e6) for second in script.boundaries()]
+  return {
+    str(phase): [times[phase], times[phase + 1]]
+    for phase in range(len(script.frames))
+  }
+
+
+def generate(
+  output_dir: str | os.PathLike, num_train: int, num_val: int, seed: int
+) -> dict[str, dict[str, dict[str, list[int]]]]:
+  """Makes the data set: `train/*.mp4`, `val/*.mp4` and `labels.json`.
+
+  Files of the same names are replaced, each as a whole; others stay. A video
+  depends on the seed, its split and its number alone, so that a larger set
+  starts with the videos of a smaller one.
+
+  Args:
+    output_dir: Folder to write to; made if missing.
+    num_train: Number of training videos.
+    num_val: Number of validation videos.
+    seed: Any number from 0; another one gives another data set.
+
+  Returns:
+    The annotations as in `labels.json`: {video id: {annotator: {phase:
+    [start, end]}}}, in microseconds, both splits together.
+
+  Raises:
+    UserError: A number is negative, or the folder can't be written to.
+  """
+  counts = {"num_train": num_train, "num_val": num_val, "seed": seed}
+  for name, number in counts.items():
+    if number < 0:
+      raise UserError(
+        f"--{name}: expected 0 or more, received {number}; give a larger number"
+      )
+  root = make_folder(output_dir)
+  jobs = []
+  for split, count in enumerate((num_train, num_val)):
+    folder = make_folder(root / SPLITS[split])
+    for index in range(count):
+      name = f"pouring_{SPLITS[split]}_{index:04d}"
+      jobs.append((str(folder / f"{name}.mp4"), seed, split, index))
+  phases = _film_all(jobs)
+  labels = {
+    pathlib.Path(job[0]).stem: {ANNOTATOR: segments}
+    for job, segments in zip(jobs, phases, strict=True)
+  }
+  with complete_or_absent(root / "labels.json") as temporary:
+    temporary.write_text(json.dumps(labels, indent=1) + "\n")
+  return labels
+
+
+def _film_all(jobs: list[tuple[str, int, int, int]]) -> list[dict]:
+  """Makes all videos, one process a core; keeps the order of the jobs."""
+  workers = min(os.cpu_count() or 1, len(jobs))
+  if workers < 2:
+    return [film(*job) for job in jobs]
+  # A forked process could inherit a lock of the caller's TensorFlow.
+  context = multiprocessing.get_context("spawn")
+  with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+    return list(pool.map(film, *zip(*jobs, strict=True)))

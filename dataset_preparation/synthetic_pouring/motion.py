@@ -1,0 +1,331 @@
+"""What happens in a synthetic pouring video, and when: no drawing here.
+
+A `Script` is drawn once a video; `state_at` is a pure function of it and of
+time. Coordinates and angles are those of `pouring_shapes`.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from dataset_preparation.synthetic_pouring.shapes import (
+  Bottle,
+  Cup,
+  axis,
+  tilt_table,
+)
+
+FPS = 15
+PHASES = ("reach", "lift and tilt", "pour", "put back", "let go")
+REACH, LIFT, POUR, PUT_BACK, LET_GO = range(len(PHASES))
+
+# Seconds a phase lasts at ordinary speed.
+_MEAN_DURATIONS = np.array([1.05, 1.2, 2.1, 1.3, 0.9])
+_MIN_FRAMES, _MAX_FRAMES = 60, 140
+# Part of lifting in which the fingers close, and of letting go in which they
+# open: the bottle stands still meanwhile, and nothing tells the two phases of a
+# boundary apart. Likewise it is lifted at once, put down late, and let go of
+# quickly.
+_FINGERS = 0.05
+# Seconds the liquid falls from the bottle's mouth into the cup.
+_FALL = 0.08
+
+
+@dataclasses.dataclass(frozen=True)
+class Script:
+  """What one video shows.
+
+  Attributes:
+    frames: Number of frames of each of the five phases.
+    warps: For each phase, progress (0 to 1, rising) at evenly spaced times.
+    bottle: Shape of the bottle.
+    cup: Shape of the cup.
+    home: Middle of the bottle's base before, on the table.
+    return_base: The same after.
+    cup_base: Middle of the cup's base.
+    grip_height: Height of the hand above the bottle's base.
+    hand_start: Where the hand comes from.
+    hand_end: Where it goes.
+    shoulder: Joint of the arm while the hand is at the bottle's place.
+    lean: Part of the hand's way which the shoulder goes along.
+    wrist_turn: Part of the bottle's tilt which the wrist follows.
+    mouth_gaps: Height of the mouth over the cup's rim as pouring starts and
+      ends.
+    mouth_offset: Horizontal distance of mouth and cup in these two moments.
+    bows: Extra height on the way to the cup and on the way back.
+    bottle_fills: Part of the bottle that is full before and after.
+    cup_fill: Part of the cup that is full after.
+    tilts: Tilts, in radians, at which the surface reaches the lip ...
+    tilt_fills: ... for a bottle filled so far; falling.
+  """
+
+  frames: tuple[int, ...]
+  warps: tuple[np.ndarray, ...]
+  bottle: Bottle
+  cup: Cup
+  home: np.ndarray
+  return_base: np.ndarray
+  cup_base: np.ndarray
+  grip_height: float
+  hand_start: np.ndarray
+  hand_end: np.ndarray
+  shoulder: np.ndarray
+  lean: float
+  wrist_turn: float
+  mouth_gaps: tuple[float, float]
+  mouth_offset: float
+  bows: tuple[float, float]
+  bottle_fills: tuple[float, float]
+  cup_fill: float
+  tilts: np.ndarray
+  tilt_fills: np.ndarray
+
+  def boundaries(self) -> np.ndarray:
+    """Gives the times, in seconds, at which the phases start and the end.
+
+    A key event lies midway between two frames, so that no rounding can move a
+    frame into the neighbouring phase.
+
+    Returns:
+      [6] float; from 0 to the video's duration.
+    """
+    times = (np.cumsum((0, *self.frames)) - 0.5) / FPS
+    times[0], times[-1] = 0, sum(self.frames) / FPS
+    return times
+
+
+@dataclasses.dataclass(frozen=True)
+class State:
+  """What is to be seen at one moment.
+
+  Attributes:
+    time: Seconds since the video's start.
+    hand: Point between the fingers that holds the bottle.
+    hand_turn: Angle of the fingers, in radians.
+    wrist_turn: Angle of the palm, in radians.
+    closed: How far the fingers are closed, 0 to 1.
+    bottle: Middle of the bottle's base.
+    tilt: The bottle's tilt, in radians.
+    ground: Height of the table under the bottle.
+    cup_fill: Part of the cup that is full.
+    stream: Part of the way from mouth to cup where the stream ends and starts:
+      (0, 1) while it flows, (0, 0) when there is none.
+  """
+
+  time: float
+  hand: np.ndarray
+  hand_turn: float
+  wrist_turn: float
+  closed: float
+  bottle: np.ndarray
+  tilt: float
+  ground: float
+  cup_fill: float
+  stream: tuple[float, float]
+
+
+def _draw_warp(
+  rng: np.random.Generator, seconds: float, may_pause: bool
+) -> np.ndarray:
+  """Draws progress over one phase: uneven speed, perhaps a short pause."""
+  speed = np.exp(rng.normal(0, 0.45, 6))
+  moments = np.linspace(0, 1, 41)
+  rate = np.interp(moments, np.linspace(0, 1, 6), speed)
+  if may_pause and rng.random() < 0.45:
+    width = rng.uniform(0.15, 0.4) / seconds
+    centre = rng.uniform(0.35, 0.75)
+    rate[np.abs(moments - centre) < width / 2] *= 0.04
+  progress = np.concatenate([[0], np.cumsum((rate[1:] + rate[:-1]) / 2)])
+  return progress / progress[-1]
+
+
+def _draw_frames(rng: np.random.Generator) -> np.ndarray:
+  """Draws the number of frames of each phase."""
+  durations = _MEAN_DURATIONS * rng.uniform(0.65, 1.4, len(PHASES))
+  frames = durations * rng.uniform(0.75, 1.3) * FPS
+  total = np.clip(frames.sum(), _MIN_FRAMES, _MAX_FRAMES)
+  return np.maximum(np.round(frames * total / frames.sum()), 6).astype(int)
+
+
+def draw_script(rng: np.random.Generator) -> Script:
+  """Draws what one video shows.
+
+  Args:
+    rng: The video's generator.
+
+  Returns:
+    The script.
+  """
+  frames = _draw_frames(rng)
+  warps = tuple(
+    _draw_warp(rng, count / FPS, phase in (LIFT, PUT_BACK))
+    for phase, count in enumerate(frames)
+  )
+  height = rng.uniform(0.4, 0.45)
+  shoulder = rng.uniform(0.5, 0.66)
+  bottle = Bottle(
+    height=height,
+    radius=height * rng.uniform(0.18, 0.22),
+    neck_radius=height * rng.uniform(0.06, 0.085),
+    shoulder=shoulder,
+    neck=shoulder + rng.uniform(0.12, 0.22),
+    roundness=rng.uniform(0.45, 1.1),
+  )
+  top = rng.uniform(0.105, 0.13)
+  cup = Cup(rng.uniform(0.24, 0.29), top, top * rng.uniform(0.68, 1.0))
+  # The bottle comes from the back of the table and goes to its front, beside
+  # the cup. Were it only carried from left to right and back, a video played
+  # backwards would look like its mirror image, and a network trained on both
+  # could align them backwards.
+  home = np.array([rng.uniform(0.5, 0.56), rng.uniform(0.63, 0.67)])
+  tilts, tilt_fills = tilt_table(bottle)
+  gap = rng.uniform(0.13, 0.18)
+  return Script(
+    frames=tuple(int(count) for count in frames),
+    warps=warps,
+    bottle=bottle,
+    cup=cup,
+    home=home,
+    return_base=home + [rng.uniform(-0.05, 0.05), rng.uniform(0.15, 0.2)],
+    cup_base=home + [rng.uniform(0.28, 0.34), rng.uniform(0.12, 0.17)],
+    grip_height=height * rng.uniform(0.32, 0.4),
+    hand_start=np.array([rng.uniform(0.2, 0.27), rng.uniform(0.5, 0.76)]),
+    hand_end=np.array([rng.uniform(0.17, 0.26), rng.uniform(0.28, 0.56)]),
+    shoulder=home - [rng.uniform(1.05, 1.15), rng.uniform(0.1, 0.5)],
+    lean=rng.uniform(0.6, 0.85),
+    wrist_turn=rng.uniform(0.35, 0.55),
+    mouth_gaps=(gap, gap - rng.uniform(0.03, 0.08)),
+    mouth_offset=rng.uniform(0.045, 0.075),
+    bows=(rng.uniform(0.0, 0.09), rng.uniform(0.0, 0.07)),
+    bottle_fills=(rng.uniform(0.72, 0.84), rng.uniform(0.1, 0.18)),
+    cup_fill=rng.uniform(0.8, 0.92),
+    tilts=tilts,
+    tilt_fills=tilt_fills,
+  )
+
+
+def _ease(progress: float, start: float = 0.0, end: float = 1.0) -> float:
+  """Moves from 0 to 1, a bit slower at the ends, from start to end."""
+  part = min(max((progress - start) / (end - start), 0.0), 1.0)
+  return 0.6 * part + 0.4 * part * part * (3 - 2 * part)
+
+
+def _mix(first: float, second: float, part: float) -> float:
+  return first + (second - first) * part
+
+
+def _pour_tilt(script: Script, fill: float) -> float:
+  """Gives the tilt at which the surface reaches the lip."""
+  return float(np.interp(-fill, -script.tilt_fills, script.tilts))
+
+
+def _pour_grip(script: Script, tilt: float, done: float) -> np.ndarray:
+  """Gives the hand's place that holds the mouth over the cup."""
+  gap = _mix(*script.mouth_gaps, done)
+  rim = script.cup_base - [script.mouth_offset, script.cup.height + gap]
+  return rim - axis(tilt) * (script.bottle.height - script.grip_height)
+
+
+def _carry(
+  table: np.ndarray, cup: np.ndarray, x_part: float, y_part: float, bow: float
+) -> np.ndarray:
+  """Gives the hand's place between the table (0) and the cup (1)."""
+  part = np.array([x_part, y_part])
+  return table + (cup - table) * part - [0, bow * np.sin(np.pi * y_part)]
+
+
+def _phase_at(script: Script, time: float) -> tuple[int, float]:
+  """Gives the phase at a time and the progress, 0 to 1, within it."""
+  times = script.boundaries()
+  phase = int(np.searchsorted(times[1:-1], time, side="right"))
+  part = (time - times[phase]) / (times[phase + 1] - times[phase])
+  warp = script.warps[phase]
+  return phase, float(np.interp(part, np.linspace(0, 1, len(warp)), warp))
+
+
+def _grip_and_tilt(
+  script: Script, phase: int, progress: float
+) -> tuple[np.ndarray, float]:
+  """Gives where the bottle is held or to be held, and its tilt."""
+  grip = np.array([0, script.grip_height])
+  before = script.home - grip
+  after = script.return_base - grip
+  if phase == REACH:
+    return before, 0.0
+  if phase == LET_GO:
+    return after, 0.0
+  first = _pour_tilt(script, script.bottle_fills[0])
+  last = _pour_tilt(script, script.bottle_fills[1])
+  if phase == LIFT:
+    up = max(progress - _FINGERS, 0) / (1 - _FINGERS)
+    place_ = _carry(
+      before,
+      _pour_grip(script, first, 0),
+      _ease(up, 0.4),
+      min(up / 0.2, 1),
+      script.bows[0],
+    )
+    return place_, first * _ease(up)
+  if phase == POUR:
+    tilt = _pour_tilt(script, _mix(*script.bottle_fills, progress))
+    return _pour_grip(script, tilt, progress), tilt
+  place_ = _carry(
+    after,
+    _pour_grip(script, last, 1),
+    1 - _ease(progress, 0, 0.45),
+    min((1 - progress) / 0.24, 1),
+    script.bows[1],
+  )
+  return place_, last * (1 - _ease(progress, 0, 0.97))
+
+
+def _poured(script: Script, time: float) -> float:
+  """Gives the part of the pouring that is done, 0 to 1."""
+  phase, progress = _phase_at(script, time)
+  return progress if phase == POUR else float(phase > POUR)
+
+
+def _stream_at(script: Script, time: float) -> tuple[float, float]:
+  """Gives which part of the way from mouth to cup the stream fills."""
+  start, end = script.boundaries()[POUR : POUR + 2]
+  if not start <= time < end:
+    return 0.0, 0.0
+  tail = np.clip(1 + (time - end) / _FALL, 0, 1)
+  head = np.clip((time - start) / _FALL, 0, 1)
+  return float(tail), float(head)
+
+
+def state_at(script: Script, time: float) -> State:
+  """Gives what is to be seen at one moment.
+
+  Args:
+    script: The video's script.
+    time: Seconds since the video's start, below its duration.
+
+  Returns:
+    The state.
+  """
+  phase, progress = _phase_at(script, time)
+  held, tilt = _grip_and_tilt(script, phase, progress)
+  hand, closed = held, 1.0
+  if phase == REACH:
+    hand = _mix(script.hand_start, held, _ease(progress))
+    closed = 0.35 * (1 - _ease(progress, 0, 0.5))
+  elif phase == LIFT:
+    closed = _ease(progress, 0, _FINGERS)
+  elif phase == LET_GO:
+    far = _ease(progress, _FINGERS, 0.5)
+    hand = _mix(held, script.hand_end, far)
+    closed = 1 - _ease(progress, 0, _FINGERS) + 0.85 * _ease(progress, 0.4)
+  return State(
+    time=time,
+    hand=hand,
+    hand_turn=tilt,
+    wrist_turn=tilt * script.wrist_turn,
+    closed=closed,
+    bottle=held - axis(tilt) * script.grip_height,
+    tilt=tilt,
+    ground=_mix(script.home[1], script.return_base[1], _poured(script, time)),
+    cup_fill=script.cup_fill * _poured(script, time - _FALL),
+    stream=_stream_at(script, time),
+  )

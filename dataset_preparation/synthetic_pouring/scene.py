@@ -1,0 +1,365 @@
+"""Draws one moment of a synthetic pouring video as a picture."""
+
+import dataclasses
+
+import cv2
+import numpy as np
+
+from dataset_preparation import pouring_background as background
+from dataset_preparation.synthetic_pouring import arm
+from dataset_preparation.synthetic_pouring.canvas import Canvas, ellipse
+from dataset_preparation.synthetic_pouring.motion import FPS, Script, State
+from dataset_preparation.synthetic_pouring.shapes import (
+  Bottle,
+  Cup,
+  across,
+  place,
+)
+
+WIDTH, HEIGHT = 192, 144
+# Pictures are drawn this many times larger, then averaged down.
+_SUPERSAMPLING = 2
+
+_LIQUIDS = np.array(
+  [
+    [250, 140, 10],
+    [200, 15, 35],
+    [120, 25, 130],
+    [20, 165, 60],
+    [20, 95, 235],
+    [245, 215, 25],
+    [240, 60, 130],
+    [15, 175, 190],
+  ],
+  float,
+)
+_SKINS = np.array(
+  [
+    [244, 205, 176],
+    [224, 172, 130],
+    [190, 128, 88],
+    [134, 85, 56],
+    [88, 56, 40],
+  ],
+  float,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Wobble:
+  """A smooth random function of time: a sum of waves."""
+
+  amplitudes: np.ndarray
+  frequencies: np.ndarray
+  phases: np.ndarray
+
+  def at(self, time: float) -> float:
+    """Gives the value at a time in seconds."""
+    angles = 2 * np.pi * self.frequencies * time + self.phases
+    return float(np.sum(self.amplitudes * np.sin(angles)))
+
+
+@dataclasses.dataclass(frozen=True)
+class Style:
+  """What a video looks like; colours are [3] RGB floats, 0 to 255.
+
+  Attributes:
+    room: Wall, table and clutter, see `pouring_background`.
+    liquid: Colour of the liquid.
+    glass: Colour of the bottle.
+    clothes: Looks of the arm.
+    thickness: Scale of arm and hand.
+    zoom: Magnification.
+    roll: Turn of the camera about its axis, in radians.
+    centre: World point in the middle of the picture.
+    mirrored: Whether left and right are exchanged.
+    shake: Movements of the camera around that: x, y, zoom, roll.
+    gain: Brightness over time, around 0, in powers of e.
+    warmth: Colour of the light, around 0: negative is bluish.
+    light: Direction and strength of the light's gradient.
+    sway: Changes of that gradient over time, along x and y.
+    noise: Standard deviation of the sensor's noise, in grey levels.
+    noise_seed: Seed of the noise.
+  """
+
+  room: np.ndarray
+  liquid: np.ndarray
+  glass: np.ndarray
+  clothes: arm.Clothes
+  thickness: float
+  zoom: float
+  roll: float
+  centre: np.ndarray
+  mirrored: bool
+  shake: tuple[Wobble, Wobble, Wobble, Wobble]
+  gain: Wobble
+  warmth: float
+  light: np.ndarray
+  sway: tuple[Wobble, Wobble]
+  noise: float
+  noise_seed: int
+
+
+def _draw_wobble(
+  rng: np.random.Generator, size: float, slow: float, fast: float
+) -> Wobble:
+  """Draws a wobble between two frequencies in Hz, mostly the slower ones."""
+  amplitudes = size * np.array([0.6, 0.35, 0.15]) * rng.uniform(0.5, 1.2, 3)
+  middle = (slow * fast) ** 0.5
+  frequencies = np.array([slow, middle, fast]) * rng.uniform(0.7, 1.4, 3)
+  return Wobble(amplitudes, frequencies, rng.uniform(0, 2 * np.pi, 3))
+
+
+def _far_from(
+  rng: np.random.Generator,
+  others: list[np.ndarray],
+  saturation: tuple[float, float],
+  value: tuple[float, float],
+  distance: float,
+) -> np.ndarray:
+  """Draws a colour that is easily told from others."""
+  drawn = [background.draw_colour(rng, saturation, value) for _ in range(30)]
+  gaps = [min(np.linalg.norm(c - o) for o in others) for c in drawn]
+  good = [c for c, gap in zip(drawn, gaps, strict=True) if gap >= distance]
+  return good[0] if good else drawn[int(np.argmax(gaps))]
+
+
+def draw_style(rng: np.random.Generator) -> Style:
+  """Draws what a video looks like.
+
+  Args:
+    rng: The video's generator.
+
+  Returns:
+    The style.
+  """
+  liquid = np.clip(
+    _LIQUIDS[rng.integers(len(_LIQUIDS))] + rng.normal(0, 12, 3), 0, 255
+  )
+  skin = _SKINS[rng.integers(len(_SKINS))] * rng.uniform(0.9, 1.05)
+  wall = _far_from(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 120)
+  table = _far_from(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 110)
+  edge = rng.uniform(0.48, 0.57)
+  angle = rng.uniform(0, 2 * np.pi)
+  return Style(
+    room=background.draw_background(rng, wall, table, edge),
+    liquid=liquid,
+    # The bottle is opaque: were liquid seen to move from one side to the other,
+    # playing a video backwards would look like mirroring it.
+    glass=_far_from(rng, [liquid, wall, skin], (0.0, 0.5), (0.05, 0.6), 80),
+    clothes=arm.Clothes(
+      skin=np.clip(skin, 0, 255),
+      sleeve=_far_from(rng, [wall, skin], (0.05, 0.35), (0.15, 0.95), 110),
+      stripe=background.draw_colour(rng, (0.0, 0.4), (0.2, 1.0)),
+      striped=bool(rng.random() < 0.35),
+      bare=rng.uniform(0.02, 0.25),
+    ),
+    thickness=rng.uniform(0.88, 1.15),
+    zoom=rng.uniform(1.1, 1.25),
+    roll=rng.uniform(-0.06, 0.06),
+    # The cup is near the middle: what happens to it is to be seen at the same
+    # place in a mirror.
+    centre=np.array([rng.uniform(0.77, 0.85), rng.uniform(0.49, 0.56)]),
+    # A minority: with half of the videos mirrored, whether a short training
+    # found its way out of aligning them backwards was a matter of luck.
+    mirrored=bool(rng.random() < 0.25),
+    # Nothing here may drift slowly: brightness that rises all along would
+    # tell every frame from every other, and cycle-consistency could be had by
+    # matching brightness instead of what happens.
+    shake=tuple(
+      _draw_wobble(rng, size, 0.7, 2.5) for size in (0.02, 0.018, 0.015, 0.012)
+    ),
+    gain=_draw_wobble(rng, 0.2, 1.0, 3.0),
+    warmth=rng.normal(0, 0.06),
+    light=np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.0, 0.35),
+    # Were the light steady, frames of one moment would be near each other in
+    # raw pixels already.
+    sway=tuple(_draw_wobble(rng, 0.8, 0.7, 2.5) for _ in range(2)),
+    noise=rng.uniform(1.5, 5),
+    noise_seed=int(rng.integers(2**32)),
+  )
+
+
+_WHITE = np.full(3, 255.0)
+
+
+def draw(script: Script, style: Style, state: State) -> np.ndarray:
+  """Draws one moment.
+
+  Args:
+    script: The video's script.
+    style: The video's looks.
+    state: The moment's state.
+
+  Returns:
+    [144, 192, 3] uint8 RGB.
+  """
+  camera = _camera(style, state.time)
+  size = (WIDTH * _SUPERSAMPLING, HEIGHT * _SUPERSAMPLING)
+  room = cv2.warpAffine(
+    style.room,
+    _after(camera, background.background_to_world()),
+    size,
+    borderMode=cv2.BORDER_REFLECT_101,
+  )
+  canvas = Canvas(_shadowed(room, camera, script, state), camera)
+  limbs = arm.pose(script, state, style.thickness)
+  arm.draw_arm(canvas, style.clothes, limbs)
+  _draw_cup_back(canvas, script, style, state)
+  arm.draw_palm(canvas, style.clothes, limbs)
+  _draw_bottle(canvas, script.bottle, style, state)
+  _draw_stream(canvas, script, style, state)
+  _draw_cup_front(canvas, script, style, state)
+  arm.draw_fingers(canvas, style.clothes, limbs)
+  picture = cv2.resize(
+    canvas.image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA
+  )
+  if style.mirrored:
+    picture = np.ascontiguousarray(picture[:, ::-1])
+  return _lit(picture, style, state.time)
+
+
+def _after(second: np.ndarray, first: np.ndarray) -> np.ndarray:
+  """Chains two [2, 3] affine maps."""
+  return second @ np.vstack([first, [0, 0, 1]])
+
+
+def _camera(style: Style, time: float) -> np.ndarray:
+  """Gives the [2, 3] map from world points to the large picture's pixels."""
+  x, y, zoom, roll = (wobble.at(time) for wobble in style.shake)
+  scale = HEIGHT * _SUPERSAMPLING * style.zoom * np.exp(zoom)
+  turn = style.roll + roll
+  cos, sin = scale * np.cos(turn), scale * np.sin(turn)
+  linear = np.array([[cos, -sin], [sin, cos]])
+  middle = np.array([WIDTH, HEIGHT]) * _SUPERSAMPLING / 2
+  offset = middle - linear @ (style.centre + [x, y])
+  return np.column_stack([linear, offset])
+
+
+def _lit(picture: np.ndarray, style: Style, time: float) -> np.ndarray:
+  """Applies the light, the vignette and the sensor's noise."""
+  y = np.linspace(-0.5, 0.5, HEIGHT, dtype=np.float32)[:, None]
+  x = np.linspace(-0.5, 0.5, WIDTH, dtype=np.float32)
+  along_x, along_y = (
+    float(steady + wobble.at(time))
+    for steady, wobble in zip(style.light, style.sway, strict=True)
+  )
+  slope = np.exp(along_x * x + along_y * y)
+  lens = 1 - 0.35 * (x * x + y * y)
+  tint = np.exp(style.gain.at(time) + style.warmth * np.array([1, 0, -1]))
+  light = (slope * lens)[..., None] * tint.astype(np.float32)
+  frame = round(time * FPS)
+  rng = np.random.default_rng([style.noise_seed, frame])
+  noise = rng.standard_normal(picture.shape, np.float32)
+  lit = picture * light + noise * np.float32(style.noise)
+  return np.clip(lit, 0, 255).astype(np.uint8)
+
+
+def _shadowed(
+  room: np.ndarray, camera: np.ndarray, script: Script, state: State
+) -> np.ndarray:
+  """Darkens the table under cup, bottle and hand."""
+  shade = Canvas(np.zeros((*room.shape[:2], 1), np.uint8), camera)
+  cup, table = script.cup, state.ground
+  foot = script.cup_base + [0.02, 0.0]
+  shade.fill(ellipse(foot, cup.base_radius * 1.5, 0.03), np.full(1, 120.0))
+  lifted = table - state.bottle[1]
+  width = script.bottle.radius * (1.4 + 2 * abs(np.sin(state.tilt)))
+  foot = np.array([state.bottle[0] + 0.02 + lifted * 0.3, table])
+  dark = np.full(1, max(130 - 250 * lifted, 45))
+  shade.fill(ellipse(foot, width, 0.032), dark)
+  hand = np.array([state.hand[0] - 0.1, table + 0.02])
+  shade.fill(ellipse(hand, 0.17, 0.03), np.full(1, 60.0), 0.7)
+  soft = cv2.blur(cv2.blur(shade.image, (17, 17)), (11, 11))
+  return cv2.multiply(
+    room, cv2.cvtColor(255 - soft, cv2.COLOR_GRAY2RGB), scale=1 / 255
+  )
+
+
+def _draw_bottle(
+  canvas: Canvas, bottle: Bottle, style: Style, state: State
+) -> None:
+  """Draws the bottle, of dark glass that hides what is in it."""
+  outline = place(bottle.outline(), state.bottle, state.tilt)
+  canvas.fill(outline, style.glass, 1.0)
+  dark = style.glass * 0.25
+  canvas.line(np.vstack([outline, outline[:1]]), 0.007, dark, 0.75)
+  for x, width, alpha in ((-0.6, 0.016, 0.5), (0.55, 0.008, 0.3)):
+    side = np.array([[x, 0.08], [x, bottle.shoulder * 0.95]])
+    side *= [bottle.radius, bottle.height]
+    canvas.line(place(side, state.bottle, state.tilt), width, _WHITE, alpha)
+  rim = np.array([[-1.2, 0.985], [1.2, 0.985]])
+  rim *= [bottle.neck_radius, bottle.height]
+  canvas.line(place(rim, state.bottle, state.tilt), 0.016, dark + 60, 0.9)
+
+
+def _cup_radius(cup: Cup, part: float) -> float:
+  return cup.base_radius + (cup.top_radius - cup.base_radius) * part
+
+
+def _cup_outline(script: Script, bottom: float, top: float) -> np.ndarray:
+  """Gives the cup between two parts of its height, [30, 2] points."""
+  cup, squash = script.cup, 0.2
+  rings = []
+  for part in (top, bottom):
+    centre = script.cup_base - [0, cup.height * part]
+    radius = _cup_radius(cup, part)
+    rings.append(ellipse(centre, radius, radius * squash))
+  return np.concatenate([rings[0][14:], rings[1][:15]])
+
+
+def _cup_level(script: Script, state: State) -> float:
+  """Gives the surface's height as a part of the cup's."""
+  return 0.06 + 0.94 * state.cup_fill
+
+
+def _draw_cup_back(
+  canvas: Canvas, script: Script, style: Style, state: State
+) -> None:
+  canvas.fill(_cup_outline(script, 0, 1), _WHITE, 0.22)
+
+
+def _draw_cup_front(
+  canvas: Canvas, script: Script, style: Style, state: State
+) -> None:
+  cup, base = script.cup, script.cup_base
+  if state.cup_fill > 0:
+    level = _cup_level(script, state)
+    canvas.fill(_cup_outline(script, 0.05, level), style.liquid, 0.9)
+    radius = _cup_radius(cup, level) * 0.97
+    top = ellipse(base - [0, cup.height * level], radius, radius * 0.19)
+    canvas.fill(top, style.liquid * 0.65 + 85, 0.85)
+  sides = _cup_outline(script, 0, 1)
+  canvas.line(sides[13:], 0.007, _WHITE * 0.9, 0.8)
+  canvas.line(np.vstack([sides[-1:], sides[:1]]), 0.007, _WHITE * 0.9, 0.8)
+  rim = ellipse(base - [0, cup.height], cup.top_radius, cup.top_radius * 0.2)
+  canvas.line(np.vstack([rim, rim[:1]]), 0.006, _WHITE, 0.75)
+  shine = base + [
+    [-0.65 * _cup_radius(cup, part), -cup.height * part]
+    for part in (0.15, 0.85)
+  ]
+  canvas.line(shine, 0.012, _WHITE, 0.4)
+
+
+def _draw_stream(
+  canvas: Canvas, script: Script, style: Style, state: State
+) -> None:
+  """Draws the falling liquid, a parabola from the lip into the cup."""
+  tail, head = state.stream
+  if head <= tail:
+    return
+  bottle = script.bottle
+  inner = np.array([[bottle.neck_radius * 0.6, bottle.height]])
+  lip = place(inner, state.bottle, state.tilt)[0]
+  level = script.cup.height * _cup_level(script, state)
+  target = script.cup_base - [0.01, level]
+  part = np.linspace(tail, head, 14)[:, None]
+  path = lip + (target - lip) * np.hstack([part, part**2])
+  width = bottle.neck_radius * (0.9 - 0.4 * part)
+  side = across(0) * width
+  canvas.fill(np.vstack([path - side, (path + side)[::-1]]), style.liquid, 0.95)
+  canvas.line(path - side * 0.4, 0.006, style.liquid * 0.5 + 127, 0.6)
+  if head >= 1:
+    foam = style.liquid * 0.4 + 150
+    wave = 0.5 + 0.5 * np.sin(40 * state.time)
+    canvas.fill(ellipse(target, 0.035 + 0.012 * wave, 0.011), foam, 0.8)

@@ -1,0 +1,1 @@
+"""Backbones, embedders and their layers."""

@@ -1,0 +1,34 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from algos import alignment
+from tests.helpers import tiny
+
+
+@pytest.mark.parametrize("num_frames", [40, 80, 100, 160])
+def test_cycles_are_a_share_of_the_frames(num_frames):
+  """Rounded down, as whole hundredths say it."""
+  for hundredths in range(1, 101):
+    count = alignment.count_cycles(num_frames, hundredths / 100)
+    assert int(count) == max(1, num_frames * hundredths // 100)
+
+
+def test_at_least_one_cycle_is_drawn():
+  assert int(alignment.count_cycles(100, 0.0)) == 1
+  assert int(alignment.count_cycles(tf.constant(9, tf.int64), 1e-9)) == 1
+
+
+def test_as_many_cycles_are_drawn(monkeypatch):
+  received = []
+  monkeypatch.setattr(
+    alignment,
+    "compute_alignment_loss",
+    lambda *_, **options: received.append(int(options["num_cycles"])) or 0.0,
+  )
+  algo = tiny.algorithm(
+    "ALIGNMENT.STOCHASTIC_MATCHING=true", "ALIGNMENT.FRACTION=0.53"
+  )
+  batch = {"steps": np.zeros([4, 25], np.int64), "seq_lens": [30] * 4}
+  algo.compute_loss(tiny.frames(4, 25, 6), batch, training=True)
+  assert received == [53]

@@ -1,0 +1,429 @@
+"""Conformance: each property holds for every algorithm and embedder."""
+
+import functools
+import itertools
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import algos
+import config as configuration
+import models
+import train
+from tests.helpers import tiny
+from training import checkpoints
+from training.optimizers import build_optimizer
+
+NUM_FRAMES = 5
+COMBINATIONS = [
+  *itertools.product(algos.ALGOS, models.EMBEDDERS),
+  # What an option draws by chance.
+  (
+    "alignment",
+    "conv",
+    "ALIGNMENT.STOCHASTIC_MATCHING=true",
+    "ALIGNMENT.FRACTION=0.5",
+  ),
+  ("sal", "conv", "SAL.DROPOUT_RATE=0.3"),
+]
+# Labels as sparse as they come: some frames, some whole videos have none.
+LABELS = np.array(
+  [[0, 1, -1, 2, 2], [-1] * 5, [2, 2, 1, 1, 0], [1, 0, 0, 2, 1]]
+)
+
+
+def settings_of(algo, embedder, *options):
+  return (
+    f"TRAINING_ALGO={algo}",
+    f"MODEL.EMBEDDER_TYPE={embedder}",
+    f"TRAIN.NUM_FRAMES={NUM_FRAMES}",
+    f"EVAL.NUM_FRAMES={NUM_FRAMES}",
+    # A recurrent embedder takes no context.
+    f"DATA.NUM_STEPS={2 if embedder == 'conv' else 1}",
+    "CLASSIFICATION.NUM_CLASSES=3",
+    # What is drawn anew at each step is switched on where a test is about it.
+    "MODEL.CONV_EMBEDDER_MODEL.FC_DROPOUT_RATE=0.0",
+    *options,
+  )
+
+
+@pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
+def settings(request):
+  return settings_of(*request.param)
+
+
+@pytest.fixture(scope="module")
+def algo(settings):
+  """Only read, or given back its weights."""
+  return tiny.algorithm(*settings)
+
+
+def batch_for(algo, num_videos=2, seed=0, labels=True):
+  """A batch as the sampler makes it for an algorithm."""
+  num_context = algo.emb.frame_network.input_shape[1]
+  num_frames = NUM_FRAMES * (2 if algo.needs_positives else 1)
+  data = tiny.batch(num_videos, num_frames, num_context, seed=seed)
+  # As many frames as SaL needs, all different.
+  steps = np.tile(np.arange(num_frames) * 2 + seed, [num_videos, 1])
+  data["steps"] = tf.constant(steps, tf.int64)
+  data["seq_lens"] = tf.fill([num_videos], tf.constant(50, tf.int64))
+  if labels:
+    rows = np.resize(LABELS, [num_videos, num_frames])
+    data["frame_labels"] = tf.constant(rows, tf.int64)
+  return data
+
+
+def ids(variables):
+  return {id(v) for v in variables}
+
+
+def batch_norms(network):
+  return [
+    layer
+    for layer in models.leaf_layers(network)
+    if isinstance(layer, keras.layers.BatchNormalization)
+  ]
+
+
+def statistics(network):
+  return [
+    v for x in batch_norms(network) for v in (x.moving_mean, x.moving_variance)
+  ]
+
+
+def random_state(algo):
+  return [v.numpy() for v in algo.variables if id(v) not in ids(algo.weights)]
+
+
+def loss_of(algo, data, training=True):
+  return algo.compute_losses(algo(data, training=training), data, training)
+
+
+def test_names_in_the_registry_are_those_of_the_configuration():
+  assert tuple(algos.ALGOS) == configuration.CHOICES["TRAINING_ALGO"]
+  assert tuple(models.EMBEDDERS) == configuration.CHOICES["MODEL.EMBEDDER_TYPE"]
+
+
+@pytest.mark.parametrize("train_base", ["train_all", "only_bn", "frozen"])
+@pytest.mark.parametrize("train_embedding", [True, False])
+def test_a_step_changes_exactly_what_it_should(
+  settings, train_base, train_embedding
+):
+  options = (
+    f"MODEL.TRAIN_BASE={train_base}",
+    f"MODEL.TRAIN_EMBEDDING={train_embedding}",
+    # Every unit is on: else a gradient may be 0 by chance.
+    "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, false]]",
+    "MODEL.CONVGRU_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, false]]",
+    "SAL.FC_LAYERS=[[8, false], [2, false]]",
+  )
+  algo = tiny.algorithm(*settings, *options)
+  learned = ids(algo.head.trainable_variables if algo.head else [])
+  moved = set()
+  if train_base == "train_all":
+    learned |= ids(algo.cnn.trainable_variables)
+    assert len(learned) > len(batch_norms(algo.cnn))
+  if train_base == "only_bn":
+    learned |= ids(v for x in batch_norms(algo.cnn) for v in (x.gamma, x.beta))
+  if train_base != "frozen":
+    moved |= ids(statistics(algo.cnn))
+  if train_embedding:
+    learned |= ids(algo.emb.weights) - ids(statistics(algo.emb))
+    moved |= ids(statistics(algo.emb))
+
+  variables = checkpoints.trainable_variables(algo)
+  assert ids(variables) == learned
+  assert len(variables) == len(learned)
+  if not variables:
+    return  # Refused by train.py, see tests/test_train.py.
+  optimizer = build_optimizer(tiny.config(*settings))
+  optimizer.build(variables)
+  before = [w.numpy() for w in algo.weights]
+  tiny.take_step(algo, variables, optimizer, batch_for(algo))
+  changed = {
+    id(w)
+    for w, old in zip(algo.weights, before, strict=True)
+    if not np.array_equal(w, old)
+  }
+  assert changed <= learned | moved
+  assert moved <= changed
+  # Batch norm takes away what a bias before it adds.
+  unchanged = [
+    v.path
+    for v in algo.weights
+    if id(v) in learned - changed and v.name != "bias"
+  ]
+  assert not unchanged
+
+
+def test_both_modes_give_finite_losses(settings):
+  algo = tiny.algorithm(*settings)
+  data = batch_for(algo)
+  for training in (True, False):
+    losses = loss_of(algo, data, training)
+    assert losses["loss"].shape == []
+    for value in losses.values():
+      assert np.isfinite(value)
+  assert np.isfinite(algo.regularization_loss())
+  assert algo.compute_loss(algo(data), data).shape == []
+
+
+def test_unlabelled_batches_work(settings):
+  """A classifier learns nothing from one, and breaks nothing."""
+  algo = tiny.algorithm(*settings)
+  data = batch_for(algo, labels=False)
+  loss = float(loss_of(algo, data)["loss"])
+  assert np.isfinite(loss)
+  assert (loss == 0) == algo.needs_labels
+
+
+@pytest.mark.parametrize(
+  ("train_base", "loss_type"),
+  [("train_all", "classification"), ("only_bn", "regression_mse_var")],
+)
+def test_thirty_steps_overfit_a_batch(settings, train_base, loss_type):
+  algo = tiny.algorithm(
+    *settings,
+    f"MODEL.TRAIN_BASE={train_base}",
+    f"ALIGNMENT.LOSS_TYPE={loss_type}",
+    "SAL.NUM_SAMPLES=64",
+  )
+  data = batch_for(algo)
+  variables = checkpoints.trainable_variables(algo)
+  optimizer = keras.optimizers.Adam(0.003)
+  optimizer.build(variables)
+
+  @tf.function
+  def step():
+    with tf.GradientTape() as tape:
+      loss = loss_of(algo, data)["loss"]
+    optimizer.apply_gradients(
+      zip(tape.gradient(loss, variables), variables, strict=True)
+    )
+    return loss
+
+  losses = [float(step()) for _ in range(30)]
+  assert np.isfinite(losses).all()
+  assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:5])
+
+
+def test_a_checkpoint_gives_the_same_embeddings_and_draws(settings, tmp_path):
+  algo = tiny.algorithm(*settings)
+  variables = checkpoints.trainable_variables(algo)
+  optimizer = build_optimizer(tiny.config(*settings))
+  optimizer.build(variables)
+  data = batch_for(algo)
+  tiny.take_step(algo, variables, optimizer, data)
+  checkpoints.Saver(algo, optimizer, str(tmp_path)).save(1)
+
+  fresh = tiny.algorithm(*settings, seed=7)
+  assert not np.array_equal(fresh(data), algo(data))
+  optimizer = build_optimizer(tiny.config(*settings))
+  optimizer.build(checkpoints.trainable_variables(fresh))
+  saver = checkpoints.Saver(fresh, optimizer, str(tmp_path))
+  assert saver.restore_latest() == 1
+  np.testing.assert_array_equal(fresh(data), algo(data))
+  for mine, other in zip(random_state(fresh), random_state(algo), strict=True):
+    np.testing.assert_array_equal(mine, other)
+  for training in (True, False):
+    np.testing.assert_array_equal(
+      *(x.compute_loss(x(data), data, training) for x in (fresh, algo))
+    )
+
+  for_evaluation = tiny.algorithm(*settings, seed=8)
+  checkpoints.restore_networks(
+    for_evaluation, checkpoints.latest_checkpoint(tmp_path)
+  )
+  np.testing.assert_array_equal(for_evaluation(data), algo(data))
+
+
+def test_a_graph_equals_eager(settings):
+  """Loss, embeddings and statistics, in a graph of unknown batch size."""
+  results = []
+  for in_graph in (False, True):
+    algo = tiny.algorithm(*settings)
+    data = batch_for(algo)
+
+    def step(batch, algo=algo):
+      embs = algo(batch, training=True)
+      return embs, algo.compute_losses(embs, batch, True)
+
+    if in_graph:
+      spec = {
+        key: tf.TensorSpec([None, *value.shape[1:]], value.dtype)
+        for key, value in data.items()
+      }
+      step = tf.function(step, input_signature=[spec])
+    embs, losses = step(data)
+    assert embs.dtype == tf.float32
+    results.append([embs, *losses.values(), algo(data), *algo.get_weights()])
+  for eager, graph in zip(*results, strict=True):
+    np.testing.assert_allclose(graph, eager, rtol=1e-3, atol=1e-5)
+
+
+def test_inference_changes_no_weight(algo):
+  before = algo.get_weights()
+  data = batch_for(algo)
+  np.testing.assert_array_equal(algo(data), algo(data, training=False))
+  algo.compute_loss(algo(data), data)
+  for old, new in zip(before, algo.get_weights(), strict=True):
+    np.testing.assert_array_equal(new, old)
+
+
+def test_a_loss_in_inference_mode_repeats(settings):
+  """Whatever was computed before; a batch has draws of its own."""
+  first, second = (batch_for(tiny.algorithm(*settings), seed=s) for s in (0, 1))
+  algo, embs = tiny.algorithm(*settings), None
+  losses = []
+  for data in (first, second, first):
+    embs = algo(data) if embs is None else embs
+    losses.append(float(algo.compute_loss(embs, data)))
+    algo.compute_loss(embs, data, training=True)
+  assert losses[0] == losses[2]
+  assert float(tiny.algorithm(*settings).compute_loss(embs, first)) == losses[0]
+  draws = [algo.seed(data, training=False) for data in (first, second)]
+  assert not np.array_equal(*draws)
+  other_seed = tiny.algorithm(*settings, "SEED=5")
+  assert not np.array_equal(draws[0], other_seed.seed(first, training=False))
+
+
+@pytest.mark.parametrize("name", ["tcn", "classification"])
+def test_order_of_the_batch_does_not_matter(name):
+  """As tests/test_tcc.py shows of the alignment; SaL draws by place."""
+  algo = tiny.algorithm(*settings_of(name, "conv"))
+  data = batch_for(algo, num_videos=4)
+  embs, order = algo(data), [2, 0, 3, 1]
+  permuted = {key: tf.gather(value, order) for key, value in data.items()}
+  for training in (True, False):
+    np.testing.assert_allclose(
+      algo.compute_loss(tf.gather(embs, order), permuted, training),
+      algo.compute_loss(embs, data, training),
+      rtol=1e-6,
+    )
+
+
+def forward_and_backward(algo, data, wrap=lambda step: step):
+  """Embeddings, loss and all gradients; `wrap` may compile the step."""
+  variables = checkpoints.trainable_variables(algo)
+
+  @wrap
+  def step(data):
+    with tf.GradientTape() as tape:
+      embs = algo(data, training=True)
+      loss = algo.compute_losses(embs, data, True)["loss"]
+      loss += algo.regularization_loss()
+    return embs, loss, tape.gradient(loss, variables)
+
+  # Names are no numbers, which XLA wants.
+  embs, loss, gradients = step({k: v for k, v in data.items() if k != "name"})
+  assert embs.dtype == loss.dtype == tf.float32
+  assert np.isfinite(loss)
+  for gradient in gradients:
+    assert gradient.dtype == tf.float32
+    assert np.isfinite(gradient).all()
+  return embs, loss
+
+
+@pytest.mark.slow
+def test_xla_computes_the_same(settings):
+  """But for what is drawn by chance, which it draws otherwise."""
+  eager, compiled = (tiny.algorithm(*settings) for _ in range(2))
+  data = batch_for(eager)
+  xla = functools.partial(tf.function, jit_compile=True)
+  embs, loss = forward_and_backward(eager, data)
+  same_embs, same_loss = forward_and_backward(compiled, data, xla)
+  np.testing.assert_allclose(same_embs, embs, rtol=1e-3, atol=1e-5)
+  draws = {float(eager.compute_loss(embs, data, True)) for _ in range(3)}
+  if len(draws) == 1:
+    np.testing.assert_allclose(same_loss, loss, rtol=1e-3, atol=1e-5)
+
+
+def test_bfloat16_gives_finite_float32(settings):
+  algo = tiny.algorithm(*settings, "PRECISION=bfloat16")
+  policies = {layer.compute_dtype for layer in models.leaf_layers(algo.cnn)}
+  assert "bfloat16" in policies
+  forward_and_backward(algo, batch_for(algo))
+
+
+def test_an_embedding_sees_the_past_of_its_video_only(algo):
+  data = batch_for(algo)
+  embs = algo(data).numpy()
+  frames = data["frames"].numpy()
+  changed_at = 3
+  frames[1, changed_at, 0] = 0.5
+  changed = algo(data | {"frames": tf.constant(frames)}).numpy()
+  differs = np.abs(changed - embs).max(-1) > 1e-6
+  expected = np.zeros_like(differs)
+  expected[1, changed_at] = True
+  if algo.emb.recurrent_network:
+    expected[1, changed_at:] = True
+  np.testing.assert_array_equal(differs, expected)
+
+
+def test_trainable_variables_have_one_order(algo):
+  variables = checkpoints.trainable_variables(algo)
+  again = checkpoints.trainable_variables(algo)
+  assert [id(v) for v in variables] == [id(v) for v in again]
+
+
+@functools.cache
+def strategy_of(num_replicas):
+  """One strategy for all tests: those of a process share collective keys."""
+  return tf.distribute.MirroredStrategy(
+    [f"CPU:{i}" for i in range(num_replicas)]
+  )
+
+
+def take_distributed_step(settings, num_replicas, data):
+  """One step; returns the loss, and the weights it leads to."""
+  strategy = strategy_of(num_replicas)
+  with strategy.scope():
+    algo = tiny.algorithm(*settings)
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(checkpoints.trainable_variables(algo))
+  step = train.build_train_step(strategy, algo, optimizer)
+  batches = tf.data.Dataset.from_tensors(data).unbatch()
+  batches = batches.batch(data["name"].shape[0], drop_remainder=True)
+  [batch] = train.distribute(strategy, batches)
+  scalars = step(batch)
+  return float(scalars["loss"]), [v.numpy() for v in algo.weights]
+
+
+def test_two_replicas_equal_the_mean_of_their_two_batches(settings):
+  """Loss, gradients, and the statistics of batch norm, which sees its half."""
+  settings = (*settings, "ALIGNMENT.LOSS_TYPE=classification")
+  data = batch_for(tiny.algorithm(*settings), num_videos=4)
+  halves = [
+    {key: value[part] for key, value in data.items()}
+    for part in (slice(2), slice(2, 4))
+  ]
+  both = take_distributed_step(settings, 2, data)
+  alone = [take_distributed_step(settings, 1, half) for half in halves]
+  np.testing.assert_allclose(
+    both[0], (alone[0][0] + alone[1][0]) / 2, rtol=1e-4
+  )
+  # SGD is linear in the gradient.
+  for two, first, second in zip(both[1], alone[0][1], alone[1][1], strict=True):
+    np.testing.assert_allclose(two, (first + second) / 2, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("embedder", models.EMBEDDERS)
+@pytest.mark.parametrize("name", ["tcn", "classification"])
+def test_two_replicas_equal_one_with_the_double_batch(name, embedder):
+  """Where the loss is a mean over videos."""
+  settings = (
+    *settings_of(name, embedder),
+    "MODEL.TRAIN_BASE=frozen",
+    "MODEL.CONV_EMBEDDER_MODEL.USE_BN=false",
+    "MODEL.CONVGRU_EMBEDDER_MODEL.USE_BN=false",
+  )
+  data = batch_for(tiny.algorithm(*settings), num_videos=4)
+  # All frames labelled, so that each replica counts as many.
+  data["frame_labels"] = tf.abs(data["frame_labels"])
+  two = take_distributed_step(settings, 2, data)
+  one = take_distributed_step(settings, 1, data)
+  np.testing.assert_allclose(two[0], one[0], rtol=1e-4)
+  for a, b in zip(two[1], one[1], strict=True):
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)

@@ -1,0 +1,155 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from algos.sal import sample_triplets
+from core.errors import UserError
+from tests.helpers import tiny
+
+STEPS = np.array([[0, 3, 4, 9, 20, 21, 30], [5, 6, 7, 8, 9, 10, 11]])
+
+
+def draw(steps=STEPS, num_samples=50, fraction=0.75, seed=0):
+  places, labels = sample_triplets(
+    tf.constant(steps, tf.int64), num_samples, fraction, tf.constant([seed, 1])
+  )
+  assert places.shape == [len(steps), num_samples, 3]
+  assert labels.shape == [len(steps), num_samples]
+  return places.numpy(), labels.numpy()
+
+
+def test_triplets_in_order_and_out_of_order():
+  kinds = set()
+  for seed in range(20):
+    places, labels = draw(seed=seed)
+    for (first, middle, last), label in zip(
+      places.reshape(-1, 3), labels.ravel(), strict=True
+    ):
+      assert len({first, middle, last}) == 3
+      low, high = min(first, last), max(first, last)
+      assert (low < middle < high) == (label == 1)
+      # There is room for a and e outside of every (b, d), and for c inside.
+      assert low >= 1
+      assert high <= STEPS.shape[1] - 2
+      assert high - low >= 2
+      position = "in" if label else "below" if middle < low else "above"
+      kinds.add((position, bool(first < last)))
+  assert kinds == {(p, d) for p in ("in", "below", "above") for d in (0, 1)}
+
+
+@pytest.mark.parametrize("fraction", [0.0, 0.3, 0.75, 1.0])
+def test_share_of_shuffled_triplets(fraction):
+  shares = []
+  for seed in range(40):
+    _, labels = draw(num_samples=9, fraction=fraction, seed=seed)
+    shuffled = (labels == 0).sum()
+    assert abs(shuffled - fraction * labels.size) < 1
+    shares.append(shuffled / labels.size)
+  assert abs(np.mean(shares) - fraction) < 0.02
+
+
+def test_both_kinds_of_negatives_and_both_directions_are_as_frequent():
+  places, labels = draw(num_samples=4000)
+  first, middle, last = np.moveaxis(places[labels == 0], -1, 0)
+  assert abs(np.mean(middle > np.maximum(first, last)) - 0.5) < 0.03
+  # Taken backwards, (b, a, d) lies above: neither tells the other.
+  assert abs(np.mean(first < last) - 0.5) < 0.03
+  backwards = places[labels == 1]
+  assert abs(np.mean(backwards[:, 0] < backwards[:, 2]) - 0.5) < 0.05
+
+
+def test_every_frame_and_video_is_used():
+  places, _ = draw(num_samples=400)
+  for video in places:
+    assert set(np.unique(video)) == set(range(STEPS.shape[1]))
+
+
+def test_repeated_frames_are_left_out_where_there_are_enough_others():
+  short = [[1, 2, 3, 4, 5, 5, 5], [1, 2, 3, 4, 4, 4, 4]]
+  places, labels = draw(short, num_samples=300)
+  assert places[0].max() == 4
+  # The second video has four frames: five places, one frame twice.
+  assert places[1].max() > 3
+  assert np.isfinite(labels).all()
+
+
+def test_the_seed_decides():
+  for first, second in zip(draw(seed=1), draw(seed=1), strict=True):
+    np.testing.assert_array_equal(first, second)
+  assert not np.array_equal(draw(seed=1)[0], draw(seed=2)[0])
+
+
+def test_loss_is_the_cross_entropy_of_the_drawn_triplets():
+  settings = ["TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=7", "EVAL.NUM_FRAMES=7"]
+  settings += ["SAL.LABEL_SMOOTHING=0.2", "SAL.NUM_SAMPLES=6"]
+  settings += ["SAL.FC_LAYERS=[[9, true], [2, false]]"]
+  algo, twin = (tiny.algorithm(*settings) for _ in range(2))
+  embs = tiny.frames(2, 7, 6)
+  batch = {"steps": tf.constant(STEPS, tf.int64)}
+  loss = algo.compute_loss(embs, batch, training=True)
+  places, labels = sample_triplets(
+    batch["steps"], 6, 0.75, twin.seed(batch, training=True)
+  )
+  w1, b1, w2, b2 = algo.head.get_weights()
+  losses = []
+  for video in range(2):
+    for places_, label in zip(
+      places[video].numpy(), labels[video].numpy(), strict=True
+    ):
+      x = np.concatenate([embs[video, p] for p in places_])
+      logits = np.maximum(x @ w1 + b1, 0) @ w2 + b2
+      log_p = logits - np.log(np.exp(logits).sum())
+      losses.append(-0.9 * log_p[label] - 0.1 * log_p[1 - label])
+  np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
+
+
+def sal(*settings):
+  return tiny.algorithm(
+    "TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=7", "EVAL.NUM_FRAMES=7", *settings
+  )
+
+
+def test_videos_of_too_few_frames_do_not_count():
+  """Their triplets hold a frame twice: no label is right."""
+  algo, twin = sal(), sal()
+  rows = [STEPS[0], [1, 2, 3, 4, 4, 4, 4], STEPS[1], [3] * 7]
+  steps, embs = tf.constant(rows, tf.int64), tiny.frames(4, 7, 6)
+  with tf.GradientTape() as tape:
+    tape.watch(embs)
+    loss = algo.compute_loss(embs, {"steps": steps}, training=True)
+  moved = tf.reduce_any(tape.gradient(loss, embs) != 0, [1, 2])
+  np.testing.assert_array_equal(moved, [True, False, True, False])
+  # The mean over the triplets of the others.
+  changed = tf.concat([embs[:1], embs[1:2] + 1.0, embs[2:]], 0)
+  same = twin.compute_loss(changed, {"steps": steps}, training=True)
+  np.testing.assert_array_equal(loss, same)
+  # Frames that are all the same give the same logits: only labels differ.
+  batch = {"steps": steps}
+  loss = algo.compute_loss(tf.ones_like(embs), batch)
+  _, labels = sample_triplets(steps, 8, 0.75, algo.seed(batch, training=False))
+  log_p = tf.nn.log_softmax(algo.head(tf.ones([1, 18])))[0]
+  expected = -tf.reduce_mean(tf.gather(log_p, labels.numpy()[[0, 2]]))
+  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+
+
+def test_a_batch_of_short_videos_teaches_nothing():
+  algo = sal()
+  embs = tiny.frames(2, 7, 6)
+  with tf.GradientTape() as tape:
+    tape.watch(embs)
+    loss = algo.compute_loss(embs, {"steps": tf.zeros([2, 7], tf.int64)}, True)
+  assert loss == 0
+  assert not tape.gradient(loss, embs).numpy().any()
+
+
+def test_too_few_frames_and_a_wrong_last_layer_are_refused():
+  with pytest.raises(UserError) as caught:
+    tiny.algorithm("TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=4")
+  assert str(caught.value) == (
+    "TRAIN.NUM_FRAMES: Shuffle and Learn draws triplets from 5 frames of a"
+    " video; received 4"
+  )
+  with pytest.raises(UserError, match=r"last layer has to be \[2, false\]"):
+    tiny.algorithm(
+      "TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=5", "SAL.FC_LAYERS=[[3, false]]"
+    )

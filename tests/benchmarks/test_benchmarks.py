@@ -1,0 +1,135 @@
+"""The benchmarks run for minutes; here they run on next to nothing.
+
+What they print is not looked at: speed is not asserted.
+"""
+
+import importlib
+import math
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import config as configuration
+from benchmarks import alignment_loss, evaluation, preparation, train_step
+from core.errors import UserError
+from tcc import deterministic_alignment
+from tests.helpers import tiny_run
+from tests.helpers.paths import ROOT
+
+FOLDER = ROOT / "benchmarks"
+NAMES = sorted(path.stem for path in FOLDER.glob("[!_]*.py"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_benchmark_finds_what_it_measures(name):
+  assert callable(importlib.import_module(f"benchmarks.{name}").main)
+
+
+def test_a_benchmark_starts_by_itself():
+  """As a script: what it needs may have been imported by others in here."""
+  done = subprocess.run(
+    [sys.executable, "-m", "benchmarks.preparation", "--rounds=none"],
+    cwd=FOLDER.parent,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.stderr.startswith("error: flag --rounds=none: ")
+
+
+def test_train_step(tmp_path, monkeypatch, one_replica):
+  monkeypatch.setattr(train_step, "_STEPS_PER_BLOCK", 2)
+  train_step.write_videos(tmp_path, num_videos=2)
+  config = tiny_run.config(tmp_path, tmp_path / "logs", "DATASETS=[benchmark]")
+  assert min(train_step.compare(config, num_blocks=2)) > 0
+
+
+@pytest.mark.slow
+def test_start_of_training(tiny_records, tmp_path):
+  settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}"]
+  logdir = tmp_path / "logs"
+  assert train_step.startup_seconds(settings, str(logdir)) > 0
+  assert configuration.of_logdir(logdir).TRAIN.MAX_ITERS == 1
+
+
+def test_preparation(tmp_path, monkeypatch):
+  monkeypatch.setattr(preparation, "_WIDTH", 96)
+  monkeypatch.setattr(preparation, "_HEIGHT", 64)
+  folder = tmp_path / "videos"
+  folder.mkdir()
+  preparation.film(folder / "0.mp4", 0.3)
+  assert preparation.bare(str(folder / "0.mp4")) > 0
+  preparation.lengthen(folder / "0.mp4", tmp_path / "long.mp4", 2)
+  assert preparation.bare(str(tmp_path / "long.mp4")) > 0
+  assert preparation.our_seconds(folder, tmp_path / "records") > 0
+  assert list((tmp_path / "records").glob("benchmark_train-0-of-*.tfrecord"))
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_alignment_loss(eager, capsys):
+  alignment_loss.compare((3, 4, 2), repeats=1, eager=eager)
+  assert "all pairs" in capsys.readouterr().out
+  embs = tf.random.stateless_normal([3, 4, 2], [0, 1])
+  np.testing.assert_allclose(
+    alignment_loss.loop_over_pairs(embs), alignment_loss.all_pairs(embs), 1e-5
+  )
+
+
+def test_memory_of_the_alignment_loss(monkeypatch, capsys):
+  alignment_loss.grow(3, repeats=1)
+  assert "us a pair" in capsys.readouterr().out
+  bound = deterministic_alignment.MAX_PAIRWISE_ELEMENTS
+  monkeypatch.setattr(deterministic_alignment, "MAX_PAIRWISE_ELEMENTS", bound)
+  mebibytes, seconds = alignment_loss.measure_memory((3, 4, 2), 10, graph=True)
+  assert mebibytes >= 0 and seconds > 0
+
+
+@pytest.fixture
+def tiny():
+  """Train, val and configuration for seconds."""
+  settings = ["EVAL.FEW_SHOT_NUM_LABELED=[1,2]", "EVAL.FEW_SHOT_NUM_EPISODES=3"]
+  splits = [
+    evaluation.made_videos(count, 20, 3, seed)
+    for seed, count in ((1, 4), (2, 3))
+  ]
+  return *splits, configuration.load(settings=settings)
+
+
+PLAIN = {
+  "few_shot_classification": evaluation.plain_few_shot,
+  "kendalls_tau": evaluation.plain_taus,
+}
+
+
+@pytest.mark.parametrize("task", PLAIN)
+def test_evaluation_agrees_with_the_plain_formulation(task, tiny, capsys):
+  evaluation.compare(task, PLAIN[task], *tiny)
+  assert capsys.readouterr().out.startswith(f"{task}: plain ")
+
+
+@pytest.mark.parametrize("task", PLAIN)
+@pytest.mark.parametrize("which", [0, -1])
+@pytest.mark.parametrize("change", [1e-9, -1e-9, math.nan])
+def test_no_difference_from_the_plain_formulation_passes(
+  task, which, change, tiny
+):
+  def changed(*arguments):
+    scalars = PLAIN[task](*arguments)
+    scalars[list(scalars)[which]] += change
+    return scalars
+
+  told = f"{task}: differs from the plain formulation by"
+  with pytest.raises(UserError, match=told):
+    evaluation.compare(task, changed, *tiny)
+
+
+def test_the_plain_formulation_has_accuracies_and_intervals(tiny):
+  assert set(evaluation.plain_few_shot(*tiny)) == {
+    f"few_shot_cxn/{split}_made_{k}_{value}"
+    for split in ("train", "val")
+    for k in (1, 2)
+    for value in ("accuracy", "ci")
+  }

@@ -1,0 +1,431 @@
+import json
+
+import numpy as np
+import pytest
+
+from core.errors import UserError
+from dataset_preparation.labels.label_file import read_label_file
+from dataset_preparation.labels.segments import Segment
+from dataset_preparation.labels.video_labels import Extent
+from tests.helpers.paths import GOLDEN_DIR
+
+CASES = json.loads((GOLDEN_DIR / "labels.json").read_text())
+
+
+def write(tmp_path, content):
+  """Writes a label file; content that is no text becomes JSON."""
+  path = tmp_path / "labels"
+  is_text = isinstance(content, str)
+  path.write_text(content if is_text else json.dumps(content))
+  return path
+
+
+def read(tmp_path, content, phases=()):
+  return read_label_file(write(tmp_path, content), phases)
+
+
+def message_of(tmp_path, content, phases=()):
+  with pytest.raises(UserError) as error:
+    read(tmp_path, content, phases)
+  text = str(error.value)
+  assert text.startswith(f"{tmp_path / 'labels'}: ")
+  assert "\n" not in text
+  return text
+
+
+def table(*rows, heading="video,start,end,phase"):
+  return "\n".join([heading, *rows]) + "\n"
+
+
+def frames_of(file, video, times, num_frames=None, seconds=None):
+  count = len(times)
+  extent = Extent(num_frames or count, seconds or times[-1])
+  return file.videos[video].of_frames(times, list(range(count)), extent)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_golden_cases(tmp_path, case):
+  file = read(tmp_path, {"clip": case["annotations"]})
+  video = file.of_videos(["clip"], case["expected_segments"])["clip"]
+  assert {str(s.label) for s in video.segments} == set(case["merged"])
+  for segment in video.segments:
+    np.testing.assert_allclose(
+      segment[1:], case["merged"][str(segment.label)], rtol=1e-12
+    )
+  times = case["timestamps"]
+  assert frames_of(file, "clip", times) == case["labels"]
+  assert file.class_names == ()
+
+
+def test_the_four_formats_say_the_same(tmp_path):
+  times = [0.0, 0.5, 1.0, 1.5]
+  annotation = {"a": {"ann": {"0": [0, 1e6], "1": [1e6, 2e6]}}}
+  contents = [
+    annotation,
+    table("a,0,1,0", "a,1,2,1"),
+    {"a": [0, 0, 1, 1]},
+    table("a,0", "a,0", "a,1", "a,1", heading="video,phase"),
+  ]
+  for content in contents:
+    file = read(tmp_path, content)
+    assert frames_of(file, "a", times) == [0, 0, 1, 1]
+    assert file.class_names == ()
+
+
+def test_phases_by_name_are_numbered_as_they_come(tmp_path):
+  contents = [
+    {"a": {"ann": {"reach": [0, 1e6], "pour": [1e6, 2e6]}}},
+    table("a,0,1,reach", "a,1,2,pour"),
+    {"a": ["reach", "pour"]},
+    table("a,reach", "a,pour", heading="video,phase"),
+  ]
+  for content in contents:
+    file = read(tmp_path, content)
+    assert file.class_names == ("reach", "pour")
+    assert frames_of(file, "a", [0.0, 1.5]) == [0, 1]
+
+
+def test_given_names_set_the_numbers(tmp_path):
+  content = table("a,0,1,reach", "a,1,2,pour")
+  file = read(tmp_path, content, ["wait", "pour", "reach"])
+  assert file.class_names == ("wait", "pour", "reach")
+  assert frames_of(file, "a", [0.0, 1.5]) == [2, 1]
+
+
+def test_tables_of_spreadsheets(tmp_path):
+  text = "\ufeffPhase;Video;Start;End;who\n1;a;1;2;x\n\n0;a;0;1;x\n;;;;\n"
+  file = read(tmp_path, text)
+  assert file.videos["a"].segments == [Segment(0, 0, 1), Segment(1, 1, 2)]
+  file = read(tmp_path, '"video","phase"\n"a, the first","0"\n')
+  assert list(file.videos) == ["a, the first"]
+
+
+def test_a_phase_may_come_twice_and_gaps_are_parted(tmp_path):
+  file = read(tmp_path, table("a,4,6,0", "a,0,1,0", "a,2,3,1"))
+  assert frames_of(file, "a", [0, 1.4, 1.6, 3.4, 3.6, 6]) == [0, 0, 1, 1, 0, 0]
+
+
+def test_frames_may_be_without_a_phase(tmp_path):
+  file = read(tmp_path, {"a": [-1, 0, 1, -1]})
+  assert frames_of(file, "a", [0.0] * 4) == [-1, 0, 1, -1]
+  file = read(tmp_path, {"a": [-1, "pour", "-1"]})
+  assert frames_of(file, "a", [0.0] * 3) == [-1, 0, -1]
+
+
+def test_labels_follow_the_frames_that_are_kept(tmp_path):
+  video = read(tmp_path, {"a": [0, 0, 1, 1, 2, 2]}).videos["a"]
+  assert video.of_frames([0.0, 0.4, 1.0], [0, 2, 5], Extent(6, 1.2)) == [
+    0,
+    1,
+    2,
+  ]
+
+
+def test_videos_in_folders_are_found_by_path_or_by_name(tmp_path):
+  file = read(tmp_path, {"x/a": [0], "b": [1]})
+  found = file.of_videos(["x/a", "y/b"])
+  assert found["x/a"].frame_labels == [0]
+  assert found["y/b"].frame_labels == [1]
+  with pytest.raises(UserError, match="has no annotation of video 'y/a'"):
+    file.of_videos(["x/a", "y/a"])
+
+
+def test_labels_that_may_be_of_two_videos_name_both(tmp_path):
+  file = read(tmp_path, {"take9/v1": [0], "v1": [1]})
+  # The path goes before the name.
+  assert file.of_videos(["take9/v1"])["take9/v1"].frame_labels == [0]
+  found = file.of_videos(["take9/v1", "take10/v1"])
+  assert found["take10/v1"].frame_labels == [1]
+  with pytest.raises(UserError) as error:
+    file.of_videos(["take10/v1", "take11/v1"])
+  assert str(error.value) == (
+    f"{file.path}: 'v1' may be 'take10/v1' or 'take11/v1'; expected the path"
+    " below the input folder, without ending"
+  )
+  with pytest.raises(UserError, match="no annotation of video 'take11/v1'"):
+    file.of_videos(["v1", "take11/v1"])
+
+
+def test_accents_of_names_may_be_composed_or_not(tmp_path):
+  whole, parts = "d\u00e9j\u00e0/vu", "de\u0301ja\u0300/vu"
+  for of_file, of_disk in ((whole, parts), (parts, whole)):
+    file = read(tmp_path, {of_file: [1]})
+    assert file.of_videos([of_disk])[of_disk].frame_labels == [1]
+    file.check_all_used([of_disk])
+  path = tmp_path / "labels"
+  path.write_text(f"video,phase\n{whole},0\n{parts},1\n", encoding="utf-8")
+  [found] = read_label_file(path).of_videos([parts]).values()
+  assert found.frame_labels == [0, 1]
+
+
+def test_a_video_that_comes_twice_is_named(tmp_path):
+  text = message_of(tmp_path, '{"a": [0], "b": [0], "a": [1]}')
+  assert text.endswith("'a' comes twice; expected each name once, remove one")
+  text = message_of(tmp_path, '{"\\u00e9": [0], "e\\u0301": [1]}')
+  assert "comes twice" in text
+
+
+def test_a_number_of_segments_can_be_expected(tmp_path):
+  file = read(tmp_path, {"clip": {"ann": {"0": [0, 1], "1": [1, 2]}}})
+  assert len(file.of_videos(["clip"], 2)["clip"].segments) == 2
+  with pytest.raises(
+    UserError, match="video 'clip' has 2 segments, expected 3; correct it"
+  ):
+    file.of_videos(["clip"], 3)
+  with pytest.raises(UserError, match="leave --expected_segments away"):
+    read(tmp_path, {"clip": [0, 1]}).of_videos(["clip"], 2)
+
+
+def test_a_video_without_labels_names_video_and_file(tmp_path):
+  path = write(tmp_path, {"other": {"ann": {"0": [0, 1]}}})
+  with pytest.raises(UserError) as error:
+    read_label_file(path).of_videos(["clip"])
+  assert str(error.value) == (
+    f"{path}: has no annotation of video 'clip' (but of 1 others, the first is"
+    " 'other'); add it, or leave the video out"
+  )
+
+
+def test_labels_of_other_videos_can_be_refused(tmp_path):
+  file = read(tmp_path, table("a,0,1,0", "b,0,1,0"))
+  file.check_all_used(["x/a", "b"])
+  both = read(tmp_path, {"x/a": [0], "a": [1]})
+  with pytest.raises(UserError, match="video 'a': is not among the 1 videos"):
+    both.check_all_used(["x/a"])
+  file = read(tmp_path, table("a,0,1,0", "b,0,1,0"))
+  with pytest.raises(UserError) as error:
+    file.check_all_used(["a"])
+  assert str(error.value) == (
+    f"{file.path}: video 'b', row 3 and after: is not among the 1 videos to"
+    " convert; remove its labels, or add the video"
+  )
+
+
+@pytest.mark.parametrize(
+  ("annotations", "message"),
+  [
+    ([], "expected {annotator: {label: [start, end]}}, received []"),
+    ({}, "received {}"),
+    ({"ann": [[0, 1]]}, "annotator 'ann': expected {label: [start, end]}"),
+    ({"ann": {}}, "annotator 'ann': expected {label: [start, end]}"),
+    ({"ann": {"-2": [0, 1]}}, "expected a phase from 0, received -2"),
+    ({"ann": {"": [0, 1]}}, "expected a phase by number or name, received ''"),
+    (
+      {"ann": {"0": [0, 1], "pour": [1, 2]}},
+      "has phase 'pour' where others have '0'; expected numbers in the whole"
+      " file, or names",
+    ),
+    ({"ann": {"0": [0, 1, 2]}}, "label 0: expected [start, end]"),
+    ({"ann": {"0": [0, "1"]}}, "label 0: expected [start, end]"),
+    ({"ann": {"0": [0, None]}}, "received [0, None]"),
+    ({"ann": {"0": [0, float("nan")]}}, "received [0, nan]"),
+    ({"ann": {"0": 7}}, "microseconds, received 7"),
+    ({"ann": {"0": [-5, 7]}}, "label 0: starts at -5, expected microseconds"),
+    ({"ann": {"0": [5, -7]}}, "label 0: ends at -7, expected microseconds"),
+    (
+      {"ann": {"0": [0, 1]}, "ben": {"0": [0, 1], "1": [1, 2]}},
+      "drew different segments, [0] and [0, 1]",
+    ),
+    ({"ann": {"0": [9, 1]}}, "all segments end before they start"),
+  ],
+)
+def test_wrong_annotations_name_the_video(tmp_path, annotations, message):
+  text = message_of(tmp_path, {"clip": annotations})
+  assert "video 'clip'" in text
+  assert message in text
+
+
+@pytest.mark.parametrize(
+  ("rows", "message"),
+  [
+    (
+      ["a,0,2,0", "a,1,3,1"],
+      "row 3: starts at 1 s, before row 2 ends at 2 s; expected segments that"
+      " don't overlap",
+    ),
+    (["a,2,1,0"], "row 2: ends at 1 s, expected later than its start at 2 s"),
+    (["a,1,1,0"], "row 2: ends at 1 s, expected later"),
+    (["a,-1,1,0"], "row 2: expected seconds from 0 as start, received '-1'"),
+    (["a,0,nan,0"], "row 2: expected seconds from 0 as end, received 'nan'"),
+    (["a,0,x,0"], "expected seconds from 0 as end, received 'x'"),
+    (["a,0,1,"], "row 2: expected a phase by number or name, received ''"),
+    (["a,0,1,-3"], "row 2: expected a phase from 0, received -3"),
+    (["a,0,1,0", "a,1,2,b"], "row 3: has phase 'b' where others have '0'"),
+  ],
+)
+def test_wrong_segments_name_video_and_row(tmp_path, rows, message):
+  text = message_of(tmp_path, table(*rows))
+  assert "video 'a', " in text
+  assert message in text
+
+
+def test_a_row_of_another_length_is_named(tmp_path):
+  text = message_of(tmp_path, table("a,0,1,0", "a,1,2"))
+  assert "row 3 has 3 columns, expected the 4 of the heading" in text
+
+
+def test_an_unknown_phase_names_the_nearest(tmp_path):
+  rows = table("a,0,1,reach", "a,1,2,poor")
+  text = message_of(tmp_path, rows, ["reach", "pour"])
+  assert text.endswith(
+    "video 'a', row 3: unknown phase 'poor', expected one of reach, pour; did"
+    " you mean 'pour'?"
+  )
+
+
+def test_a_phase_unlike_all_known_ones_may_be_new(tmp_path):
+  text = message_of(
+    tmp_path, table("a,0,1,reach", "a,1,2,9b"), ["reach", "sit"]
+  )
+  assert text.endswith("expected one of reach, sit; correct it, or --phases")
+
+
+def test_a_segment_beyond_the_video_is_named(tmp_path):
+  file = read(tmp_path, table("a,0,1,0", "a,1,9,1"))
+  assert frames_of(file, "a", [0.0, 8.6]) == [0, 1]
+  with pytest.raises(UserError) as error:
+    frames_of(file, "a", [0.0, 2.0])
+  assert str(error.value) == (
+    f"{file.path}: video 'a', row 3: ends at 9 s, expected at most 2.000 s,"
+    " where the video ends; correct it"
+  )
+
+
+@pytest.mark.parametrize("num_frames", [3, 5])
+def test_another_number_of_labels_than_frames_is_named(tmp_path, num_frames):
+  rows = table(*["a,0"] * 4, heading="video,phase")
+  file = read(tmp_path, rows)
+  with pytest.raises(UserError) as error:
+    frames_of(file, "a", [0.0] * num_frames)
+  assert str(error.value) == (
+    f"{file.path}: video 'a', row 2 and after: holds 4 labels, expected one for"
+    f" each of the video's {num_frames} frames; correct it"
+  )
+
+
+@pytest.mark.parametrize(
+  ("content", "message"),
+  [
+    ("", "expected a label file in JSON, or CSV with the heading"),
+    ("video,begin\na,1\n", "received 'video,begin'"),
+    ("{", "expected a label file in JSON or CSV, received something else"),
+    ([1, 2], "received a list"),
+    ({"a": [0, True]}, "frame 1: expected a phase by number or name"),
+    ({"a": [0, 0.5]}, "frame 1: expected a phase by number or name"),
+  ],
+)
+def test_other_files_are_named(tmp_path, content, message):
+  assert message in message_of(tmp_path, content)
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path):
+  with pytest.raises(UserError, match="none: can't read the label file"):
+    read_label_file(tmp_path / "none")
+  (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x81")
+  with pytest.raises(UserError, match="no text in UTF-8"):
+    read_label_file(tmp_path / "binary")
+
+
+def test_endings_of_the_videos_do_no_harm(tmp_path):
+  file = read(tmp_path, table("a.MP4,0,1,0", "v1.webm,0,1,1", "v1.5,0,1,2"))
+  found = file.of_videos(["x/a", "v1", "v1.5"])
+  labels = [found[v].segments[0].label for v in ("x/a", "v1", "v1.5")]
+  assert labels == [0, 1, 2]
+  assert file.unused(["x/a"]).keys() == {"v1.webm", "v1.5"}
+  # A name without one goes before.
+  file = read(tmp_path, {"a.mp4": [0], "a": [1]})
+  assert file.of_videos(["a"])["a"].frame_labels == [1]
+  with pytest.raises(UserError) as error:
+    read(tmp_path, {"a.mp4": [0], "a.avi": [1]}).of_videos(["a"])
+  assert str(error.value) == (
+    f"{tmp_path}/labels: names 'a.avi' and 'a.mp4'; expected each video once,"
+    " without ending"
+  )
+  with pytest.raises(UserError, match="'v.ts' may be 'x/v' or 'y/v'"):
+    read(tmp_path, {"v.ts": [0]}).of_videos(["x/v", "y/v"])
+
+
+@pytest.mark.parametrize(
+  "text",
+  [
+    'sep=;\nvideo;start;end;phase\na;0;2,5;"pour; slow"\na;2,5;5;wait\n',
+    '\n\nvideo, start, end, phase\n"a", 0, 2.5, "pour; slow"\na,2.5,5,wait',
+    "VIDEO\tStart\tEnd\tPhase\na\t0\t2,5\tpour; slow\na\t2.5\t5\twait\n",
+  ],
+)
+def test_dialects_of_spreadsheets(tmp_path, text):
+  file = read(tmp_path, text)
+  assert file.class_names == ("pour; slow", "wait")
+  bounds = [s[1:] for s in file.videos["a"].segments]
+  assert bounds == [(0, 2.5), (2.5, 5)]
+
+
+def test_a_stray_quotation_mark_swallows_no_rows(tmp_path):
+  rows = table('a,0,2,"pour', *["a,2,3,wait"] * 9000)
+  text = message_of(tmp_path, rows)
+  assert text.endswith(
+    "row 2 can't be read (unexpected end of data); expected quotation marks in"
+    " pairs around a cell, or none; correct it"
+  )
+
+
+def test_a_row_without_a_video_is_named(tmp_path):
+  text = message_of(tmp_path, table("a,0,1,0", ",1,2,0"))
+  assert text.endswith(
+    "row 3 names no video; expected a name, fill it in or remove the row"
+  )
+
+
+def test_only_the_phases_of_the_videos_are_numbered(tmp_path):
+  contents = [
+    table("b,0,1,typo", "x/a.mp4,0,1,reach", "c,0,1,0"),
+    {"b": ["typo"], "x/a.mp4": ["reach"], "c": [0, {}]},
+  ]
+  for content in contents:
+    file = read_label_file(write(tmp_path, content), videos=["x/a"])
+    assert file.class_names == ("reach",)
+    assert list(file.videos) == ["x/a.mp4"]
+    assert list(file.unused(["x/a"])) == ["b", "c"]
+
+
+def test_segments_of_annotations_beyond_the_video_are_named(tmp_path):
+  annotators = {
+    "ann": {"0": [0, 1e6], "1": [1e6, 2.4e6]},
+    "ben": {"0": [0, 1e6], "1": [1e6, 2.6e6]},
+  }
+  file = read(tmp_path, {"clip": annotators})
+  assert frames_of(file, "clip", [0.0, 1.5], seconds=2.2) == [0, 1]
+  with pytest.raises(UserError) as error:
+    frames_of(file, "clip", [0.0, 1.5], seconds=2.0)
+  assert str(error.value) == (
+    f"{file.path}: video 'clip', annotator 'ben', label 1: ends at 2.6 s,"
+    " expected at most 2.000 s, where the video ends; correct it"
+  )
+  late = {"ann": {"0": [0, 1e6], "1": [2.1e6, 2.2e6]}}
+  file = read(tmp_path, {"clip": late})
+  with pytest.raises(UserError) as error:
+    frames_of(file, "clip", [0.0, 1.5], seconds=2.0)
+  assert str(error.value) == (
+    f"{file.path}: video 'clip', annotator 'ann', label 1: starts at 2.1 s,"
+    " expected earlier than 2.000 s, where the video ends; correct it"
+  )
+
+
+@pytest.mark.parametrize(
+  ("content", "message"),
+  [
+    ("[" * 100_000, "expected a label file in JSON or CSV, received something"),
+    (
+      '{"a": {"n": {"0": [0, 1' + "0" * 400 + "]}}}",
+      "label 0: expected [start",
+    ),
+    ("video,phase\na,99999999999\n", "expected a phase below 10000, received"),
+  ],
+)
+def test_absurd_content_is_named(tmp_path, content, message):
+  assert message in message_of(tmp_path, content)
+
+
+def test_superscripts_are_names(tmp_path):
+  file = read(tmp_path, table("a,\u00b2", heading="video,phase"))
+  assert file.class_names == ("\u00b2",)

@@ -1,0 +1,206 @@
+import json
+import os
+import subprocess
+import sys
+import types
+
+import pytest
+import tensorflow as tf
+
+from data import dataset_info
+from dataset_preparation import beam_videos_to_tfrecords
+from tests.helpers import video_files
+from tests.helpers.paths import ROOT
+
+
+@pytest.fixture(scope="module")
+def input_dir(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("videos")
+  for number in range(5):
+    path = folder / "take" / f"v{number}.mp4"
+    path.parent.mkdir(exist_ok=True)
+    video_files.make(path, num_frames=4 + number, seed=number)
+  return folder
+
+
+def run(module, input_dir, out, *flags):
+  return subprocess.run(
+    [
+      *(sys.executable, "-m", f"dataset_preparation.{module}"),
+      *(f"--input_dir={input_dir}", f"--output_dir={out}", "--name=mine"),
+      *("--width=24", "--height=16", "--files_per_shard=2", "--fps=5"),
+      *("--split=train=0.6,val=0.4", "--seed=1", *flags),
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+
+
+def records_of(folder, split):
+  paths = dataset_info.record_paths(str(folder), "mine", split)
+  return paths, [r.numpy() for r in tf.data.TFRecordDataset(paths)]
+
+
+def test_the_records_are_those_of_one_machine(tmp_path, input_dir):
+  labels = tmp_path / "labels.csv"
+  rows = [
+    f"v{n},{s},{s + 0.01},{p}"
+    for n in range(5)
+    # No frame lies in the last one: a warning, which names the video.
+    for s, p in ((0, "a"), (0.15, "b"), (0.305, "c"))
+  ]
+  labels.write_text("\n".join(["video,start,end,phase", *rows]))
+  contents = []
+  for module, flags in (
+    ("videos_to_tfrecords", ()),
+    ("beam_videos_to_tfrecords", ("--runner", "DirectRunner")),
+  ):
+    out = tmp_path / module
+    done = run(module, input_dir, out, f"--label_file={labels}", *flags)
+    assert done.returncode == 0, done.stderr
+    assert "mine_train: 3 videos, " in done.stdout
+    contents.append(json.loads((out / "dataset.json").read_text()))
+    for split, count in (("train", 2), ("val", 1)):
+      paths, records = records_of(out, split)
+      assert len(paths) == count
+      contents[-1][split] = sorted(records)
+  assert contents[0] == contents[1]
+  assert contents[0]["class_names"] == ["a", "b", "c"]
+  [warning] = contents[0]["splits"]["val"]["videos"][0]["warnings"]
+  assert warning.startswith(f"{input_dir}/take/v")
+
+
+def test_broken_videos(tmp_path, input_dir):
+  (tmp_path / "in").mkdir()
+  for path in (input_dir / "take").iterdir():
+    (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
+  (tmp_path / "in" / "broken.mp4").write_text("no video")
+  module = "beam_videos_to_tfrecords"
+  done = run(module, tmp_path / "in", tmp_path / "out")
+  assert done.returncode == 1
+  last = done.stderr.splitlines()[-1]
+  assert last.startswith(f"error: {tmp_path}/in/broken.mp4: can't be decoded")
+  assert "Traceback" not in done.stderr
+  assert "while running" not in last
+  assert not list((tmp_path / "out").iterdir())
+  done = run(module, tmp_path / "in", tmp_path / "out", "--on_error=skip")
+  assert done.returncode == 2, done.stderr
+  assert f"  skipped broken: {tmp_path}/in/broken.mp4: can't be" in done.stdout
+  done = run(module, tmp_path / "in", tmp_path / "out")
+  assert done.returncode == 1
+  assert "exists already; give --overwrite" in done.stderr.splitlines()[-1]
+
+
+def test_videos_in_the_cloud_are_found(monkeypatch):
+  class Match:
+    metadata_list = [
+      types.SimpleNamespace(path=f"mem://bucket/in/{name}")
+      for name in ("a/v10.mp4", "a/v9.mp4", "notes.txt", ".x/v1.mp4")
+    ]
+
+  monkeypatch.setattr(
+    beam_videos_to_tfrecords.FileSystems, "match", lambda patterns: [Match]
+  )
+  found = beam_videos_to_tfrecords.find_videos("mem://bucket/in/", ["*.mp4"])
+  assert found == {
+    "a/v9": "mem://bucket/in/a/v9.mp4",
+    "a/v10": "mem://bucket/in/a/v10.mp4",
+  }
+
+
+def test_records_are_replaced_when_the_new_ones_are_there(tmp_path, input_dir):
+  module, out = "beam_videos_to_tfrecords", tmp_path / "out"
+  done = run(module, input_dir, out)
+  assert done.returncode == 0, done.stderr
+  before = {path.name: path.read_bytes() for path in out.iterdir()}
+  (tmp_path / "in").mkdir()
+  for number in range(2):
+    data = (input_dir / "take" / f"v{number}.mp4").read_bytes()
+    (tmp_path / "in" / f"v{number}.mp4").write_bytes(data)
+  (tmp_path / "in" / "v2.mp4").write_text("no video")
+  done = run(module, tmp_path / "in", out, "--overwrite")
+  assert done.returncode == 1
+  assert {p.name: p.read_bytes() for p in out.iterdir()} == before
+  (tmp_path / "in" / "v2.mp4").unlink()
+  done = run(module, tmp_path / "in", out, "--overwrite")
+  assert done.returncode == 0, done.stderr
+  assert {path.name for path in out.iterdir()} == {
+    *("dataset.json", "mine_train-0-of-1.tfrecord"),
+    "mine_val-0-of-1.tfrecord",
+  }
+
+
+def test_dataset_json_is_read_before_anything_is_converted(tmp_path, input_dir):
+  module = "beam_videos_to_tfrecords"
+  (tmp_path / "dataset.json").write_text(
+    '{"format_version": 1, "dataset": "yours", "class_names": [], "splits": {}}'
+  )
+  done = run(module, input_dir, tmp_path)
+  assert done.returncode == 1
+  assert "is about the data set 'yours'" in done.stderr.splitlines()[-1]
+  content = {
+    **{"format_version": 1, "dataset": "mine", "class_names": ["b", "a"]},
+    "splits": {
+      "test": {"num_videos": 1, "num_frames": 2, "phases": {"0": 1, "1": 1}}
+    },
+  }
+  (tmp_path / "dataset.json").write_text(json.dumps(content))
+  rows = [f"v{n},0,0.1,a" for n in range(5)]
+  labels = tmp_path / "labels.csv"
+  labels.write_text("\n".join(["video,start,end,phase", *rows]))
+  done = run(module, input_dir, tmp_path, f"--label_file={labels}")
+  assert done.returncode == 0, done.stderr
+  content = json.loads((tmp_path / "dataset.json").read_text())
+  assert content["class_names"] == ["b", "a"]
+  assert content["splits"]["val"]["phases"].keys() == {"1"}
+
+
+@pytest.mark.parametrize(
+  ("flags", "message"),
+  [
+    (
+      ["--lable_file=x"],
+      "--lable_file: unknown flag; did you mean --label_fil",
+    ),
+    (
+      ["--runner=No"],
+      "--runner: Beam refuses its flags (Unexpected pipeline r",
+    ),
+    (
+      ["--output_dir=nowhere://x"],
+      "--output_dir: Beam has no way to nowhere://x; install the part for it",
+    ),
+  ],
+)
+def test_mistakes_are_told_in_one_line(tmp_path, input_dir, flags, message):
+  done = run("beam_videos_to_tfrecords", input_dir, tmp_path / "out", *flags)
+  assert done.returncode == 1
+  assert "Traceback" not in done.stderr
+  assert done.stderr.splitlines()[-1].startswith(f"error: {message}")
+
+
+def test_workers_are_beams_too(monkeypatch):
+  given = types.SimpleNamespace(FLAGS=types.SimpleNamespace(num_workers=7))
+  monkeypatch.setattr(beam_videos_to_tfrecords, "flags", given)
+  options = beam_videos_to_tfrecords._options(["--runner=DirectRunner"])
+  assert options.get_all_options()["num_workers"] == 7
+
+
+def test_beam_that_is_missing_is_told(tmp_path):
+  (tmp_path / "apache_beam.py").write_text(
+    "raise ModuleNotFoundError('', name='apache_beam')"
+  )
+  script = ROOT / "dataset_preparation" / "beam_videos_to_tfrecords.py"
+  done = subprocess.run(
+    [sys.executable, script],
+    env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 1
+  assert done.stderr.splitlines()[-1] == (
+    "error: apache_beam is missing; run pip install '.[beam]'"
+  )

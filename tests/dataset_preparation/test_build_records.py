@@ -1,0 +1,357 @@
+import json
+import os
+import random
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from core.errors import UserError
+from data import dataset_info
+from dataset_preparation import shards, splits
+from dataset_preparation.build_records import (
+  Labelling,
+  Splitting,
+  prepare,
+  summary,
+)
+from dataset_preparation.conversion import Storing
+from dataset_preparation.shards import Writing
+from dataset_preparation.videos_to_tfrecords import find_videos
+from tests.helpers import record_files, video_files
+from tests.helpers.paths import ROOT
+
+NAMES = [f"{take}/v{number}" for take in ("a", "b") for number in range(5)]
+
+
+@pytest.fixture(scope="module")
+def input_dir(tmp_path_factory):
+  """Ten videos of 20 frames at 10 frames per second, in two folders."""
+  folder = tmp_path_factory.mktemp("videos")
+  for number, name in enumerate(NAMES):
+    path = folder / f"{name}.mp4"
+    path.parent.mkdir(exist_ok=True)
+    video_files.make(path, num_frames=20, seed=number)
+  return folder
+
+
+def run(input_dir, name, out, label_file=None, phases=(), **options):
+  splitting = options.pop("splitting", None)
+  pattern = options.pop("pattern", "*.mp4")
+  return prepare(
+    find_videos(input_dir, [pattern]),
+    name,
+    out,
+    storing=Storing(size=(24, 16)),
+    labelling=Labelling(label_file, phases),
+    splitting=splitting,
+    writing=Writing(num_workers=1, **options),
+  )
+
+
+def table(path, videos=NAMES, phases=("reach", "pour")):
+  rows = [
+    f"{video},{start},{start + 1},{phase}"
+    for video in videos
+    for start, phase in enumerate(phases)
+  ]
+  path.write_text("\n".join(["video,start,end,phase", *rows]))
+  return path
+
+
+def names_of(folder, split):
+  paths = folder.glob(f"mine_{split}-*.tfrecord")
+  return [record["name"] for record in record_files.read(paths)]
+
+
+def test_a_folder_is_divided(tmp_path, input_dir):
+  splitting = Splitting({"train": 0.8, "val": 0.2}, seed=3)
+  labels = table(tmp_path / "labels.csv")
+  out = tmp_path / "out"
+  written = run(input_dir, "mine", out, labels, splitting=splitting)
+  assert list(written) == ["mine_train", "mine_val"]
+  train, val = (names_of(out, split) for split in ("train", "val"))
+  assert (len(train), len(val)) == (8, 2)
+  assert sorted(train + val) == NAMES
+  info = dataset_info.read(str(out), "mine")
+  assert info.splits["train"].num_videos == 8
+  assert info.class_names == ("reach", "pour")
+  assert info.splits["val"].phases == {"0": 20, "1": 20}
+
+
+def test_groups_stay_together(tmp_path, input_dir):
+  splitting = Splitting(
+    {"train": 0.5, "val": 0.5}, groups={name: name[0] for name in NAMES}
+  )
+  run(input_dir, "mine", tmp_path, splitting=splitting)
+  found = [
+    {name[0] for name in names_of(tmp_path, s)} for s in ("train", "val")
+  ]
+  assert sorted(map(sorted, found)) == [["a"], ["b"]]
+
+
+def test_labels_of_a_video_that_is_missing(tmp_path, input_dir):
+  labels = table(tmp_path / "labels.csv", [*NAMES, "a/v9"])
+  out = tmp_path / "out"
+  with pytest.raises(UserError) as error:
+    run(input_dir, "mine", out, labels, splitting=Splitting({"all": 1.0}))
+  assert str(error.value) == (
+    f"{labels}: video 'a/v9', row 22 and after: is not among the 10 videos to"
+    " convert; remove its labels, or add the video"
+  )
+  # Without --split the file may serve several folders.
+  run(input_dir, "mine_train", out, labels)
+
+
+def test_phases_that_have_other_names_in_another_split(
+  tmp_path, input_dir, monkeypatch
+):
+  out = tmp_path / "out"
+  labels = table(tmp_path / "labels.csv")
+  run(input_dir, "mine_train", out, labels, pattern="v0.mp4")
+  before = {path.name: path.read_bytes() for path in out.iterdir()}
+  monkeypatch.setattr(shards.conversion, "convert", None)
+  with pytest.raises(UserError) as error:
+    run(input_dir, "mine_val", out, labels, ("pour", "reach"))
+  assert str(error.value) == (
+    "mine_train: names phase 0 'reach', expected the same in all splits,"
+    " received 'pour'; give --phases in that order, or correct class_names in"
+    " dataset.json"
+  )
+  assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("name", ["mine_train", "train", "my videos"])
+def test_a_name_that_is_not_the_data_set_alone(tmp_path, input_dir, name):
+  splitting = Splitting({"train": 0.5, "val": 0.5})
+  with pytest.raises(UserError) as error:
+    run(input_dir, name, tmp_path / "out", splitting=splitting)
+  assert str(error.value) == (
+    "--name: expected with --split the data set alone, such as pouring, of"
+    " letters, digits, '_', '-' and '.', as each split's name is added;"
+    f" received {name!r}, which would make {name}_train and {name}_val"
+  )
+  assert not (tmp_path / "out").exists()
+
+
+def script(input_dir, *flags, **options):
+  return subprocess.run(
+    [
+      *(sys.executable, "-m", "dataset_preparation.videos_to_tfrecords"),
+      *(f"--input_dir={input_dir}", "--name=mine", "--width=8", "--height=8"),
+      *("--file_pattern=v0.mp4", "--num_workers=1", *flags),
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+    **options,
+  )
+
+
+def test_groups_need_splits(tmp_path, input_dir):
+  groups = tmp_path / "groups.csv"
+  groups.write_text("video,group\na/v0,a\n")
+  out = f"--output_dir={tmp_path}/out"
+  done = script(input_dir, out, f"--group_file={groups}")
+  assert done.returncode == 1
+  assert done.stderr.splitlines()[-1] == (
+    "error: --group_file: says what --split keeps together; give --split, or"
+    " leave --group_file away"
+  )
+
+
+def test_paths_from_the_home_folder(tmp_path, input_dir):
+  (tmp_path / "in").symlink_to(input_dir)
+  (tmp_path / "groups.csv").write_text("video,group\na/v0,a\nb/v0,b\n")
+  table(tmp_path / "labels.csv", ["a/v0", "b/v0"])
+  done = script(
+    *("~/in", "--output_dir=~/out", "--split=train=0.5,val=0.5"),
+    *("--group_file=~/groups.csv", "--label_file=~/labels.csv"),
+    env={**os.environ, "HOME": str(tmp_path)},
+  )
+  assert done.returncode == 0, done.stderr
+  assert (tmp_path / "out" / "dataset.json").exists()
+
+
+def test_linked_folders_are_followed(tmp_path, input_dir):
+  (tmp_path / "in" / "more").mkdir(parents=True)
+  (tmp_path / "in" / "more" / "take").symlink_to(input_dir / "a")
+  found = find_videos(tmp_path / "in")
+  assert list(found) == [f"more/take/v{number}" for number in range(5)]
+  (tmp_path / "in" / "more" / "up").symlink_to(tmp_path / "in")
+  with pytest.raises(UserError) as error:
+    find_videos(tmp_path / "in")
+  assert str(error.value) == (
+    f"{tmp_path}/in/more/up: is the same folder as {tmp_path}/in; expected each"
+    " once, remove the link"
+  )
+
+
+def test_a_link_to_nothing_is_told(tmp_path, input_dir):
+  (tmp_path / "in").mkdir()
+  (tmp_path / "in" / "v0.mp4").symlink_to(tmp_path / "nowhere.mp4")
+  (tmp_path / "in" / "v1.mp4").symlink_to(input_dir / "a" / "v0.mp4")
+  with pytest.raises(UserError, match="in/v0.mp4: can't be"):
+    run(tmp_path / "in", "mine_val", tmp_path / "out")
+  written = run(tmp_path / "in", "mine_val", tmp_path / "out", skip_broken=True)
+  assert written["mine_val"].num_videos == 1
+
+
+def test_names_that_are_not_in_utf_8(tmp_path, input_dir):
+  folder = tmp_path / "in"
+  folder.mkdir()
+  name = os.fsdecode(b"caf\xe9.mp4")
+  shutil.copy(input_dir / "a" / "v0.mp4", folder / name)
+  with pytest.raises(UserError) as error:
+    run(folder, "mine_val", tmp_path / "out")
+  assert str(error.value) == (
+    f"{folder}/caf\\xe9.mp4: expected a name in UTF-8, received other bytes;"
+    " rename it"
+  )
+  with pytest.raises(UserError, match=r"out\\xe9: expected a name in UTF-8"):
+    run(input_dir, "mine_val", tmp_path / os.fsdecode(b"out\xe9"))
+  assert sorted(os.listdir(tmp_path)) == ["in"]
+
+
+def test_a_video_that_is_missing_in_the_labels(tmp_path, input_dir):
+  labels = table(tmp_path / "labels.csv", NAMES[:-1])
+  with pytest.raises(UserError, match="has no annotation of video 'b/v4'"):
+    run(input_dir, "mine_train", tmp_path / "out", labels)
+
+
+def test_the_next_split_keeps_the_numbers_of_the_phases(tmp_path, input_dir):
+  first = table(tmp_path / "first.csv", phases=("reach", "pour"))
+  second = table(tmp_path / "second.csv", phases=("pour", "reach"))
+  out = tmp_path / "out"
+  run(input_dir, "mine_train", out, first, pattern="v0.mp4")
+  run(input_dir, "mine_val", out, second, pattern="v1.mp4")
+  for record in record_files.read(out.glob("*_val-*")):
+    assert record["frame_labels"] == [1] * 10 + [0] * 10
+  assert dataset_info.read(str(out), "mine").class_names == ("reach", "pour")
+  third = table(tmp_path / "third.csv", phases=("poor", "reach"))
+  with pytest.raises(UserError, match="unknown phase 'poor'.*mean 'pour'"):
+    run(input_dir, "mine_test", out, third)
+
+
+def test_the_only_split_may_get_other_phases(tmp_path, input_dir):
+  out = tmp_path / "out"
+  for phases in (("reach", "poor"), ("touch", "reach", "pour")):
+    labels = table(tmp_path / "labels.csv", phases=phases[-2:])
+    run(
+      *(input_dir, "mine_train", out, labels, phases),
+      pattern="v0.mp4",
+      overwrite=True,
+    )
+    assert dataset_info.read(str(out), "mine").class_names == phases
+
+
+def assert_json_and_csv_say_the_same(folder, input_dir):
+  contents = []
+  for name in ("labels.json", "labels.csv"):
+    out = folder / f"{name}.out"
+    run(input_dir, "mine_val", out, folder / name)
+    contents.append({p.name: p.read_bytes() for p in out.iterdir()})
+  assert contents[0] == contents[1]
+
+
+def test_a_table_gives_the_records_of_the_annotations(tmp_path, input_dir):
+  labels = {
+    name: {"ann": {"0": [0, 430000], "1": [430000, 1e6], "2": [1e6, 1.9e6]}}
+    for name in NAMES
+  }
+  (tmp_path / "labels.json").write_text(json.dumps(labels))
+  rows = [
+    f"{name},{start},{end},{phase}"
+    for name in NAMES
+    for phase, start, end in ((2, 1, 1.9), (0, 0, 0.43), (1, 0.43, 1))
+  ]
+  (tmp_path / "labels.csv").write_text(
+    "\n".join(["video,start,end,phase", *rows])
+  )
+  assert_json_and_csv_say_the_same(tmp_path, input_dir)
+
+
+def test_flags_that_need_a_label_file(tmp_path, input_dir):
+  with pytest.raises(UserError, match="--phases: needs labels of frames"):
+    run(input_dir, "mine_val", tmp_path, phases=["reach"])
+
+
+def test_the_summary(tmp_path, input_dir):
+  labels = table(tmp_path / "labels.csv", phases=("reach", "pour", "rest"))
+  labels.write_text(labels.read_text().replace(",2,3,", ",2,2.3,"))
+  out = tmp_path / "out"
+  written = run(input_dir, "mine_val", out, labels, pattern="v0.mp4")
+  assert summary(written, ("reach", "pour", "rest")).splitlines() == [
+    "mine_val: 2 videos, 40 frames (10 frames per second)",
+    "   0 reach: 20 frames, 50.0%",
+    "   1 pour: 20 frames, 50.0%",
+    "  shortest a/v0: 20 frames, longest a/v0: 20",
+    *(
+      f"  warning: {input_dir}/{name}.mp4: no frame lies in phase 2 of its"
+      " annotation (times are microseconds in JSON, seconds in CSV)"
+      for name in ("a/v0", "b/v0")
+    ),
+  ]
+  written = run(input_dir, "mine_test", out, pattern="v0.mp4")
+  assert summary(written, ()).splitlines()[1] == "  no labels of frames"
+
+
+def test_splits_appear_together_and_go_on_together(tmp_path, input_dir):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  shutil.copytree(input_dir, folder)
+  splitting = Splitting({"train": 0.5, "val": 0.5})
+  divided = splits.assign(NAMES, splitting.shares, 0, {})
+  broken = folder / f"{divided['val'][-1]}.mp4"
+  broken.write_bytes(b"no video")
+  with pytest.raises(UserError, match="can't be decoded"):
+    run(folder, "mine", out, splitting=splitting)
+  assert os.listdir(out) == [".mine_train.incomplete"]
+  broken.write_bytes((input_dir / f"{divided['val'][-1]}.mp4").read_bytes())
+  run(folder, "mine", out, splitting=splitting)
+  assert sorted(os.listdir(out)) == [
+    *("dataset.json", "mine_train-0-of-1.tfrecord", "mine_val-0-of-1.tfrecord")
+  ]
+
+
+def test_labels_of_other_videos_are_told_in_one_line(tmp_path, input_dir):
+  labels = table(tmp_path / "labels.csv", [*NAMES, "typo9", "typo10"])
+  text = labels.read_text().replace("typo9,0,1,reach", "typo9,0,1,zzz")
+  labels.write_text(text)
+  out = tmp_path / "out"
+  done = script(
+    *(input_dir, f"--output_dir={out}", f"--label_file={labels}"),
+    "--name=mine_val",
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.splitlines()[-1] == (
+    f"10 videos in {labels} are not among those converted, the first is a/v1"
+  )
+  assert dataset_info.read(str(out), "mine").class_names == ("reach", "pour")
+
+
+def test_a_table_made_from_annotations_gives_the_same_bytes(
+  tmp_path, input_dir
+):
+  generator = random.Random(0)
+  labels, rows = {}, ["video,start,end,phase"]
+  for name in NAMES:
+    cuts = sorted(generator.uniform(0, 2e6) for _ in range(5))
+    bounds = list(zip(cuts, cuts[1:], strict=False))
+    labels[name] = {"ann": dict(enumerate(bounds))}
+    rows += [
+      f"{name},{s / 1e6},{e / 1e6},{k}" for k, (s, e) in enumerate(bounds)
+    ]
+  (tmp_path / "labels.json").write_text(json.dumps(labels))
+  (tmp_path / "labels.csv").write_text("\n".join(rows))
+  assert_json_and_csv_say_the_same(tmp_path, input_dir)
+  records = record_files.read((tmp_path / "labels.csv.out").glob("*.tfrecord"))
+  assert {x for r in records for x in r["frame_labels"]} == {0, 1, 2, 3}
+
+
+def test_the_report_has_paths_below_the_input_folder(tmp_path, input_dir):
+  written = run(input_dir, "mine_val", tmp_path / "out", pattern="v0.mp4")
+  videos = written["mine_val"].videos
+  assert [video["source"] for video in videos] == ["a/v0.mp4", "b/v0.mp4"]
+  assert [video["fps"] for video in videos] == [10.0, 10.0]

@@ -1,0 +1,142 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import scipy.io
+
+from core.errors import UserError
+from data import dataset_info
+from dataset_preparation import penn_action
+from dataset_preparation.build_records import Labelling
+from dataset_preparation.conversion import Storing
+from dataset_preparation.shards import Writing
+from tests.helpers import image_files, record_files
+
+# Number -> Penn Action's name, 1 = train or -1 = test, images.
+VIDEOS = {
+  "0001": ("squat", 1, 6),
+  "0002": ("squat", -1, 4),
+  "0003": ("bowl", 1, 5),
+  "0004": ("jump_rope", 1, 3),
+  "0005": ("squat", 1, 11),
+}
+
+
+@pytest.fixture
+def penn_dir(tmp_path):
+  """A small folder of the published layout."""
+  root = tmp_path / "Penn_Action"
+  (root / "labels").mkdir(parents=True)
+  for name, (action, train, count) in VIDEOS.items():
+    folder = root / "frames" / name
+    image_files.make(folder, count, pattern="{:06d}")
+    content = {"action": action, "train": train, "nframes": count}
+    content["x"] = np.zeros((count, 13))
+    scipy.io.savemat(root / "labels" / f"{name}.mat", content)
+  return root
+
+
+def convert(penn_dir, out, label_file=None):
+  return penn_action.convert(
+    penn_dir,
+    f"{out}/%s_tfrecords",
+    storing=Storing(size=(24, 16)),
+    labelling=Labelling(label_file),
+    writing=Writing(num_workers=1),
+  )
+
+
+def names_of(folder):
+  return [record["name"] for record in record_files.read(folder)]
+
+
+def test_a_set_an_action_in_the_official_splits(tmp_path, penn_dir, caplog):
+  caplog.set_level("WARNING")
+  written = convert(penn_dir, tmp_path)
+  assert list(written) == ["bowling_train", "squats_train", "squats_val"]
+  squats, bowling = (tmp_path / f"{a}_tfrecords" for a in ("squats", "bowling"))
+  assert names_of(squats.glob("squats_train-*")) == ["0001", "0005"]
+  assert names_of(squats.glob("squats_val-*")) == ["0002"]
+  assert names_of(bowling.glob("*.tfrecord")) == ["0003"]
+  assert dataset_info.read(str(squats), "squats").splits[
+    "train"
+  ].num_frames == (17)
+  warnings = [record.getMessage() for record in caplog.records]
+  assert len(warnings) == 13
+  assert (
+    "squats: 2 train and 1 val videos, the paper has 114 and 116" in warnings
+  )
+
+
+def test_phases_of_the_labelled_videos(tmp_path, penn_dir, caplog):
+  rows = [f"000{v},down" for v in (2, 2, 1, 1, 1, 1)]
+  rows += [f"000{v},up" for v in (2, 2, 1, 1)] + ["0003,swing"] * 5
+  path = tmp_path / "phases.csv"
+  path.write_text("\n".join(["video,phase", *rows]))
+  convert(penn_dir, tmp_path, path)
+  squats, bowling = (tmp_path / f"{a}_tfrecords" for a in ("squats", "bowling"))
+  [train] = record_files.read(squats.glob("squats_train-*"))
+  [val] = record_files.read(squats.glob("squats_val-*"))
+  assert train["frame_labels"] == [0] * 4 + [1] * 2
+  assert val["frame_labels"] == [0] * 2 + [1] * 2
+  [swing] = record_files.read(bowling.glob("*.tfrecord"))
+  assert swing["frame_labels"] == [0] * 5
+  names = dataset_info.read(str(squats), "squats").class_names
+  assert names == ("down", "up")
+  assert "1 of 4 videos have no labels and are left out" in caplog.text
+
+
+def test_labels_of_other_videos_only(tmp_path, penn_dir):
+  (tmp_path / "phases.csv").write_text("video,phase\nclip,0\n")
+  with pytest.raises(UserError, match="labels none of the 4 videos"):
+    convert(penn_dir, tmp_path, tmp_path / "phases.csv")
+
+
+def test_wrong_folders_are_named(tmp_path, penn_dir):
+  with pytest.raises(UserError, match="labels: found no .mat files"):
+    convert(tmp_path, tmp_path)
+  (penn_dir / "labels" / "0009.mat").write_bytes(b"no file of Matlab")
+  with pytest.raises(UserError, match=r"0009.mat: expected a .mat file"):
+    convert(penn_dir, tmp_path)
+  content = {"action": "squat", "train": 1}
+  scipy.io.savemat(penn_dir / "labels" / "0009.mat", content)
+  with pytest.raises(UserError, match="frames/0009: expected a folder of"):
+    convert(penn_dir, tmp_path)
+
+
+def test_labels_of_other_videos_are_told(tmp_path, penn_dir):
+  table = tmp_path / "phases.csv"
+  rows = ["0002,0,0.1,down", "0009,0,1,zzz", "0004,0,0.1,jump"]
+  table.write_text("\n".join(["video,start,end,phase", *rows]))
+  done = subprocess.run(
+    [
+      *(sys.executable, penn_action.__file__, f"--penn_dir={penn_dir}"),
+      *(f"--output_dir={tmp_path}/out", f"--label_file={table}", "--fps=30"),
+    ],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.splitlines()[-1] == (
+    f"2 videos in {table} are not among those converted, the first is 0009"
+  )
+  folder = tmp_path / "out" / "squats_tfrecords"
+  assert dataset_info.read(str(folder), "squats").class_names == ("down",)
+
+
+def test_script(tmp_path, penn_dir):
+  done = subprocess.run(
+    [
+      *(sys.executable, penn_action.__file__, f"--penn_dir={penn_dir}"),
+      f"--output_dir={tmp_path}/out",
+    ],
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  assert (tmp_path / "out/squats_tfrecords/squats_val-0-of-1.tfrecord").exists()
+  assert "squats_train: 2 videos, 17 frames (rate unknown)" in done.stdout
+  assert "PATH_TO_TFRECORDS: " in done.stdout

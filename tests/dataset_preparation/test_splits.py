@@ -1,0 +1,188 @@
+import itertools
+import random
+
+import pytest
+
+from core.errors import UserError
+from dataset_preparation import splits
+
+VIDEOS = [f"v{number}" for number in range(20)]
+SHARES = {"train": 0.8, "val": 0.2}
+
+
+def test_parts_are_read():
+  assert splits.parse(["train=0.8", "val=.2"]) == SHARES
+  assert splits.parse([]) == {}
+
+
+@pytest.mark.parametrize(
+  ("parts", "message"),
+  [
+    (["train"], "expected parts such as train=0.8,val=0.2, received 'train'"),
+    (["train=x"], "received 'train=x'"),
+    (["train=0", "val=1"], "received 'train=0'"),
+    (["train=0.5", "train=0.5"], "received 'train=0.5'"),
+    (["a_b=1"], "received 'a_b=1'"),
+    (["train=0.8", "val=0.3"], "expected shares that sum to 1, received 1.1"),
+  ],
+)
+def test_wrong_parts_are_named(parts, message):
+  with pytest.raises(UserError, match="--split: ") as error:
+    splits.parse(parts)
+  assert message in str(error.value)
+
+
+def test_every_video_goes_to_one_split_in_order():
+  found = splits.assign(VIDEOS, SHARES, 0, {})
+  assert {split: len(videos) for split, videos in found.items()} == {
+    **{"train": 16, "val": 4}
+  }
+  assert sorted(found["train"] + found["val"]) == sorted(VIDEOS)
+  for videos in found.values():
+    assert videos == [video for video in VIDEOS if video in videos]
+
+
+def test_the_seed_sets_the_choice():
+  choices = [splits.assign(VIDEOS, SHARES, seed, {}) for seed in (0, 0, 1)]
+  assert choices[0] == choices[1] != choices[2]
+  reversed_order = splits.assign(VIDEOS[::-1], SHARES, 0, {})
+  assert set(reversed_order["val"]) == set(choices[0]["val"])
+
+
+def test_groups_stay_together():
+  groups = {video: f"take{number // 3}" for number, video in enumerate(VIDEOS)}
+  del groups["v19"]
+  for seed in range(20):
+    found = splits.assign(VIDEOS, SHARES, seed, groups)
+    of_splits = [
+      {groups.get(video, video) for video in videos}
+      for videos in found.values()
+    ]
+    assert not of_splits[0] & of_splits[1]
+    assert 3 <= len(found["val"]) <= 5
+
+
+def distance(found, shares):
+  number = sum(map(len, found.values()))
+  return sum(
+    (len(found[s]) - share * number) ** 2 for s, share in shares.items()
+  )
+
+
+def grouped(sizes):
+  """Videos in groups of so many."""
+  return {
+    f"{group}-{number}": str(group)
+    for group, size in enumerate(sizes)
+    for number in range(size)
+  }
+
+
+@pytest.mark.parametrize("sizes", [(5, 5), (1, 9), (9, 1), (30, 1, 1), (1, 1)])
+def test_with_few_groups_no_split_is_empty(sizes):
+  groups = grouped(sizes)
+  found = splits.assign(list(groups), SHARES, 0, groups)
+  assert len(found["train"]) >= len(found["val"]) >= 1
+  assert {groups[v] for v in found["train"]}.isdisjoint(
+    groups[v] for v in found["val"]
+  )
+
+
+def test_shares_are_met_as_closely_as_groups_permit():
+  shares = {"train": 0.6, "val": 0.3, "test": 0.1}
+  rng = random.Random(0)
+  for seed in range(20):
+    sizes = [rng.randint(1, 12) for _ in range(rng.randint(3, 6))]
+    groups = grouped(sizes)
+    found = splits.assign(list(groups), shares, seed, groups)
+    possible = [
+      {s: [v for v in groups if choice[int(groups[v])] == s] for s in shares}
+      for choice in itertools.product(shares, repeat=len(sizes))
+      if len(set(choice)) == 3
+    ]
+    best = min(distance(each, shares) for each in possible)
+    assert distance(found, shares) == pytest.approx(best)
+
+
+def test_with_many_groups_no_split_is_empty():
+  groups = grouped([10] * 40)
+  shares = {"train": 0.99, "val": 0.005, "test": 0.005}
+  found = splits.assign(list(groups), shares, 0, groups)
+  assert {split: len(videos) for split, videos in found.items()} == {
+    **{"train": 380, "val": 10, "test": 10}
+  }
+
+
+def test_a_split_without_videos_is_named():
+  with pytest.raises(UserError) as error:
+    splits.assign(VIDEOS, SHARES, 0, dict.fromkeys(VIDEOS, "one"))
+  assert str(error.value) == (
+    "--split: expected at least a video and a group for each of train, val,"
+    " received 20 videos in 1 groups"
+  )
+
+
+def test_groups_are_read(tmp_path):
+  path = tmp_path / "groups.csv"
+  path.write_text("video,group\nv0,a\nv1, b\n\n")
+  assert splits.read_groups(path, VIDEOS) == {"v0": "a", "v1": "b"}
+  path.write_text("video,group\nv1,a\ntake9/v1,b\nv2,c\n")
+  videos = ["take9/v1", "take10/v1", "take10/v2", "v3"]
+  assert splits.read_groups(path, videos) == {
+    **{"take9/v1": "b", "take10/v1": "a", "take10/v2": "c"}
+  }
+  path.write_text("video,group\nd\u00e9j\u00e0,a\n", encoding="utf-8")
+  parts = "take/de\u0301ja\u0300"
+  assert splits.read_groups(path, [parts]) == {parts: "a"}
+
+
+@pytest.mark.parametrize(
+  ("text", "message"),
+  [
+    ("", "expected the heading video,group, received ''"),
+    ("a,b\n", "received 'a,b'"),
+    (
+      "video,group\nv0\n",
+      "row 2 has 1 columns, expected the 2 of the heading (video,group)",
+    ),
+    (
+      "video,group\nv0,a\nv0,b\n",
+      "row 3 puts video 'v0' into group 'b', an earlier one into 'a'",
+    ),
+    (
+      "video,group\nv0,a\nv0.mp4,b\n",
+      "'v0.mp4' is none of the 3 videos; expected names such as 'v0'",
+    ),
+    ("video,group\nb/v0,a\n", "'b/v0' is none of the 3 videos"),
+    (
+      "video,group\nv1,a\n",
+      "'v1' may be 'take9/v1' or 'take10/v1'; expected the path below the",
+    ),
+  ],
+)
+def test_wrong_groups_are_named(tmp_path, text, message):
+  path = tmp_path / "groups.csv"
+  path.write_text(text)
+  with pytest.raises(UserError) as error:
+    splits.read_groups(path, ["v0", "take9/v1", "take10/v1"])
+  assert str(error.value).startswith(f"{path}: ")
+  assert message in str(error.value)
+
+
+def test_a_missing_group_file_is_named(tmp_path):
+  with pytest.raises(UserError, match="none.csv: can't read the group file"):
+    splits.read_groups(tmp_path / "none.csv", VIDEOS)
+
+
+def test_groups_of_spreadsheets(tmp_path):
+  path = tmp_path / "groups.csv"
+  text = "\ufeffWho;Group;Video\nann;a;v0.mp4\nben;b;v1\n"
+  path.write_text(text, encoding="utf-8")
+  assert splits.read_groups(path, VIDEOS) == {"v0": "a", "v1": "b"}
+  path.write_text("video,group\nv0,a\nv1,\n")
+  with pytest.raises(UserError) as error:
+    splits.read_groups(path, VIDEOS)
+  assert str(error.value) == (
+    f"{path}: row 3 gives video 'v1' no group; expected one, fill it in or"
+    " remove the row"
+  )

@@ -1,0 +1,195 @@
+import itertools
+import json
+import subprocess
+import sys
+
+import cv2
+import numpy as np
+import pytest
+
+from core.errors import UserError
+from dataset_preparation.synthetic_pouring import __main__ as script
+from dataset_preparation.synthetic_pouring import generation, motion, scene
+from evaluation.kendalls_tau import pairwise_taus
+from media import videos
+
+
+def contents(folder):
+  """Gives every file below a folder: {relative path: bytes}."""
+  return {
+    str(path.relative_to(folder)): path.read_bytes()
+    for path in sorted(folder.rglob("*"))
+    if path.is_file()
+  }
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+  """A small data set: two training videos and one for validation."""
+  folder = tmp_path_factory.mktemp("small")
+  return folder, generation.generate(folder, 2, 1, seed=5)
+
+
+def test_files_and_labels_name_the_same_videos(small):
+  folder, labels = small
+  assert set(contents(folder)) == {
+    "labels.json",
+    "train/pouring_train_0000.mp4",
+    "train/pouring_train_0001.mp4",
+    "val/pouring_val_0000.mp4",
+  }
+  assert json.loads((folder / "labels.json").read_text()) == labels
+  stems = {path.stem for path in folder.glob("*/*.mp4")}
+  assert set(labels) == stems
+
+
+def test_labels_are_five_phases_that_fill_the_video(small):
+  folder, labels = small
+  for path in folder.glob("*/*.mp4"):
+    frames = list(videos.read(path))
+    assert 58 <= len(frames) <= 142
+    assert frames[0].image.shape == (144, 192, 3)
+    assert frames[1].time == pytest.approx(1 / motion.FPS, abs=1e-3)
+    (phases,) = labels[path.stem].values()
+    assert list(phases) == ["0", "1", "2", "3", "4"]
+    assert phases["0"][0] == 0
+    for before, after in itertools.pairwise(phases.values()):
+      assert before[0] < before[1] == after[0]
+    end = len(frames) / motion.FPS * 1e6
+    assert phases["4"][1] == pytest.approx(end, abs=1)
+    # No frame is nearer than a third of a frame's time to a key event.
+    times = np.array([frame.time for frame in frames]) * 1e6
+    events = np.array([phases[str(k)][0] for k in range(1, 5)])
+    gaps = np.abs(times[:, None] - events)
+    assert gaps.min() > 1e6 / motion.FPS / 3
+
+
+def test_one_process_makes_the_same_files_as_several(
+  small, tmp_path, monkeypatch
+):
+  monkeypatch.setattr("os.cpu_count", lambda: 1)
+  generation.generate(tmp_path, 2, 1, seed=5)
+  assert contents(tmp_path) == contents(small[0])
+
+
+def test_a_larger_set_starts_with_the_smaller_one(small, tmp_path):
+  labels = generation.generate(tmp_path, 3, 0, seed=5)
+  larger = contents(tmp_path)
+  for path, content in contents(small[0]).items():
+    if path.startswith("train/"):
+      assert larger[path] == content
+  assert len(labels) == 3
+  assert (
+    labels.items()
+    >= {
+      name: phases for name, phases in small[1].items() if "train" in name
+    }.items()
+  )
+
+
+def test_seeds_splits_and_numbers_give_different_videos(small, tmp_path):
+  generation.generate(tmp_path, 1, 0, seed=6)
+  clips = [
+    content
+    for folder in (small[0], tmp_path)
+    for path, content in contents(folder).items()
+    if path.endswith(".mp4")
+  ]
+  assert len(set(clips)) == len(clips) == 4
+
+
+def test_other_files_stay_and_videos_are_replaced(small, tmp_path):
+  (tmp_path / "train").mkdir()
+  (tmp_path / "train" / "mine.txt").write_text("mine")
+  (tmp_path / "train" / "pouring_train_0000.mp4").write_text("old")
+  generation.generate(tmp_path, 1, 0, seed=5)
+  made = contents(tmp_path)
+  assert made["train/mine.txt"] == b"mine"
+  name = "train/pouring_train_0000.mp4"
+  assert made[name] == contents(small[0])[name]
+  assert set(made) == {"labels.json", name, "train/mine.txt"}
+
+
+@pytest.mark.parametrize("name", ["num_train", "num_val", "seed"])
+def test_negative_numbers_are_refused(tmp_path, name):
+  arguments = {"num_train": 0, "num_val": 0, "seed": 0, name: -2}
+  with pytest.raises(UserError, match=f"--{name}: expected 0 or more, .* -2"):
+    generation.generate(tmp_path / "out", **arguments)
+  assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_folders_place_is_refused(tmp_path):
+  (tmp_path / "file").write_text("")
+  with pytest.raises(UserError, match="file: can't make this folder"):
+    generation.generate(tmp_path / "file", 1, 0, seed=0)
+
+
+def test_script_runs_by_path_and_as_a_module(small, tmp_path):
+  path = script.__file__
+  module = ["-m", "dataset_preparation.synthetic_pouring"]
+  flags = ["--num_train", "1", "--num_val", "1", "--seed", "5"]
+  for number, command in enumerate(([path], module)):
+    output = tmp_path / str(number)
+    subprocess.run(
+      [sys.executable, *command, *flags, "--output_dir", str(output)],
+      check=True,
+      capture_output=True,
+    )
+    made = contents(output)
+    for name in ("train/pouring_train_0000.mp4", "val/pouring_val_0000.mp4"):
+      assert made[name] == contents(small[0])[name]
+
+
+def test_what_happens_in_the_script():
+  for seed in range(20):
+    script = motion.draw_script(np.random.default_rng(seed))
+    total = sum(script.frames)
+    states = [motion.state_at(script, k / motion.FPS) for k in range(total)]
+    phase = np.repeat(np.arange(5), script.frames)
+    tilt = np.array([state.tilt for state in states])
+    cup = np.array([state.cup_fill for state in states])
+    flows = np.array([state.stream[1] > state.stream[0] for state in states])
+    height = np.array([state.ground - state.bottle[1] for state in states])
+    np.testing.assert_array_equal(flows, phase == 2)
+    assert np.all(np.diff(cup) >= 0) and cup[0] == 0
+    assert cup[-1] == pytest.approx(script.cup_fill)
+    standing = (phase == 0) | (phase == 4)
+    np.testing.assert_allclose(tilt[standing], 0)
+    np.testing.assert_allclose(height[standing], 0, atol=1e-9)
+    assert tilt[phase == 2].min() > np.radians(30)
+    # Back and front of the table: what tells before from after in a mirror.
+    assert states[-1].bottle[1] - states[0].bottle[1] > 0.12
+    # Nothing jumps: less than a tenth of the picture from frame to frame.
+    hand = np.array([state.hand for state in states])
+    assert np.abs(np.diff(hand, axis=0)).max() < 0.15
+
+
+def test_a_quarter_of_the_videos_is_mirrored(monkeypatch):
+  # What takes long to draw.
+  monkeypatch.setattr(
+    "dataset_preparation.pouring_background.draw_background", lambda *_: None
+  )
+  styles = [
+    scene.draw_style(np.random.default_rng(seed)) for seed in range(400)
+  ]
+  assert 70 < sum(style.mirrored for style in styles) < 130
+
+
+def test_raw_pixels_do_not_align_the_videos():
+  films = []
+  for seed in range(12):
+    rng = np.random.default_rng(seed)
+    script = motion.draw_script(rng)
+    style = scene.draw_style(rng)
+    pictures = [
+      scene.draw(script, style, motion.state_at(script, k / motion.FPS))
+      for k in range(0, sum(script.frames), 5)
+    ]
+    small = [
+      cv2.resize(x, (16, 16), None, 0, 0, cv2.INTER_AREA) for x in pictures
+    ]
+    films.append(np.reshape(small, [len(small), -1]).astype(float))
+  # Without what a video shows all along, its background, as well.
+  moving = [pixels - pixels.mean(axis=0) for pixels in films]
+  assert np.nanmean(pairwise_taus(films, "sqeuclidean")) < 0.2
+  assert np.nanmean(pairwise_taus(moving, "sqeuclidean")) < 0.2

@@ -1,0 +1,517 @@
+import fcntl
+import json
+import os
+import pty
+import shutil
+import struct
+import subprocess
+import sys
+import termios
+
+import cv2
+import numpy as np
+import pytest
+
+from core import files
+from core.errors import UserError
+from data import dataset_info
+from dataset_preparation.build_records import Labelling, prepare
+from dataset_preparation.conversion import Storing
+from dataset_preparation.shards import Writing
+from dataset_preparation.videos_to_tfrecords import (
+  FILE_PATTERNS,
+  find_videos,
+  left_out,
+  list_files,
+)
+from media import videos
+from tests.helpers import record_files, video_files
+from tests.helpers.paths import ROOT
+
+SCRIPT = ROOT / "dataset_preparation" / "videos_to_tfrecords.py"
+
+
+@pytest.fixture(scope="module")
+def input_dir(tmp_path_factory):
+  """Three videos of 30, 12 and 20 frames at 10 frames per second."""
+  folder = tmp_path_factory.mktemp("videos")
+  video_files.make(folder / "clip2.mp4")
+  video_files.make(folder / "clip10.mkv", num_frames=12, first=7)
+  video_files.make(folder / "Clip1.MP4", num_frames=20)
+  (folder / "notes.txt").write_text("no video")
+  (folder / "._clip2.mp4").write_bytes(b"left by a file manager")
+  (folder / "folder.mp4").mkdir()
+  return folder
+
+
+@pytest.fixture
+def label_file(tmp_path):
+  path = tmp_path / "labels.json"
+  thirds = {"ann": {"0": [0, 5e5], "1": [5e5, 1e6], "2": [1e6, 1e6]}}
+  path.write_text(
+    json.dumps(
+      {
+        "Clip1": {"ann": {"0": [0, 5e5], "1": [5e5, 1e6], "2": [1e6, 2e6]}},
+        "clip2": {
+          "ann": {"0": [0, 8e5], "1": [12e5, 14e5], "2": [16e5, 3e6]},
+          "ben": {"0": [0, 10e5], "1": [14e5, 16e5], "2": [18e5, 3e6]},
+        },
+        "clip10": thirds,
+      }
+    )
+  )
+  return path
+
+
+def read_records(paths):
+  found = record_files.read(paths)
+  for record in found:
+    record["video"] = [
+      cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+      for jpeg in record["video"]
+    ]
+  return found
+
+
+def convert(
+  input_dir,
+  name,
+  output_dir,
+  file_pattern=FILE_PATTERNS,
+  *,
+  files_per_shard=50,
+  overwrite=False,
+  label_file=None,
+  expected_segments=0,
+  action_label=-1,
+  **storing,
+):
+  """Prepares the videos of a folder in this process."""
+  written = prepare(
+    find_videos(input_dir, file_pattern),
+    name,
+    output_dir,
+    storing=Storing(**storing),
+    labelling=Labelling(label_file, (), expected_segments, action_label),
+    writing=Writing(files_per_shard, num_workers=1, overwrite=overwrite),
+  )
+  return written[name]
+
+
+def listing(folder):
+  """Names and bytes of all files, those that start with a dot too."""
+  return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_unlabeled_videos(tmp_path, input_dir):
+  info = convert(input_dir, "mine_train", tmp_path, size=(40, 30))
+  assert sorted(os.listdir(tmp_path)) == [
+    "dataset.json",
+    "mine_train-0-of-1.tfrecord",
+  ]
+  found = read_records([tmp_path / "mine_train-0-of-1.tfrecord"])
+  assert [video["name"] for video in found] == ["Clip1", "clip2", "clip10"]
+  assert [video["len"] for video in found] == [20, 30, 12]
+  for video in found:
+    assert video["label"] == -1
+    assert video["frame_labels"] is None
+    assert len(video["video"]) == video["len"]
+    for image in video["video"]:
+      assert image.shape == (30, 40, 3)
+      assert video_files.colours(image) == video_files.QUARTERS
+  assert (info.num_videos, info.num_frames, info.fps) == (3, 62, 10.0)
+  assert dataset_info.read(str(tmp_path), "mine") == dataset_info.DatasetInfo(
+    (), {"train": info}
+  )
+
+
+def test_labeled_videos(tmp_path, input_dir, label_file):
+  out = tmp_path / "out"
+  convert(
+    input_dir, "mine_val", out, label_file=label_file, expected_segments=3
+  )
+  found = {v["name"]: v for v in read_records(out.glob("*.tfrecord"))}
+  assert found["Clip1"]["frame_labels"] == [0] * 5 + [1] * 5 + [2] * 10
+  # Means: [0, .9], [1.3, 1.5], [1.7, 3]; middles: 1.1 and 1.6.
+  assert found["clip2"]["frame_labels"] == [0] * 11 + [1] * 5 + [2] * 14
+  # The last segment holds no instant; the frames after it stay with the one
+  # before.
+  assert found["clip10"]["frame_labels"] == [0] * 5 + [1] * 7
+  info = dataset_info.read(str(out), "mine")
+  assert info.class_names == ("phase 0", "phase 1", "phase 2")
+
+
+def test_a_label_of_the_whole_video(tmp_path, input_dir):
+  out = tmp_path / "out"
+  convert(
+    *(input_dir, "mine_val", out),
+    action_label=4,
+    size=None,
+  )
+  for video in read_records(out.glob("*.tfrecord")):
+    assert video["frame_labels"] is None
+    assert video["label"] == 4
+    sides = (video_files.HEIGHT, video_files.WIDTH, 3)
+    assert video["video"][0].shape == sides
+
+
+def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
+  out = tmp_path / "out"
+  convert(input_dir, "mine_train", out, files_per_shard=2)
+  convert(input_dir, "mine_val", out, files_per_shard=1, label_file=label_file)
+  convert(input_dir, "mine_val_extra", tmp_path / "extra")
+  train = dataset_info.record_paths(str(out), "mine", "train")
+  val = dataset_info.record_paths(str(out), "mine", "val")
+  assert [len(read_records([path])) for path in train] == [2, 1]
+  assert [read_records([path])[0]["name"] for path in val] == [
+    *("Clip1", "clip2", "clip10")
+  ]
+  assert set(dataset_info.read(str(out), "mine").splits) == {"train", "val"}
+  before = listing(out)
+
+  convert(input_dir, "mine_train", out, ["*2.mp4"], overwrite=True)
+  after = listing(out)
+  assert set(before) - set(after) == {
+    *("mine_train-0-of-2.tfrecord", "mine_train-1-of-2.tfrecord")
+  }
+  assert set(after) - set(before) == {"mine_train-0-of-1.tfrecord"}
+  info = dataset_info.read(str(out), "mine")
+  assert info.splits["train"].num_videos == 1
+  assert info.splits["val"].num_videos == 3
+  assert len(info.class_names) == 3
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path, input_dir, label_file):
+  for folder in ("a", "b"):
+    convert(input_dir, "mine_val", tmp_path / folder, label_file=label_file)
+  assert listing(tmp_path / "a") == listing(tmp_path / "b")
+
+
+def test_the_output_folder_may_be_a_template(tmp_path, input_dir):
+  convert(input_dir, "mine_val", f"{tmp_path}/%s_records", size=(8, 8))
+  paths = dataset_info.record_paths(f"{tmp_path}/%s_records", "mine", "val")
+  assert paths == [str(tmp_path / "mine_records/mine_val-0-of-1.tfrecord")]
+
+
+@pytest.mark.parametrize(
+  ("rotate", "expected"), [(90, "BRWG"), (180, "WBGR"), (270, "GWRB")]
+)
+def test_rotate_turns_clockwise_before_resizing(tmp_path, rotate, expected):
+  video_files.make(tmp_path / "a.mp4", num_frames=2)
+  out = tmp_path / "out"
+  convert(tmp_path, "mine_val", out, rotate=rotate, size=(40, 20))
+  [video] = read_records(out.glob("*.tfrecord"))
+  assert video_files.colours(video["video"][0]) == expected
+  assert video["video"][0].shape == (20, 40, 3)
+
+
+def test_fps_drops_frames_and_their_labels(tmp_path, input_dir, label_file):
+  out = tmp_path / "out"
+  info = convert(
+    input_dir, "mine_val", out, label_file=label_file, fps=5, size=(8, 8)
+  )
+  assert (info.num_frames, info.fps) == (10 + 15 + 6, 5.0)
+  found = {v["name"]: v for v in read_records(out.glob("*.tfrecord"))}
+  # Frames at 0, 0.2, 0.4, ... s.
+  assert found["Clip1"]["frame_labels"] == [0] * 3 + [1] * 2 + [2] * 5
+
+
+def test_a_rate_above_the_videos_is_refused(tmp_path, input_dir):
+  out = tmp_path / "out"
+  with pytest.raises(UserError) as error:
+    convert(input_dir, "mine_val", out, fps=15)
+  assert str(error.value) == (
+    f"{input_dir}/Clip1.MP4: has 10 frames per second, expected at least the 15"
+    " of --fps; frames are dropped, never made up"
+  )
+  assert not os.listdir(out)
+
+
+@pytest.mark.parametrize("files_per_shard", [1, 2, 50])
+def test_a_broken_video_leaves_the_folder_as_it_was(
+  tmp_path, input_dir, files_per_shard
+):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  shutil.copytree(input_dir, folder)
+  convert(input_dir, "mine_train", out, files_per_shard=files_per_shard)
+  before = listing(out)
+  data = (folder / "clip2.mp4").read_bytes()
+  (folder / "clip2.mp4").write_bytes(data[: len(data) // 2])
+  for name in ("mine_train", "mine_val"):
+    with pytest.raises(UserError, match="clip2.mp4: "):
+      convert(
+        *(folder, name, out), files_per_shard=files_per_shard, overwrite=True
+      )
+    # Finished shards wait where no reader looks.
+    work = out / f".{name}.incomplete"
+    assert work.exists() == (files_per_shard == 1)
+    shutil.rmtree(work, ignore_errors=True)
+    assert listing(out) == before
+
+
+def test_a_video_without_annotation_is_found_before_decoding(
+  tmp_path, input_dir, label_file
+):
+  annotations = json.loads(label_file.read_text())
+  del annotations["clip10"]
+  label_file.write_text(json.dumps(annotations))
+  out = tmp_path / "out"
+  with pytest.raises(UserError, match="no annotation of video 'clip10'"):
+    convert(input_dir, "mine_val", out, label_file=label_file)
+  assert not out.exists()
+
+
+def test_wrong_number_of_segments(tmp_path, input_dir, label_file):
+  out = tmp_path / "out"
+  with pytest.raises(UserError, match="'Clip1' has 3 segments, expected 4"):
+    convert(
+      *(input_dir, "mine_val", out), label_file=label_file, expected_segments=4
+    )
+  with pytest.raises(UserError, match="--expected_segments: needs labels"):
+    convert(input_dir, "mine_val", out, expected_segments=4)
+
+
+def test_another_data_set_in_the_folder_is_refused(tmp_path, input_dir):
+  convert(input_dir, "mine_val", tmp_path, size=(8, 8))
+  before = listing(tmp_path)
+  with pytest.raises(UserError, match="is about the data set 'mine'"):
+    convert(input_dir, "yours_val", tmp_path)
+  assert listing(tmp_path) == before
+
+
+def test_videos_are_found_in_natural_order(tmp_path):
+  names = ["v10.mp4", "v2.MOV", "a.webm", "v2b.avi", "007.mkv", "v02c.mp4"]
+  for folder in ("", "take10", "take9", "take9/a", ".hidden"):
+    (tmp_path / folder).mkdir(exist_ok=True)
+  for name in (*names, "take10/v1.mp4", "take9/v1.mp4", "take9/a/v1.mp4"):
+    (tmp_path / name).touch()
+  (tmp_path / ".hidden" / "v1.mp4").touch()
+  found = find_videos(tmp_path)
+  assert [str(path.relative_to(tmp_path)) for path in found.values()] == [
+    *("007.mkv", "a.webm", "take9/a/v1.mp4", "take9/v1.mp4", "take10/v1.mp4"),
+    *("v2.MOV", "v2b.avi", "v02c.mp4", "v10.mp4"),
+  ]
+  assert list(found)[:4] == ["007", "a", "take9/a/v1", "take9/v1"]
+  assert list(find_videos(tmp_path, ["V*c.mp4", "*.MOV"])) == ["v2", "v02c"]
+
+
+def test_two_videos_of_one_name_are_refused(tmp_path):
+  (tmp_path / "a.mp4").touch()
+  (tmp_path / "a.avi").touch()
+  with pytest.raises(UserError, match="a.avi and a.mp4 would both be records"):
+    find_videos(tmp_path)
+
+
+def test_no_videos_and_no_folder_are_named(tmp_path, input_dir):
+  with pytest.raises(UserError, match=r"found no videos that match \*.webm;"):
+    find_videos(input_dir, ["*.webm"])
+  with pytest.raises(UserError, match="nowhere: expected a folder of videos"):
+    find_videos(tmp_path / "nowhere")
+
+
+def test_an_output_that_is_a_file_is_named(tmp_path, input_dir):
+  (tmp_path / "out").touch()
+  with pytest.raises(
+    UserError, match=f"{tmp_path}/out: can't make this folder"
+  ):
+    convert(input_dir, "mine_val", tmp_path / "out")
+
+
+def test_script_by_its_path_from_elsewhere(tmp_path, input_dir, label_file):
+  arguments = [
+    f"--input_dir={input_dir}",
+    f"--label_file={label_file}",
+    f"--output_dir={tmp_path}/%s_out",
+    "--name=mine_val",
+    "--width=16",
+    "--height=8",
+    "--file_pattern=*.mp4,*.mkv",
+  ]
+  done = subprocess.run(
+    [sys.executable, str(SCRIPT), *arguments],
+    cwd=tmp_path,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 0, done.stderr
+  folder = tmp_path / "mine_out"
+  assert done.stdout.splitlines() == [
+    "mine_val: 3 videos, 62 frames (10 frames per second)",
+    "   0 phase 0: 21 frames, 33.9%",
+    "   1 phase 1: 17 frames, 27.4%",
+    "   2 phase 2: 24 frames, 38.7%",
+    "  shortest clip10: 12 frames, longest clip2: 30",
+    f"  warning: {input_dir}/clip10.mkv: no frame lies in phase 2 of its"
+    " annotation (times are microseconds in JSON, seconds in CSV)",
+    f"Use the records with DATASETS: [mine] and PATH_TO_TFRECORDS: {folder}."
+    f" {folder}/dataset.json has the details; edit its class_names to name the"
+    " phases.",
+    "1 files match no --file_pattern and are left out, the first is notes.txt",
+  ]
+  assert "mine_val: 1 of 1 shards done" in done.stderr
+  assert "video/s" not in done.stderr  # No progress bar in logs.
+  [first, *_] = read_records(folder.glob("*.tfrecord"))
+  assert first["video"][0].shape == (8, 16, 3)
+
+
+def test_script_as_a_module_tells_a_mistake_in_one_line(tmp_path, input_dir):
+  done = subprocess.run(
+    [
+      *(sys.executable, "-m", "dataset_preparation.videos_to_tfrecords"),
+      *("--name=train", f"--input_dir={input_dir}", f"--output_dir={tmp_path}"),
+    ],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+    check=False,
+  )
+  assert done.returncode == 1
+  assert "Traceback" not in done.stderr
+  assert done.stderr.splitlines()[-1] == (
+    "error: --name: expected <dataset>_<split>, such as pouring_train, of"
+    " letters, digits, '_', '-' and '.'; received 'train'"
+  )
+  assert not os.listdir(tmp_path)
+
+
+def segments(path, *bounds):
+  rows = [f"a,{s},{e},phase {i}" for i, (s, e) in enumerate(bounds)]
+  path.write_text("\n".join(["video,start,end,phase", *rows]))
+  return path
+
+
+@pytest.mark.parametrize(
+  ("source_fps", "fps"), [(10, 0), (10, 1), (10, 0.3), (1, 0), (1, 0.5)]
+)
+def test_segments_may_go_up_to_the_end_of_the_video(tmp_path, source_fps, fps):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  folder.mkdir()
+  video_files.make(folder / "a.mp4", num_frames=20, fps=source_fps)
+  end = 20 / source_fps
+  table = segments(tmp_path / "l.csv", (0, end / 2), (end / 2, end))
+  convert(folder, "mine_val", out, label_file=table, fps=fps, size=(8, 8))
+  [record] = record_files.read(out.glob("*.tfrecord"))
+  assert set(record["frame_labels"]) <= {0, 1}
+  late = segments(tmp_path / "l.csv", (0, end / 2), (end / 2, end + 0.6))
+  with pytest.raises(UserError) as error:
+    convert(folder, "mine_test", out, label_file=late, fps=fps)
+  assert str(error.value) == (
+    f"{late}: video 'a', row 3: ends at {end + 0.6:g} s, expected at most"
+    f" {end:.3f} s, where the video ends; correct it"
+  )
+  late = segments(tmp_path / "l.csv", (0, end), (end + 0.1, end + 0.2))
+  with pytest.raises(UserError) as error:
+    convert(folder, "mine_test", out, label_file=late, fps=fps)
+  assert str(error.value) == (
+    f"{late}: video 'a', row 3: starts at {end + 0.1:g} s, expected earlier"
+    f" than {end:.3f} s, where the video ends; correct it"
+  )
+
+
+def test_fps_of_a_file_with_uneven_time_stamps(tmp_path):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  folder.mkdir()
+  ticks = [0, 1, 2, 5, 9, 10, 14, 20, 21, 30]  # Tenths of a second.
+  video_files.make(folder / "a.mp4", pts=ticks)
+  (tmp_path / "l.json").write_text(json.dumps({"a": list(range(10))}))
+  convert(
+    folder, "mine_val", out, label_file=tmp_path / "l.json", fps=2, size=(8, 8)
+  )
+  [record] = record_files.read(out.glob("*.tfrecord"))
+  # Nearest to 0, 0.5, 1, 1.5, 2, 2.5 and 3 s.
+  assert record["frame_labels"] == [0, 3, 5, 6, 7, 8, 9]
+
+
+def test_rotate_comes_on_top_of_the_metadata(tmp_path):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  folder.mkdir()
+  video_files.make(folder / "a.mp4", num_frames=2, rotation=90)
+  [shown, _] = [frame.image for frame in videos.read(folder / "a.mp4")]
+  assert shown.shape[:2] == (video_files.WIDTH, video_files.HEIGHT)
+  convert(folder, "mine_val", out, rotate=90, size=None)
+  [record] = read_records(out.glob("*.tfrecord"))
+  turned = np.rot90(shown, -1)
+  assert record["video"][0].shape == turned.shape
+  assert video_files.colours(record["video"][0]) == video_files.colours(turned)
+  assert video_files.colours(turned) != video_files.colours(shown)
+
+
+@pytest.mark.parametrize(
+  ("name", "codec", "pix_fmt"),
+  [
+    ("a.ts", "libx264", "yuv420p"),
+    ("a.vob", "mpeg2video", "yuv420p"),
+    ("a.mxf", "mpeg2video", "yuv420p"),
+    ("a.gif", "gif", "rgb8"),
+    ("a.y4m", "rawvideo", "yuv420p"),
+    ("a.h264", "libx264", "yuv420p"),
+  ],
+)
+def test_less_common_containers_are_found(tmp_path, name, codec, pix_fmt):
+  folder, out = tmp_path / "in", tmp_path / "out"
+  folder.mkdir()
+  video_files.make(folder / name, codec, 5, fps=25, pix_fmt=pix_fmt)
+  assert convert(folder, "mine_val", out, size=(8, 8)).num_frames == 5
+
+
+def test_files_that_match_no_pattern_are_counted(input_dir):
+  files = list_files(input_dir)
+  assert left_out(files, FILE_PATTERNS) == [
+    "1 files match no --file_pattern and are left out, the first is notes.txt"
+  ]
+  assert left_out(files, ["*.MKV"]) == [
+    "3 files match no --file_pattern and are left out, the first is Clip1.MP4"
+  ]
+  assert left_out(files, ["*"]) == []
+
+
+def test_frames_too_large_for_a_jpeg_are_named(tmp_path, input_dir):
+  with pytest.raises(UserError) as error:
+    convert(input_dir, "mine_val", tmp_path, size=(70000, 10))
+  assert str(error.value) == (
+    f"{input_dir}/Clip1.MP4: frame 0 would have 70000 x 10 pixels, expected at"
+    " most 65500 a side, as JPEG has it; give a smaller --width and --height or"
+    " --short_side"
+  )
+
+
+def script(input_dir, out, *flags, **options):
+  command = [
+    *(sys.executable, "-m", "dataset_preparation.videos_to_tfrecords"),
+    *("--name=mine_val", f"--input_dir={input_dir}", f"--output_dir={out}"),
+    *("--width=8", "--height=8", "--num_workers=1", *flags),
+  ]
+  return subprocess.run(command, cwd=ROOT, check=False, **options)
+
+
+def test_a_terminal_shows_a_progress_bar(tmp_path, input_dir):
+  terminal, end = pty.openpty()
+  fcntl.ioctl(end, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
+  done = script(
+    input_dir, tmp_path / "out", stderr=end, stdout=subprocess.DEVNULL
+  )
+  os.close(end)
+  assert done.returncode == 0
+  # Less than a pipe holds: it could be written before anybody read it.
+  shown = os.read(terminal, 2**16).decode()
+  os.close(terminal)
+  assert "mine_val:   0%|" in shown
+  assert "0/3 [" in shown
+
+
+def test_an_output_that_cannot_be_written(tmp_path, input_dir, monkeypatch):
+  done = script(input_dir, "/proc/out", capture_output=True, text=True)
+  assert done.returncode == 1
+  assert "Traceback" not in done.stderr
+  assert done.stderr.splitlines()[-1].startswith(
+    "error: /proc/out: can't make this folder ("
+  )
+  # The administrator, as whom tests may run, may write everywhere.
+  monkeypatch.setattr(files.os, "access", lambda path, mode: False)
+  with pytest.raises(UserError) as error:
+    convert(input_dir, "mine_val", tmp_path)
+  assert str(error.value) == (
+    f"{tmp_path}: this folder is not writable; choose another output directory"
+    " or change its permissions"
+  )

@@ -1,0 +1,329 @@
+import pickle
+import warnings
+
+import numpy as np
+import pytest
+
+import embeddings
+from core.errors import UserError
+from embeddings import file
+from tests.helpers.paths import ROOT
+
+
+def some_videos(lengths=(5, 3, 9), size=4, seed=0, labels=True, frames=True):
+  rng = np.random.default_rng(seed)
+  videos = {
+    "embs": [rng.normal(size=(n, size)).astype(np.float32) for n in lengths],
+    "steps": [2 * np.arange(n) for n in lengths],
+    "names": [f"vidéo {seed}_{i}" for i in range(len(lengths))],
+    "seq_lens": [2 * n for n in lengths],
+    "seq_labels": [-1, 7, 0, 1, 2][: len(lengths)],
+  }
+  if labels:
+    videos["labels"] = [rng.integers(-1, 5, n) for n in lengths]
+  if frames:
+    videos["frames"] = [
+      rng.integers(0, 256, (n, 6, 8, 3)).astype(np.uint8) for n in lengths
+    ]
+  return videos
+
+
+def assert_same(found, expected):
+  assert set(found) == set(expected)
+  for key, entries in expected.items():
+    assert isinstance(found[key], list) and len(found[key]) == len(entries)
+    for a, b in zip(found[key], entries, strict=True):
+      np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["embeddings.npy", "e.npz", "plain", "e.pkl"])
+def test_round_trip_under_any_name(tmp_path, name):
+  videos = some_videos()
+  embeddings.save(tmp_path / name, videos)
+  found = embeddings.load(tmp_path / name)
+  assert_same(found, videos)
+  assert [p.name for p in tmp_path.iterdir()] == [name]
+  assert {e.dtype.name for e in found["embs"]} == {"float32"}
+  assert {e.dtype.name for e in found["labels"]} == {"int64"}
+  assert {e.dtype.name for e in found["steps"]} == {"int64"}
+  assert {e.dtype.name for e in found["frames"]} == {"uint8"}
+  for key, kind in [("names", str), ("seq_lens", int), ("seq_labels", int)]:
+    assert {type(entry) for entry in found[key]} == {kind}
+
+
+@pytest.mark.parametrize("labels", [False, True])
+@pytest.mark.parametrize("frames", [False, True])
+def test_what_was_not_kept_is_absent(tmp_path, labels, frames):
+  videos = some_videos(labels=labels, frames=frames)
+  embeddings.save(tmp_path / "e.npy", videos)
+  found = embeddings.load(tmp_path / "e.npy")
+  assert ("labels" in found, "frames" in found) == (labels, frames)
+  assert_same(found, videos)
+
+
+def test_empty_optional_lists_are_not_kept(tmp_path):
+  videos = some_videos(labels=False, frames=False)
+  embeddings.save(tmp_path / "e.npy", videos | {"labels": [], "frames": None})
+  assert_same(embeddings.load(tmp_path / "e.npy"), videos)
+
+
+def test_one_video_and_a_video_without_frames(tmp_path):
+  for lengths in [(4,), (0, 4), (4, 0, 1)]:
+    videos = some_videos(lengths)
+    embeddings.save(tmp_path / "e.npy", videos)
+    assert_same(embeddings.load(tmp_path / "e.npy"), videos)
+
+
+def test_numpy_alone_reads_the_file(tmp_path):
+  videos = some_videos()
+  embeddings.save(tmp_path / "e.npy", videos)
+  with np.load(tmp_path / "e.npy", allow_pickle=False) as archive:
+    assert set(archive) == set(videos) | {"offsets"}
+    assert archive["offsets"].tolist() == [0, 5, 8, 17]
+    assert archive["names"].tolist() == videos["names"]
+    for key, dtype in [
+      ("offsets", np.int64),
+      ("embs", np.float32),
+      ("steps", np.int64),
+      ("labels", np.int64),
+      ("frames", np.uint8),
+      ("seq_lens", np.int64),
+      ("seq_labels", np.int64),
+    ]:
+      assert archive[key].dtype == dtype
+    np.testing.assert_array_equal(
+      archive["frames"], np.concatenate(videos["frames"])
+    )
+
+
+def test_same_videos_give_the_same_bytes(tmp_path):
+  for name in "ab":
+    embeddings.save(tmp_path / name, some_videos())
+  assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_arrays_by_numpy_itself_load(tmp_path):
+  """Someone else's program may write the file with numpy.savez."""
+  with open(tmp_path / "e.npy", "wb") as stream:
+    np.savez(
+      stream,
+      embs=np.ones((5, 2), np.float64),
+      offsets=np.array([0, 2, 5], np.int32),
+      names=np.array(["a", "b"]),
+      seq_lens=np.array([2, 3]),
+      seq_labels=np.array([-1, -1]),
+      steps=np.array([0, 1, 0, 1, 2], np.int32),
+      extra=np.zeros(3),
+    )
+  found = embeddings.load(tmp_path / "e.npy")
+  assert [e.shape for e in found["embs"]] == [(2, 2), (3, 2)]
+  assert found["embs"][0].dtype == np.float32
+  assert found["steps"][1].dtype == np.int64
+
+
+def test_what_another_program_may_leave_out(tmp_path):
+  path = tmp_path / "e.npz"
+  embs, offsets = np.ones((5, 2)), np.array([0, 2, 2, 5], np.uint64)
+  np.savez(path, embs=embs, offsets=offsets)
+  found = embeddings.load(path)
+  assert [steps.tolist() for steps in found.pop("steps")] == [
+    [0, 1],
+    [],
+    [0, 1, 2],
+  ]
+  assert [len(video) for video in found.pop("embs")] == [2, 0, 3]
+  assert found == {
+    "names": ["video 0", "video 1", "video 2"],
+    "seq_lens": [2, 0, 3],
+    "seq_labels": [-1, -1, -1],
+  }
+  steps = np.array([0, 4, 1, 5, 9], np.uint8)
+  np.savez(path, embs=embs, offsets=offsets, steps=steps)
+  assert embeddings.load(path)["seq_lens"] == [5, 0, 10]
+
+
+def test_types_that_another_program_may_have(tmp_path):
+  path = tmp_path / "e.npz"
+  np.savez(
+    path,
+    embs=np.array([[1.0], [1e300], [-1e300]]),
+    offsets=np.array([0, 1, 3], np.uint32),
+    names=np.array(["vidéo".encode(), b"b\xff"]),
+    labels=np.array([0, 1, 2], np.uint8),
+    seq_lens=np.array([1, 2], np.uint16),
+  )
+  with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    found = embeddings.load(path)
+  assert found["names"] == ["vidéo", "b\ufffd"]
+  assert found["labels"][1].tolist() == [1, 2]
+  assert found["labels"][1].dtype == np.int64
+  # Not finite, so that the tasks leave these frames out and say so.
+  assert found["embs"][1].tolist() == [[np.inf], [-np.inf]]
+  assert found["seq_lens"] == [1, 2]
+
+
+@pytest.mark.parametrize(
+  "change, message",
+  [
+    ({"names": ["a"]}, "one entry of `names`"),
+    ({"steps": [np.arange(5)] * 3}, "as many rows of `steps`"),
+    ({"embs": [np.ones((n, n)) for n in (5, 3, 9)]}, "rows of one shape"),
+    ({"labels": [np.ones((n, 1)) for n in (5, 3, 9)]}, "1 dimensions"),
+    ({"frames": [np.ones((n, 2, 2, 3)) for n in (5, 3, 9)]}, "type uint8"),
+    ({key: [] for key in some_videos()}, "at least one video"),
+  ],
+)
+def test_save_refuses_lists_that_do_not_fit(tmp_path, change, message):
+  with pytest.raises(ValueError, match=message):
+    embeddings.save(tmp_path / "e.npy", some_videos() | change)
+  assert not list(tmp_path.iterdir())
+
+
+def test_interrupted_save_leaves_the_old_file(tmp_path, monkeypatch):
+  path = tmp_path / "e.npy"
+  embeddings.save(path, some_videos())
+  before = path.read_bytes()
+  write = file._write
+
+  def full_disk(archive, key, *rest):
+    if key == "frames":
+      raise OSError(28, "No space left on device")
+    write(archive, key, *rest)
+
+  monkeypatch.setattr(file, "_write", full_disk)
+  with pytest.raises(UserError, match="No space left on device"):
+    embeddings.save(path, some_videos(seed=1))
+  assert path.read_bytes() == before
+  assert [p.name for p in tmp_path.iterdir()] == ["e.npy"]
+
+
+def test_missing_file(tmp_path):
+  path = tmp_path / "none.npy"
+  message = f"{path}: no such embeddings file; make it with extract_embedd"
+  with pytest.raises(UserError, match=message):
+    embeddings.load(path)
+  with pytest.raises(UserError, match="no such embeddings file"):
+    embeddings.load_many(tmp_path / "none_*.npy")
+
+
+def write_pickle(path):
+  path.write_bytes(pickle.dumps({"embs": [np.zeros((2, 2))]}))
+
+
+def write_object_array(path):
+  with open(path, "wb") as stream:
+    np.save(stream, np.array([{"embs": 1}], dtype=object), allow_pickle=True)
+
+
+def write_plain_array(path):
+  with open(path, "wb") as stream:
+    np.save(stream, np.zeros((4, 2)))
+
+
+def write_truncated(path):
+  embeddings.save(path, some_videos())
+  path.write_bytes(path.read_bytes()[:-200])
+
+
+def write_flipped_byte(path):
+  embeddings.save(path, some_videos())
+  data = bytearray(path.read_bytes())
+  data[data.index(b"frames.npy") + 400] ^= 255
+  path.write_bytes(data)
+
+
+@pytest.mark.parametrize(
+  "write, message",
+  [
+    (write_pickle, "a pickle, another format or damaged"),
+    (write_object_array, "a pickle, another format or damaged"),
+    (lambda path: path.write_text("hello\n"), "another format or damaged"),
+    (lambda path: path.write_bytes(b""), "another format or damaged"),
+    (lambda path: path.write_bytes(b"PK\x03\x04 no"), "another format"),
+    (write_truncated, "another format or damaged"),
+    (write_flipped_byte, "another format or damaged"),
+    (write_plain_array, "a single array"),
+    (lambda path: path.mkdir(), "a folder"),
+  ],
+)
+def test_other_files_are_refused_in_one_line(tmp_path, write, message):
+  path = tmp_path / "e.npy"
+  write(path)
+  with pytest.raises(UserError) as caught:
+    embeddings.load(path)
+  text = str(caught.value)
+  assert text.startswith(f"{path}: expected an embeddings file")
+  assert message in text and "extract_embeddings.py" in text
+  readme = (ROOT / "README.md").read_text()
+  _, _, section = readme.partition("\n## Training and evaluation in depth\n")
+  assert 'README.md, "Training and evaluation in depth", shows' in text
+  assert "np.savez(" in section.partition("\n## ")[0]
+  assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+  "change, message",
+  [
+    ({"embs": None}, "without `embs`"),
+    ({"offsets": None}, "without `offsets`"),
+    ({"embs": np.zeros((4, 0), np.float32)}, "`embs` have shape (4, 0)"),
+    ({"embs": np.zeros((4, 2, 2), np.float32)}, "`embs` is float32 with 3"),
+    ({"embs": np.zeros((4, 2), np.int64)}, "`embs` is int64 with 2"),
+    ({"names": np.array([1, 2])}, "`names` is int64"),
+    ({"frames": np.zeros((4, 2, 2, 3))}, "`frames` is float64"),
+    ({"frames": np.zeros((4, 2, 2, 1), np.uint8)}, "`frames` have shape"),
+    ({"offsets": np.array([1, 4])}, "don't rise from 0"),
+    ({"offsets": np.array([0, 3, 2, 4])}, "don't rise from 0"),
+    ({"offsets": np.array([0, 3, 2, 4], np.uint64)}, "don't rise from 0"),
+    ({"offsets": np.array([0])}, "don't rise from 0"),
+    ({"offsets": np.array([0, 2, 5])}, "4 rows of `embs` where `offsets` say"),
+    ({"steps": np.arange(3)}, "3 rows of `steps` where `offsets` says 4"),
+    ({"labels": np.arange(5)}, "5 rows of `labels` where `offsets` says 4"),
+    ({"names": np.array(["a"])}, "1 rows of `names` where `offsets` says 2"),
+    ({"names": np.array(["a", None])}, "a pickle, another format"),
+  ],
+)
+def test_other_archives_are_refused(tmp_path, change, message):
+  arrays = {
+    "embs": np.zeros((4, 2), np.float32),
+    "offsets": np.array([0, 2, 4]),
+    "names": np.array(["a", "b"]),
+    "seq_lens": np.array([2, 2]),
+    "seq_labels": np.array([0, 0]),
+    "steps": np.arange(4),
+  } | change
+  path = tmp_path / "e.npz"
+  np.savez(path, **{k: a for k, a in arrays.items() if a is not None})
+  with pytest.raises(UserError) as caught:
+    embeddings.load(path)
+  assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_load_many_concatenates_in_order_of_names(tmp_path):
+  parts = [some_videos((3, 4), seed=0), some_videos((2,), seed=1)]
+  for name, part in zip("ab", parts, strict=True):
+    embeddings.save(tmp_path / f"e_{name}.npy", part)
+  found = embeddings.load_many(str(tmp_path / "e_?.npy"))
+  assert_same(found, {key: parts[0][key] + parts[1][key] for key in parts[0]})
+  assert_same(embeddings.load_many(tmp_path / "e_b.npy"), parts[1])
+
+
+def test_load_many_takes_brackets_in_a_name_literally(tmp_path):
+  videos = some_videos()
+  embeddings.save(tmp_path / "run[1].npy", videos)
+  assert_same(embeddings.load_many(tmp_path / "run[1].npy"), videos)
+
+
+def test_load_many_refuses_what_does_not_go_together(tmp_path):
+  embeddings.save(tmp_path / "a.npy", some_videos(size=4))
+  embeddings.save(tmp_path / "b.npy", some_videos(size=3))
+  with pytest.raises(UserError, match="b.npy: its embeddings have 3 dimension"):
+    embeddings.load_many(tmp_path / "*.npy")
+  embeddings.save(tmp_path / "b.npy", some_videos(frames=False))
+  with pytest.raises(UserError, match="b.npy: holds no frames .*--keep_data"):
+    embeddings.load_many(tmp_path / "*.npy")
+  embeddings.save(tmp_path / "b.npy", some_videos())
+  embeddings.save(tmp_path / "a.npy", some_videos(labels=False))
+  with pytest.raises(UserError, match="a.npy: holds no labels .*--keep_labels"):
+    embeddings.load_many(tmp_path / "*.npy")

@@ -1,0 +1,162 @@
+import math
+
+import pytest
+
+from core.errors import UserError
+from evaluation import metrics
+
+
+def test_scalars_come_back_by_step_and_nan_stays_nan(tmp_path):
+  metrics.append(tmp_path, 10, {"a/val": 0.5, "b/val": math.nan})
+  metrics.append(tmp_path, 0, {"a/val": 0.25})
+  assert "NaN" not in (tmp_path / "eval_logs/metrics.jsonl").read_text()
+  scalars = metrics.read(tmp_path)
+  assert list(scalars) == [0, 10]
+  assert scalars[0] == {"a/val": 0.25}
+  assert scalars[10]["a/val"] == 0.5
+  assert math.isnan(scalars[10]["b/val"])
+
+
+def test_last_line_of_a_step_counts(tmp_path):
+  metrics.append(tmp_path, 3, {"a/val": 1.0})
+  metrics.append(tmp_path, 3, {"a/val": 2.0})
+  assert metrics.read(tmp_path) == {3: {"a/val": 2.0}}
+
+
+def test_table_shows_first_and_last_step_of_what_matters(tmp_path):
+  for step, value in ((0, 0.1), (5, 0.5), (9, 0.9)):
+    scalars = {
+      "kendalls_tau/d_val_align_tau": value,
+      "kendalls_tau/d_train_align_tau": value,
+      "classification/train_d_1.0_accuracy": value,
+      "few_shot_cxn/val_d_1_ci": value,
+      "metrics/d_kendalls_tau": value,
+    }
+    metrics.append(tmp_path, step, scalars)
+  lines = metrics.table(tmp_path).splitlines()
+  assert lines[0].split() == ["metric", "step", "0", "step", "9"]
+  assert [line.split() for line in lines[2:]] == [
+    ["kendalls_tau/d_val_align_tau", "0.1000", "0.9000"]
+  ]
+
+
+@pytest.mark.parametrize("dataset", ["trainers", "train_set", "a_train_b"])
+def test_a_data_set_named_like_a_split_is_shown(tmp_path, dataset):
+  shown = [
+    "algo_loss/val_loss",
+    f"classification/val_{dataset}_1.0_accuracy",
+    f"kendalls_tau/{dataset}_val_align_tau",
+    f"retrieval/val_{dataset}_ap@5",
+  ]
+  hidden = [
+    "algo_loss/train_loss",
+    f"classification/train_{dataset}_1.0_accuracy",
+    f"kendalls_tau/{dataset}_train_align_tau",
+    f"metrics/{dataset}_kendalls_tau",
+  ]
+  metrics.append(tmp_path, 0, dict.fromkeys(hidden + shown, 0.5))
+  rows = metrics.table(tmp_path).splitlines()[2:]
+  assert [row.split()[0] for row in rows] == shown
+
+
+def test_a_table_without_metrics_of_validation_is_one_line(tmp_path):
+  metrics.append(tmp_path, 0, {"kendalls_tau/d_train_align_tau": 0.5})
+  assert metrics.table(tmp_path) == "no metric of validation videos at step 0"
+  metrics.append(tmp_path, 5, {})
+  assert metrics.table(tmp_path).endswith("validation videos at step 0 and 5")
+
+
+def test_names_of_phases_stand_beside_their_tags(tmp_path):
+  titles = {"a/val_phase_1": "pour"}
+  scalars = {"a/val_phase_0": 0.25, "a/val_phase_1": 0.5}
+  metrics.append(tmp_path, 0, scalars, {"a/val_titles": titles})
+  assert metrics.table(tmp_path).splitlines()[2:] == [
+    "a/val_phase_0               0.2500",
+    "a/val_phase_1 (pour)        0.5000",
+  ]
+
+
+def test_mistakes_are_told_in_one_line(tmp_path):
+  with pytest.raises(UserError, match="nothing was evaluated yet; run `python"):
+    metrics.table(tmp_path)
+  metrics.append(tmp_path, 0, {"a/val": 1.0})
+  with (tmp_path / "eval_logs/metrics.jsonl").open("a") as file:
+    file.write("[1]\n")
+  with pytest.raises(
+    UserError, match="metrics.jsonl: line 2 is no JSON object"
+  ):
+    metrics.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+  "line",
+  [
+    b"hello",
+    b"\xff\xfe\x00",
+    b'{"a/val": 1}',
+    b'{"step": "a", "a/val": 1}',
+    b'{"step": null, "a/val": 1}',
+    b'{"step": 1.5, "a/val": 1}',
+    b'{"step": 1, "a/val": "abc"}',
+    b'{"step": 1, "a/val": [1]}',
+    b'{"step": 1, "a/val": true}',
+    b'{"step": 1, "a/val": 1, "details": null}',
+    b'{"step": 1, "a/val": 1, "details": {"a_titles": 3}}',
+    b'{"step": 1, "a/val": 1, "details": {"max_embs": "2"}}',
+  ],
+)
+@pytest.mark.parametrize("reader", [metrics.read, metrics.table])
+def test_lines_that_are_not_ours_are_told(tmp_path, line, reader):
+  file = tmp_path / "eval_logs/metrics.jsonl"
+  metrics.append(tmp_path, 0, {"a/val": 1.0})
+  file.write_bytes(file.read_bytes() + line + b"\n")
+  with pytest.raises(UserError) as info:
+    reader(tmp_path)
+  assert str(info.value) == (
+    f"{file}: line 2 is no JSON object with a step, a number for each tag and"
+    " `details`; remove it"
+  )
+
+
+def test_a_folder_where_the_file_should_be(tmp_path):
+  folder = tmp_path / "eval_logs/metrics.jsonl"
+  folder.mkdir(parents=True)
+  told = f"{folder}: expected the file of metrics, or none, and it can't be"
+  with pytest.raises(UserError, match=told):
+    metrics.read(tmp_path)
+  with pytest.raises(UserError, match="Is a directory"):
+    metrics.append(tmp_path, 0, {})
+
+
+def test_a_whole_last_line_counts_without_its_end(tmp_path):
+  file = tmp_path / "eval_logs/metrics.jsonl"
+  for step in (0, 1):
+    metrics.append(tmp_path, step, {"a/val": 0.5})
+  whole = file.read_bytes()
+  file.write_bytes(whole[:-1])
+  assert list(metrics.read(tmp_path)) == [0, 1]
+  metrics.append(tmp_path, 2, {"a/val": 0.5})
+  assert list(metrics.read(tmp_path)) == [0, 1, 2]
+  assert file.read_bytes().startswith(whole)
+  file.write_bytes(whole[:-2])
+  assert list(metrics.read(tmp_path)) == [0]
+  metrics.append(tmp_path, 2, {"a/val": 0.5})
+  assert list(metrics.read(tmp_path)) == [0, 2]
+
+
+def test_evaluations_of_some_videos_count_where_asked_for(tmp_path):
+  metrics.append(tmp_path, 0, {"a/val": 0.25})
+  metrics.append(tmp_path, 0, {"a/val": 0.5}, {"max_embs": 2})
+  metrics.append(tmp_path, 4, {"a/val": 0.75}, {"max_embs": 3})
+  assert metrics.read(tmp_path) == {0: {"a/val": 0.25}}
+  assert list(metrics.read(tmp_path, max_embs=2)) == [0, 4]
+  assert metrics.read(tmp_path, max_embs=3) == {
+    0: {"a/val": 0.25},
+    4: {"a/val": 0.75},
+  }
+  assert metrics.read(tmp_path, max_embs=4) == {0: {"a/val": 0.25}}
+  assert metrics.table(tmp_path).splitlines()[2:] == [
+    "a/val        0.5000        0.7500",
+    "step 0: of 2 videos of a split only (--max_embs)",
+    "step 4: of 3 videos of a split only (--max_embs)",
+  ]

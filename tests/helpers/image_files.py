@@ -1,0 +1,23 @@
+"""Makes folders of images for tests."""
+
+import numpy as np
+from PIL import Image
+
+from tests.helpers import video_files
+
+
+def make(folder, count=12, ending="jpg", size=None, pattern="img{}", **options):
+  """Writes images of `video_files.quartered`; names are not padded."""
+  folder.mkdir(parents=True, exist_ok=True)
+  for number in range(count):
+    image = Image.fromarray(video_files.quartered(number))
+    if size:
+      image = image.resize(size)
+    name = pattern.format(number)
+    image.save(folder / f"{name}.{ending}", **options)
+  return folder
+
+
+def corner(image):
+  """How dark the corner is that darkens frame by frame."""
+  return float(np.asarray(image)[-9:, -9:].mean())

@@ -1,0 +1,78 @@
+"""Records of seconds, and a run on them that takes seconds."""
+
+import numpy as np
+import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import (
+  EventAccumulator,
+)
+
+import config as configuration
+import evaluation
+from tests.helpers import record_files
+
+TASKS = f"EVAL.TASKS=[{', '.join(evaluation.TASKS)}]"
+SETTINGS = (
+  "DATASETS=[tiny]",
+  "IMAGE_SIZE=32",
+  "TRAIN.MAX_ITERS=4",
+  "TRAIN.NUM_FRAMES=4",
+  "EVAL.NUM_FRAMES=4",
+  TASKS,
+  "EVAL.VAL_ITERS=2",
+  "EVAL.FRAMES_PER_BATCH=8",
+  "EVAL.FEW_SHOT_NUM_LABELED=[1]",
+  "EVAL.FEW_SHOT_NUM_EPISODES=2",
+  "MODEL.BASE_MODEL.NETWORK=VGGM",
+  "MODEL.BASE_MODEL.LAYER=conv2",
+  "MODEL.TRAIN_BASE=train_all",
+  "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, true]]",
+  "MODEL.CONV_EMBEDDER_MODEL.FC_LAYERS=[[8, true]]",
+  "MODEL.CONV_EMBEDDER_MODEL.EMBEDDING_SIZE=8",
+  "DATA.FRAME_STRIDE=2",
+  "LOGGING.REPORT_INTERVAL=2",
+  "CHECKPOINT.SAVE_INTERVAL=2",
+)
+
+
+def write_records(folder, dataset="tiny", seed=0):
+  """Writes labelled videos of a square that moves, in two splits."""
+  rng = np.random.default_rng(seed)
+  for split, count in (("train", 4), ("val", 3)):
+    videos = [square_video(f"{split}{number}", rng) for number in range(count)]
+    record_files.write(folder, [videos], dataset, split)
+
+
+def square_video(name, rng):
+  length = int(rng.integers(14, 20))
+  frames = np.full([length, 32, 32, 3], rng.integers(0, 90, 3), np.uint8)
+  for t in range(length):
+    x = t * 24 // (length - 1)
+    frames[t, 8:20, x : x + 8] = 220
+  jpegs = [tf.io.encode_jpeg(frame).numpy() for frame in frames]
+  labels = [3 * t // length for t in range(length)]
+  return record_files.sequence_example(name, jpegs, labels, label=None)
+
+
+def config(records, logdir, *settings):
+  made = configuration.load(
+    [], [*SETTINGS, f"PATH_TO_TFRECORDS={records}", *settings]
+  )
+  made.LOGDIR = str(logdir)
+  return made
+
+
+def curves(folder):
+  events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+  return {
+    tag: {
+      e.step: float(tf.make_ndarray(e.tensor_proto))
+      for e in events.Tensors(tag)
+    }
+    for tag in events.Tags()["tensors"]
+  }
+
+
+def tags(folder):
+  """All tags of the events in a folder."""
+  events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+  return events.Tags()["tensors"]

@@ -1,0 +1,299 @@
+import gc
+import os
+import pathlib
+import subprocess
+import sys
+from fractions import Fraction
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from core.errors import UserError
+from media import videos
+from tests.helpers import video_files
+from tests.helpers.paths import ROOT
+
+
+def times_of(path):
+  return [frame.time for frame in videos.read(path)]
+
+
+@pytest.mark.parametrize(
+  ("name", "codec"),
+  [
+    *[("a.mp4", codec) for codec in ("libx264", "libx265", "libsvtav1")],
+    ("a.webm", "libvpx-vp9"),
+    *[(f"a.{e}", "libx264") for e in ("mkv", "mov", "avi", "flv", "ts")],
+    ("a.avi", "mpeg4"),
+  ],
+)
+def test_codecs_and_containers(tmp_path, name, codec):
+  frames = list(videos.read(video_files.make(tmp_path / name, codec)))
+  assert len(frames) == 30
+  np.testing.assert_allclose(
+    [frame.time for frame in frames], np.arange(30) / 10, atol=1e-9
+  )
+  for frame in frames:
+    assert frame.image.dtype == np.uint8
+    assert frame.image.shape == (video_files.HEIGHT, video_files.WIDTH, 3)
+    assert video_files.colours(frame.image) == video_files.QUARTERS
+  # The order of presentation: the corner darkens.
+  corner = [int(frame.image[-9, -9].mean()) for frame in frames]
+  assert np.all(np.diff(corner) < 1)
+  assert corner[0] - corner[-1] > 40
+
+
+def test_the_rate_is_that_of_the_stream_that_is_read(tmp_path, monkeypatch):
+  """AVI files store no time stamps; here one with two video streams."""
+  path = tmp_path / "two.avi"
+  with av.open(str(path), "w") as container:
+    streams = {
+      rate: container.add_stream("mjpeg", rate=rate) for rate in (25, 10)
+    }
+    for stream in streams.values():
+      stream.width, stream.height = video_files.WIDTH, video_files.HEIGHT
+      stream.pix_fmt = "yuvj420p"
+    for number in range(5):
+      for rate, stream in streams.items():
+        image = video_files.quartered(number)
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, rate)
+        container.mux(stream.encode(frame))
+  monkeypatch.setattr(videos, "_video_stream", lambda c, _: c.streams.video[1])
+  np.testing.assert_allclose(times_of(path), np.arange(5) / 10)
+
+
+@pytest.mark.parametrize(
+  ("name", "codec", "pix_fmt"),
+  [
+    ("ten_bits.mp4", "libx265", "yuv420p10le"),
+    ("ten_bits.mkv", "libx264", "yuv422p10le"),
+    ("ten_bits.webm", "libsvtav1", "yuv420p10le"),
+    ("alpha.mov", "qtrle", "argb"),
+    ("alpha.mov", "png", "rgba"),
+    ("alpha.mov", "prores_ks", "yuva444p10le"),
+    ("photo.avi", "mjpeg", "yuvj420p"),
+  ],
+)
+def test_depths_and_alpha(tmp_path, name, codec, pix_fmt):
+  path = video_files.make(tmp_path / name, codec, 4, pix_fmt=pix_fmt)
+  frames = list(videos.read(path))
+  assert len(frames) == 4
+  for frame in frames:
+    assert frame.image.dtype == np.uint8
+    assert video_files.colours(frame.image) == video_files.QUARTERS
+
+
+@pytest.mark.parametrize("pix_fmt", ["gray", "gray10le"])
+def test_grey(tmp_path, pix_fmt):
+  path = video_files.make(tmp_path / "a.mkv", "ffv1", 4, pix_fmt=pix_fmt)
+  for frame in videos.read(path):
+    red, green, blue = np.moveaxis(frame.image, -1, 0)
+    np.testing.assert_array_equal(red, green)
+    np.testing.assert_array_equal(red, blue)
+    corners = red[[9, 9, -9, -9], [9, -9, 9, -9]].astype(int)
+    luma = [0.299 * 250, 0.587 * 250, 0.114 * 250]
+    np.testing.assert_allclose(corners[:3], luma, atol=4)
+
+
+@pytest.mark.parametrize("crop", [(1, 0), (0, 1), (1, 1), (33, 45)])
+def test_odd_sizes(tmp_path, crop):
+  path = video_files.make(
+    tmp_path / "a.mp4", num_frames=3, pix_fmt="yuv444p", crop=crop
+  )
+  expected = (video_files.HEIGHT - crop[0], video_files.WIDTH - crop[1], 3)
+  assert [frame.image.shape for frame in videos.read(path)] == [expected] * 3
+
+
+def test_one_frame(tmp_path):
+  path = video_files.make(tmp_path / "a.mp4", num_frames=1)
+  assert times_of(path) == [0.0]
+
+
+@pytest.mark.parametrize("ending", ["mp4", "mkv", "webm", "ts"])
+def test_streams_that_start_late_start_at_zero(tmp_path, ending):
+  codec = "libvpx-vp9" if ending == "webm" else "libx264"
+  path = video_files.make(tmp_path / f"a.{ending}", codec, first=57)
+  np.testing.assert_allclose(times_of(path), np.arange(30) / 10, atol=1e-9)
+
+
+def test_uneven_time_stamps_are_kept(tmp_path):
+  ticks = [0, 1, 2, 7, 8, 20]
+  path = video_files.make(tmp_path / "a.mp4", pts=ticks)
+  np.testing.assert_allclose(times_of(path), np.array(ticks) / 10, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+  ("degrees", "expected"), [(90, "GWRB"), (180, "WBGR"), (270, "BRWG")]
+)
+def test_rotation_of_the_metadata_is_applied(tmp_path, degrees, expected):
+  # Counter-clockwise: after 90 degrees the right column is the top row.
+  path = video_files.make(tmp_path / "a.mp4", num_frames=2, rotation=degrees)
+  image = next(videos.read(path)).image
+  assert video_files.colours(image) == expected
+  turned = degrees in (90, 270)
+  sides = (video_files.HEIGHT, video_files.WIDTH)
+  assert image.shape[:2] == (sides[::-1] if turned else sides)
+  assert image.flags.c_contiguous
+  # OpenCV applies the rotation too.
+  _, other = cv2.VideoCapture(str(path)).read()
+  assert video_files.colours(other[..., ::-1]) == expected
+
+
+@pytest.mark.parametrize(
+  ("degrees", "expected"),
+  [(0, "GRWB"), (90, "WGBR"), (180, "BWRG"), (270, "RBGW")],
+)
+def test_mirroring_of_the_metadata_is_applied(tmp_path, degrees, expected):
+  path = video_files.make(
+    tmp_path / "a.mp4", num_frames=2, rotation=degrees, hflip=True
+  )
+  assert video_files.colours(next(videos.read(path)).image) == expected
+
+
+def test_frames_are_read_one_at_a_time(tmp_path):
+  frames = videos.read(video_files.make(tmp_path / "a.mp4"))
+  assert next(frames).time == 0
+  frames.close()
+
+
+@pytest.mark.parametrize("name", ["12:30.mp4", "100%s done.mp4", "ü.mp4"])
+def test_any_file_name_is_read(tmp_path, monkeypatch, name):
+  video_files.make(tmp_path / "a.mp4", num_frames=3)
+  os.rename(tmp_path / "a.mp4", tmp_path / name)
+  monkeypatch.chdir(tmp_path)
+  assert len(times_of(name)) == 3
+
+
+@pytest.mark.parametrize("part", [0.4, 0.7, 0.95])
+@pytest.mark.parametrize(
+  ("name", "codec", "options"),
+  [
+    ("end.mp4", "libx264", {}),
+    ("front.mp4", "libx264", {"movflags": "faststart"}),
+    ("hevc.mp4", "libx265", {"movflags": "faststart"}),
+    ("av1.mp4", "libsvtav1", {"movflags": "faststart"}),
+    ("a.mkv", "libx264", {}),
+    ("a.webm", "libvpx-vp9", {}),
+    ("a.flv", "libx264", {}),
+  ],
+)
+def test_truncated_files_are_found(tmp_path, name, codec, options, part):
+  path = video_files.make(
+    tmp_path / name, codec, container_options=options, seed=0, num_frames=60
+  )
+  assert len(times_of(path)) == 60
+  data = path.read_bytes()
+  path.write_bytes(data[: int(part * len(data))])
+  with pytest.raises(UserError) as error:
+    times_of(path)
+  assert str(error.value).startswith(f"{path}: ")
+  assert "replace or remove it" in str(error.value)
+
+
+def test_much_of_the_damage_in_the_middle_is_told(tmp_path):
+  # Not all of it: some bytes still decode, to wrong pixels.
+  path = video_files.make(tmp_path / "a.mp4", seed=0)
+  whole = path.read_bytes()
+  told = 0
+  for place in np.linspace(0.1, 0.9, 24):
+    data = bytearray(whole)
+    start = int(place * len(data))
+    data[start : start + 400] = np.random.default_rng(start).bytes(400)
+    path.write_bytes(data)
+    try:
+      times_of(path)
+    except UserError as error:
+      told += str(error).startswith(f"{path}: ")
+  assert told >= 8
+
+
+def test_files_that_are_no_videos_are_named(tmp_path):
+  path = tmp_path / "a.mp4"
+  for content in (b"", b"some text\n" * 500, b'{"a": 1}', bytes(5000)):
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="a.mp4: can't be decoded as a video"):
+      times_of(path)
+
+
+def test_a_file_of_sound_has_no_video(tmp_path):
+  path = video_files.make_audio(tmp_path / "a.mp4")
+  with pytest.raises(UserError, match="a.mp4: has no video stream"):
+    times_of(path)
+
+
+def test_missing_files_and_folders_are_named(tmp_path):
+  with pytest.raises(UserError, match="none.mp4: .*no such file"):
+    times_of(tmp_path / "none.mp4")
+  (tmp_path / "folder.mp4").mkdir()
+  with pytest.raises(UserError, match="folder.mp4: .*directory"):
+    times_of(tmp_path / "folder.mp4")
+
+
+def test_what_was_written_is_read(tmp_path):
+  images = [video_files.quartered(number) for number in range(12)]
+  path = tmp_path / "a.mp4"
+  videos.write(path, images, fps=29.97)
+  frames = list(videos.read(path))
+  np.testing.assert_allclose(
+    [frame.time for frame in frames], np.arange(12) / 29.97, rtol=1e-3
+  )
+  for frame, image in zip(frames, images, strict=True):
+    error = np.abs(frame.image.astype(int) - image)
+    # Chroma is at half resolution: only the quarters' borders differ.
+    assert error.mean() < 4
+  assert os.listdir(tmp_path) == ["a.mp4"]
+
+
+def test_odd_sizes_lose_their_last_row_and_column(tmp_path):
+  image = video_files.quartered()[:-1, :-1]
+  videos.write(tmp_path / "a.mp4", [image] * 2, fps=10)
+  [first, _] = videos.read(tmp_path / "a.mp4")
+  assert first.image.shape == (image.shape[0] - 1, image.shape[1] - 1, 3)
+
+
+def test_nothing_is_left_of_a_video_without_frames(tmp_path):
+  with pytest.raises(UserError, match="a.mp4: no frames to write"):
+    videos.write(tmp_path / "a.mp4", [], fps=10)
+  assert not os.listdir(tmp_path)
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
+def test_a_video_is_read_by_one_thread(tmp_path, codec):
+  """In a process of its own, where nothing else starts or ends threads."""
+  path = video_files.make(tmp_path / "a.mkv", codec)
+  code = (
+    "import os, sys\n"
+    "from media import videos\n"
+    "threads = lambda: len(os.listdir('/proc/self/task'))\n"
+    "before, frames = threads(), videos.read(sys.argv[1])\n"
+    "next(frames)\n"
+    "sys.exit(threads() - before)"
+  )
+  done = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT)
+  assert done.returncode == 0
+
+
+def test_pixels_that_can_not_be_converted_name_the_video():
+  decoded = av.VideoFrame(16, 16, "gray32le")
+  with pytest.raises(UserError) as caught:
+    _ = videos.Frame(0.0, decoded, pathlib.Path("a.mp4")).image
+  assert str(caught.value) == (
+    "a.mp4: can't be decoded as a video (operation not supported); expected a"
+    " whole video file, replace or remove it"
+  )
+
+
+@pytest.mark.parametrize("rotation", [None, 90])
+def test_frames_do_not_wait_for_the_garbage_collector(tmp_path, rotation):
+  path = video_files.make(tmp_path / "a.mp4", num_frames=40, rotation=rotation)
+  gc.collect()
+  gc.disable()
+  try:
+    assert len([frame.image for frame in videos.read(path)]) == 40
+    alive = sum(isinstance(x, av.VideoFrame) for x in gc.get_objects())
+  finally:
+    gc.enable()
+  assert alive <= 2

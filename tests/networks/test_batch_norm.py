@@ -1,0 +1,150 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from networks.batch_norm import FusedBatchNormalization
+
+SHAPES = {"columns": [24, 5], "images": [4, 3, 6, 5], "videos": [2, 3, 4, 2, 5]}
+
+
+def pair(shape, **settings):
+  """Keras's layer and the fused one with equal, telling weights."""
+  layers = [
+    kind(momentum=0.7, epsilon=1e-3, **settings)
+    for kind in (keras.layers.BatchNormalization, FusedBatchNormalization)
+  ]
+  rng = np.random.default_rng(3)
+  layers[0].build(shape)
+  layers[1].build(shape)
+  weights = [rng.uniform(0.5, 2.0, w.shape) for w in layers[0].get_weights()]
+  for layer in layers:
+    layer.set_weights(weights)
+  return layers
+
+
+def inputs_of(shape, dtype=tf.float32):
+  x = tf.random.stateless_normal(shape, [5, 6], mean=1.0, stddev=3.0)
+  return tf.cast(x, dtype)
+
+
+def run(layer, x, training):
+  with tf.GradientTape() as tape:
+    tape.watch(x)
+    y = layer(x, training=training)
+    loss = tf.reduce_sum(tf.sin(tf.cast(y, tf.float32)))
+  return y, tape.gradient(loss, [x, *layer.trainable_variables])
+
+
+@pytest.mark.parametrize("scale", [True, False])
+@pytest.mark.parametrize("center", [True, False])
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_training_equals_keras(shape, scale, center):
+  keras_layer, fused = pair(shape, scale=scale, center=center)
+  before = keras_layer.moving_variance.numpy()
+  x = inputs_of(shape)
+  expected, expected_gradients = run(keras_layer, x, training=True)
+  y, gradients = run(fused, x, training=True)
+  assert y.shape == x.shape
+  np.testing.assert_allclose(y, expected, atol=2e-6)
+  assert len(gradients) == 1 + scale + center
+  for gradient, reference in zip(gradients, expected_gradients, strict=True):
+    np.testing.assert_allclose(gradient, reference, atol=2e-5)
+  np.testing.assert_allclose(
+    fused.moving_mean, keras_layer.moving_mean, rtol=1e-5
+  )
+  # The fused operation averages in the unbiased variance.
+  count = np.prod(shape[:-1])
+  current = (keras_layer.moving_variance.numpy() - 0.7 * before) / 0.3
+  unbiased = 0.7 * before + 0.3 * current * count / (count - 1)
+  np.testing.assert_allclose(fused.moving_variance, unbiased, rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+@pytest.mark.parametrize("training, trainable", [(False, True), (True, False)])
+def test_inference_and_untrainable_use_the_moving_statistics(
+  shape, training, trainable
+):
+  layers = pair(shape)
+  x = inputs_of(shape)
+  weights = layers[1].get_weights()
+  gamma, beta, mean, variance = weights
+  for layer in layers:
+    layer.trainable = trainable
+  expected = (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta
+  for layer in layers:
+    y = layer(x, training=training)
+    np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-5)
+  for before, after in zip(weights, layers[1].get_weights(), strict=True):
+    np.testing.assert_array_equal(before, after)
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_bfloat16_equals_keras_and_keeps_float32_statistics(shape):
+  keras_layer, fused = pair(shape, dtype="mixed_bfloat16")
+  # Differs from 1 by less than bfloat16 can tell.
+  tiny_change = 1.0 + 1.0 / 1024
+  for layer in (keras_layer, fused):
+    layer.gamma.assign(tf.fill([5], tiny_change))
+  x = inputs_of(shape, tf.bfloat16)
+  expected, _ = run(keras_layer, x, training=True)
+  y, gradients = run(fused, x, training=True)
+  assert y.dtype == tf.bfloat16
+  np.testing.assert_allclose(
+    tf.cast(y, tf.float32), tf.cast(expected, tf.float32), atol=0.02
+  )
+  assert [g.dtype for g in gradients] == [tf.bfloat16, tf.float32, tf.float32]
+  assert fused.moving_mean.dtype == "float32"
+  np.testing.assert_allclose(
+    fused.moving_mean, keras_layer.moving_mean, rtol=1e-4
+  )
+
+
+@pytest.mark.parametrize("settings", [{"axis": 1}, {"axis": -2}])
+def test_another_axis_is_normalised_as_keras_does(settings):
+  shape = SHAPES["images"]
+  keras_layer, fused = pair(shape, **settings)
+  x = inputs_of(shape)
+  np.testing.assert_array_equal(
+    fused(x, training=True), keras_layer(x, training=True)
+  )
+  for expected, weight in zip(
+    keras_layer.get_weights(), fused.get_weights(), strict=True
+  ):
+    np.testing.assert_array_equal(weight, expected)
+
+
+def test_the_last_axis_by_its_number_is_fused():
+  x = inputs_of(SHAPES["images"])
+  by_number, by_default = pair(x.shape, axis=3)[1], pair(x.shape)[1]
+  np.testing.assert_array_equal(
+    by_number(x, training=True), by_default(x, training=True)
+  )
+  np.testing.assert_array_equal(
+    by_number.moving_variance, by_default.moving_variance
+  )
+
+
+def test_graph_with_unknown_sizes_equals_eager():
+  eager, graph = (pair(SHAPES["videos"])[1] for _ in range(2))
+  x = inputs_of(SHAPES["videos"])
+  signature = tf.TensorSpec([None, 3, None, None, 5])
+  call = tf.function(
+    lambda x: graph(x, training=True), input_signature=[signature]
+  )
+  expected = eager(x, training=True)
+  np.testing.assert_allclose(call(x), expected, atol=1e-6)
+  np.testing.assert_allclose(graph.moving_mean, eager.moving_mean, rtol=1e-6)
+  assert call.get_concrete_function().output_shapes[-1] == 5
+
+
+def test_saves_and_loads_by_its_registered_name(tmp_path):
+  model = keras.Sequential(
+    [keras.Input([4, 4, 3]), FusedBatchNormalization(momentum=0.5)]
+  )
+  model(inputs_of([2, 4, 4, 3]), training=True)
+  model.save(tmp_path / "model.keras")
+  loaded = keras.models.load_model(tmp_path / "model.keras")
+  assert type(loaded.layers[0]) is FusedBatchNormalization
+  x = inputs_of([2, 4, 4, 3])
+  np.testing.assert_array_equal(loaded(x), model(x))

@@ -1,0 +1,198 @@
+import itertools
+import math
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tcc import compute_alignment_loss, deterministic_alignment
+from tcc.similarity import SIMILARITY_TYPES
+from tests.tcc.test_alignment import every_loss, loss_and_gradient
+
+# A frame of these, which cycles through all sequences, needs 4 * (7 + 3)
+# elements.
+EMBS = np.random.default_rng(1).normal(size=[4, 7, 3])
+BOUNDS = {
+  "a frame": 1,
+  "3 of 7 frames": 3 * 40,
+  "a sequence": 7 * 40,
+  "3 of 4 sequences": 3 * 7 * 40,
+  "all": 2**24,
+}
+every_bound = pytest.mark.parametrize("bound", BOUNDS)
+# How the library is called: eagerly, or traced with static shapes or without,
+# and then compiled by XLA or not.
+SIGNATURES = {"static": [4, 7, 3], "dynamic": [None, None, None]}
+CALLS = [None, *itertools.product(SIGNATURES, (False, True))]
+
+
+@pytest.fixture
+def set_bound(monkeypatch):
+  def set_to(bound):
+    monkeypatch.setattr(
+      deterministic_alignment, "MAX_PAIRWISE_ELEMENTS", BOUNDS[bound]
+    )
+
+  return set_to
+
+
+def values_and_gradients(call, embs, **options):
+  """The loss and its gradient by the embeddings and the temperature."""
+  temperature = tf.constant(0.3, embs.dtype)
+
+  def run(embs):
+    with tf.GradientTape() as tape:
+      tape.watch([embs, temperature])
+      loss = compute_alignment_loss(
+        embs, tf.shape(embs)[0], temperature=temperature, **options
+      )
+    return loss, *tape.gradient(loss, [embs, temperature])
+
+  if call is None:
+    return run(tf.constant(embs))
+  signature, jit_compile = call
+  spec = tf.TensorSpec(SIGNATURES[signature], embs.dtype)
+  return tf.function(run, [spec], jit_compile=jit_compile)(embs)
+
+
+@pytest.mark.parametrize("bound", ["3 of 7 frames", "3 of 4 sequences", "all"])
+@pytest.mark.parametrize("call", CALLS, ids=str)
+def test_blocks_equal_all_pairs_at_once_however_called(call, bound, set_bound):
+  options = {"loss_type": "regression_mse_var"}
+  expected = values_and_gradients(None, EMBS, **options)
+  set_bound(bound)
+  for value, same in zip(
+    values_and_gradients(call, EMBS, **options), expected, strict=True
+  ):
+    np.testing.assert_allclose(value, same, rtol=1e-6)
+
+
+@every_bound
+@pytest.mark.parametrize("similarity_type", SIMILARITY_TYPES)
+@every_loss
+def test_blocks_equal_all_pairs_at_once_for_every_loss(
+  loss_type, similarity_type, bound, set_bound
+):
+  options = {
+    "loss_type": loss_type,
+    "similarity_type": similarity_type,
+    "steps": np.cumsum(np.ones([4, 7]), axis=0) * np.arange(7),
+    "seq_lens": [20, 30, 40, 50],
+  }
+  embs = EMBS.astype(np.float32)
+  loss, gradient = loss_and_gradient(embs, **options)
+  set_bound(bound)
+  same_loss, same_gradient = loss_and_gradient(embs, **options)
+  np.testing.assert_allclose(same_loss, loss, rtol=1e-6)
+  tolerance = 1e-6 * np.abs(gradient).max()
+  np.testing.assert_allclose(same_gradient, gradient, rtol=0, atol=tolerance)
+
+
+def test_blocks_give_a_gradient_to_every_weight(set_bound):
+  names = ("temperature", "label_smoothing", "variance_lambda", "huber_delta")
+  numbers = {name: tf.constant(0.2, tf.float64) for name in names}
+
+  def gradients():
+    with tf.GradientTape() as tape:
+      tape.watch(numbers)
+      losses = [
+        compute_alignment_loss(EMBS, 4, loss_type=loss_type, **numbers)
+        for loss_type in (
+          "classification",
+          "regression_mse_var",
+          "regression_huber",
+        )
+      ]
+      total = tf.add_n(losses)
+    return tape.gradient(total, numbers)
+
+  expected = gradients()
+  set_bound("3 of 7 frames")
+  for name, gradient in gradients().items():
+    assert abs(gradient) > 0
+    np.testing.assert_allclose(gradient, expected[name], rtol=1e-6)
+
+
+@every_loss
+def test_blocks_do_not_swallow_nan(loss_type, set_bound):
+  embs = EMBS.copy()
+  embs[3, 6, 2] = np.nan
+  set_bound("3 of 7 frames")
+  assert np.isnan(compute_alignment_loss(embs, 4, loss_type=loss_type))
+
+
+def compiled_sizes(num_sequences, num_steps, dimension):
+  """Elements of all tensors in what XLA makes of the loss and its gradient."""
+
+  @tf.function(jit_compile=True)
+  def run(embs):
+    with tf.GradientTape() as tape:
+      tape.watch(embs)
+      loss = compute_alignment_loss(
+        embs, num_sequences, loss_type="regression_mse_var"
+      )
+    return tape.gradient(loss, embs)
+
+  embs = tf.zeros([num_sequences, num_steps, dimension])
+  program = run.experimental_get_compiler_ir(embs)(stage="optimized_hlo")
+  shapes = re.findall(r"f32\[([\d,]+)\]", program)
+  return [math.prod(map(int, shape.split(","))) for shape in shapes]
+
+
+@pytest.mark.parametrize("shape", [(6, 50, 4), (3, 200, 2), (40, 5, 3)])
+def test_no_tensor_exceeds_the_bound(shape, monkeypatch):
+  num_sequences, num_steps, _ = shape
+  num_pairs = num_sequences * (num_sequences - 1)
+  assert max(compiled_sizes(*shape)) >= num_pairs * num_steps**2
+  bound = 2000
+  monkeypatch.setattr(deterministic_alignment, "MAX_PAIRWISE_ELEMENTS", bound)
+  assert max(compiled_sizes(*shape)) <= bound
+
+
+@pytest.mark.parametrize("dimension", [20, 5, 4, 1])
+def test_long_and_short_sequences_equal_their_blocks(dimension, set_bound):
+  # At once, sequences beyond twice the dimension are computed in another way.
+  embs = np.random.default_rng(2).normal(size=[3, 9, dimension])
+  expected = loss_and_gradient(embs)
+  set_bound("3 of 7 frames")
+  for value, same in zip(loss_and_gradient(embs), expected, strict=True):
+    np.testing.assert_allclose(value, same, rtol=1e-6)
+
+
+@pytest.fixture
+def mixed_precision():
+  policy = keras.config.dtype_policy()
+  keras.config.set_dtype_policy("mixed_bfloat16")
+  yield
+  keras.config.set_dtype_policy(policy)
+
+
+@every_bound
+def test_mixed_precision_computes_the_loss_in_float32(
+  mixed_precision, bound, set_bound
+):
+  set_bound(bound)
+  encoder = keras.layers.Dense(3)
+  frames = tf.constant(EMBS, tf.float32)
+  with tf.GradientTape() as tape:
+    embs = encoder(frames)
+    loss = compute_alignment_loss(embs, 4, loss_type="regression_mse")
+  assert embs.dtype == tf.bfloat16
+  assert loss.dtype == tf.float32
+  gradient = tape.gradient(loss, encoder.trainable_variables[0])
+  assert np.abs(gradient).max() > 0
+  same = compute_alignment_loss(
+    tf.cast(embs, tf.float32), 4, loss_type="regression_mse"
+  )
+  np.testing.assert_array_equal(loss, same)
+
+
+def test_embeddings_of_another_batch_size_are_named_at_run_time():
+  @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.float64)])
+  def loss(embs):
+    return compute_alignment_loss(embs, 5)
+
+  with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[5,\?,\?\]"):
+    loss(EMBS)

@@ -1,0 +1,349 @@
+import contextlib
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import config as configuration
+from core.errors import UserError
+from tests.helpers import tiny
+from training import checkpoints
+from training.optimizers import build_optimizer
+
+
+def run(logdir, *settings, seed=0):
+  """What a training process builds: algorithm, optimiser and saver."""
+  algo = tiny.algorithm(*settings, seed=seed)
+  optimizer = build_optimizer(tiny.config(*settings))
+  optimizer.build(checkpoints.trainable_variables(algo))
+  return algo, optimizer, checkpoints.Saver(algo, optimizer, str(logdir))
+
+
+def take_steps(algo, optimizer, seeds):
+  variables = checkpoints.trainable_variables(algo)
+  for seed in seeds:
+    tiny.take_step(algo, variables, optimizer, tiny.batch(seed=seed))
+
+
+def values(algo, optimizer):
+  return [v.numpy() for v in [*algo.weights, *optimizer.variables]]
+
+
+def assert_same(expected, received):
+  for a, b in zip(expected, received, strict=True):
+    np.testing.assert_array_equal(a, b)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+  """A run of one step, saved; its folder is only read."""
+  logdir = tmp_path_factory.mktemp("trained")
+  algo, optimizer, saver = run(logdir)
+  take_steps(algo, optimizer, [0])
+  saver.save(1)
+  return logdir, algo, optimizer
+
+
+@pytest.fixture
+def copied(trained, tmp_path):
+  """A copy of the saved run that a test may damage."""
+  shutil.copytree(trained[0], tmp_path / "run")
+  return tmp_path / "run"
+
+
+def test_a_fresh_network_gives_the_same_embeddings(trained):
+  logdir, algo, _ = trained
+  fresh = tiny.algorithm(seed=5)
+  data = tiny.batch(seed=9)
+  assert not np.array_equal(fresh(data), algo(data))
+  checkpoints.restore_networks(fresh, checkpoints.latest_checkpoint(logdir))
+  np.testing.assert_array_equal(fresh(data), algo(data))
+
+
+@pytest.mark.parametrize("kind", ["AdamOptimizer", "MomentumOptimizer"])
+def test_continuing_equals_never_having_stopped(tmp_path, kind):
+  """Bitwise, dropout included: its seeds are part of the checkpoint."""
+  settings = (
+    f"OPTIMIZER.TYPE={kind}",
+    "OPTIMIZER.LR.INITIAL_LR=0.01",
+    "OPTIMIZER.LR.DECAY_TYPE=exp_decay",
+    "OPTIMIZER.LR.EXP_DECAY_STEPS=1",
+    "MODEL.CONV_EMBEDDER_MODEL.FC_DROPOUT_RATE=0.5",
+    "MODEL.TRAIN_BASE=train_all",
+  )
+  algo, optimizer, saver = run(tmp_path, *settings)
+  take_steps(algo, optimizer, [0])
+  saver.save(1)
+  one_step = values(algo, optimizer)
+  take_steps(algo, optimizer, [1])
+  two_steps = values(algo, optimizer)
+  with contextlib.suppress(AssertionError):
+    assert_same(one_step, two_steps)
+    pytest.fail("the second step changed nothing")
+
+  algo, optimizer, saver = run(tmp_path, *settings, seed=5)
+  assert saver.restore_latest() == 1
+  assert_same(one_step, values(algo, optimizer))
+  take_steps(algo, optimizer, [1])
+  assert_same(two_steps, values(algo, optimizer))
+
+
+def test_a_new_directory_starts_from_step_0(tmp_path):
+  algo, optimizer, saver = run(tmp_path)
+  before = values(algo, optimizer)
+  assert saver.restore_latest() == 0
+  assert_same(before, values(algo, optimizer))
+
+
+@pytest.mark.parametrize(
+  "setting", ["MODEL.TRAIN_BASE=train_all", "MODEL.TRAIN_EMBEDDING=false"]
+)
+def test_other_trainable_variables_are_refused(copied, setting):
+  algo, optimizer, saver = run(copied, setting, seed=5)
+  before = values(algo, optimizer)
+  with pytest.raises(UserError) as caught:
+    saver.restore_latest()
+  assert str(caught.value) == (
+    f"{copied}/ckpt-1: was trained with other variables; continue with the"
+    " MODEL settings of its config.yml or choose another --logdir"
+  )
+  assert_same(before, values(algo, optimizer))
+
+
+def test_a_network_of_another_size_is_refused(copied):
+  setting = "MODEL.CONV_EMBEDDER_MODEL.EMBEDDING_SIZE=7"
+  algo, _, saver = run(copied, setting)
+  path = checkpoints.latest_checkpoint(copied)
+  for restore in (
+    saver.restore_latest,
+    lambda: checkpoints.restore_networks(algo, path),
+  ):
+    with pytest.raises(UserError) as caught:
+      restore()
+    message = str(caught.value)
+    assert message.startswith(
+      f"{path}: does not fit the network of its config.yml or is damaged ("
+    )
+    assert message.endswith(
+      "); restore that config.yml or take another checkpoint"
+    )
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize("part", ["ckpt-1.index", "ckpt-1.data-00000-of-00001"])
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_checkpoint_is_refused(copied, part, damage):
+  file = copied / part
+  if damage == "cut":
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+  else:
+    file.unlink()
+  algo, _, saver = run(copied)
+  path = f"{copied}/ckpt-1"
+  for restore in (
+    saver.restore_latest,
+    lambda: checkpoints.restore_networks(algo, path),
+  ):
+    with pytest.raises(UserError) as caught:
+      restore()
+    assert str(caught.value).startswith(
+      f"{path}: does not fit the network of its config.yml or is damaged ("
+    )
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("kind", ["trained", "moving statistics"])
+def test_what_is_not_finite_is_not_saved(trained, copied, value, kind):
+  algo, _, saver = run(copied)
+  assert saver.restore_latest() == 1
+  network = algo.emb
+  variable = {
+    "trained": network.trainable_variables[-1],
+    "moving statistics": network.non_trainable_variables[0],
+  }[kind]
+  variable.assign(tf.fill(variable.shape, value))
+  with pytest.raises(UserError) as caught:
+    saver.save(2)
+  assert str(caught.value) == (
+    f"step 2: {variable.path} is not finite, so no checkpoint was written and"
+    " the last one is good; lower OPTIMIZER.LR.INITIAL_LR and continue with"
+    " --force_train"
+  )
+  assert checkpoints.list_checkpoints(copied) == [(1, f"{copied}/ckpt-1")]
+  checkpoints.restore_networks(algo, checkpoints.latest_checkpoint(copied))
+  data = tiny.batch()
+  np.testing.assert_array_equal(algo(data), trained[1](data))
+
+
+def test_ten_are_kept(tmp_path):
+  _, _, saver = run(tmp_path)
+  paths = [saver.save(step) for step in range(0, 1200, 100)]
+  assert paths == [f"{tmp_path}/ckpt-{step}" for step in range(0, 1200, 100)]
+  steps = list(range(200, 1200, 100))
+  assert checkpoints.list_checkpoints(tmp_path) == [
+    (step, f"{tmp_path}/ckpt-{step}") for step in steps
+  ]
+  assert checkpoints.latest_checkpoint(tmp_path) == f"{tmp_path}/ckpt-1100"
+  # A process that continues keeps ten as well, its own and the older ones.
+  _, _, saver = run(tmp_path)
+  assert saver.restore_latest() == 1100
+  saver.save(1200)
+  found = checkpoints.list_checkpoints(tmp_path)
+  assert [step for step, _ in found] == [*steps[1:], 1200]
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+  """A run of Shuffle and Learn, saved with its configuration."""
+  settings = ("TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=5")
+  algo, _, saver = run(tmp_path / "sal", *settings, seed=3)
+  saver.save(1)
+  configuration.save(tiny.config(*settings), tmp_path / "sal")
+  return tmp_path / "sal", algo, settings
+
+
+def test_init_from_takes_over_the_network_but_not_another_head(pretrained):
+  logdir, other, settings = pretrained
+  same = tiny.algorithm(*settings)
+  checkpoints.init_from(same, logdir)
+  assert_same(other.get_weights(), same.get_weights())
+
+  head = ("TRAINING_ALGO=classification", "CLASSIFICATION.NUM_CLASSES=2")
+  algo = tiny.algorithm(*head)
+  before = algo.head.get_weights()
+  checkpoints.init_from(algo, logdir)
+  assert_same(before, algo.head.get_weights())
+  assert_same(other.cnn.get_weights(), algo.cnn.get_weights())
+  assert_same(other.emb.get_weights(), algo.emb.get_weights())
+
+
+SAL = ("TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=5")
+
+
+@pytest.mark.parametrize(
+  ("settings", "taken_over"),
+  [
+    (SAL, True),
+    ((*SAL, "SAL.FC_LAYERS=[[9, true], [2, false]]"), False),
+    (("TRAINING_ALGO=classification", "CLASSIFICATION.NUM_CLASSES=2"), False),
+  ],
+  ids=["same sizes", "other sizes", "other algorithm"],
+)
+def test_init_from_takes_a_head_over_only_if_it_fits(
+  pretrained, settings, taken_over, caplog
+):
+  logdir, other, _ = pretrained
+  algo = tiny.algorithm(*settings)
+  before = algo.head.get_weights()
+  with caplog.at_level("INFO"):
+    checkpoints.init_from(algo, logdir)
+  expected = other.head.get_weights() if taken_over else before
+  assert_same(expected, algo.head.get_weights())
+  assert_same(other.cnn.get_weights(), algo.cnn.get_weights())
+  assert_same(other.emb.get_weights(), algo.emb.get_weights())
+  anew = "It has no classifier of the same kind: that starts anew"
+  assert (anew in caplog.messages) == (not taken_over)
+
+
+def test_init_from_the_same_algorithm_without_a_head(tmp_path, caplog):
+  def combination(sal):
+    return (
+      "TRAINING_ALGO=alignment_sal_tcn",
+      "TRAIN.NUM_FRAMES=5",
+      "ALIGNMENT_SAL_TCN.ALIGNMENT_LOSS_WEIGHT=0.5",
+      f"ALIGNMENT_SAL_TCN.SAL_LOSS_WEIGHT={sal}",
+    )
+
+  for sal, other_sal in ((0, 0.5), (0.5, 0)):
+    logdir = tmp_path / f"sal_{sal}"
+    other, _, saver = run(logdir, *combination(sal), seed=3)
+    saver.save(1)
+    configuration.save(tiny.config(*combination(sal)), logdir)
+    algo = tiny.algorithm(*combination(other_sal))
+    caplog.clear()
+    with caplog.at_level("INFO"):
+      checkpoints.init_from(algo, logdir)
+    assert_same(other.emb.get_weights(), algo.emb.get_weights())
+    starts_anew = any("starts anew" in message for message in caplog.messages)
+    assert starts_anew == (algo.head is not None)
+
+
+def test_init_from_another_network_is_refused(pretrained):
+  logdir, _, _ = pretrained
+  algo = tiny.algorithm("MODEL.CONV_EMBEDDER_MODEL.EMBEDDING_SIZE=5")
+  with pytest.raises(UserError) as caught:
+    checkpoints.init_from(algo, logdir)
+  assert str(caught.value).startswith(
+    f"--init_from {logdir}/ckpt-1: does not fit this run's network; train both"
+    " with the same MODEL, IMAGE_SIZE and DATA.NUM_STEPS ("
+  )
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_a_directory_without_checkpoints(tmp_path, exists):
+  logdir = tmp_path if exists else tmp_path / "none"
+  assert checkpoints.list_checkpoints(logdir) == []
+  with pytest.raises(UserError) as caught:
+    checkpoints.latest_checkpoint(logdir)
+  assert str(caught.value) == (
+    f"{logdir}: holds no checkpoint; expected ckpt-*.index, train first with"
+    f" `python train.py --logdir {logdir}`"
+  )
+
+
+def test_only_complete_checkpoints_are_listed_in_order_of_steps(tmp_path):
+  for name in (
+    "ckpt-10.index",
+    "ckpt-9.index",
+    "ckpt-11.data-00000-of-00001",
+    "ckpt-12_temp",
+    "other-13.index",
+    "ckpt-x.index",
+  ):
+    (tmp_path / name).touch()
+  assert checkpoints.list_checkpoints(tmp_path) == [
+    (9, f"{tmp_path}/ckpt-9"),
+    (10, f"{tmp_path}/ckpt-10"),
+  ]
+
+
+def test_a_moved_directory_continues(trained, copied):
+  moved = pathlib.Path(f"{copied}_moved")
+  copied.rename(moved)
+  algo, optimizer, saver = run(moved, seed=5)
+  assert saver.restore_latest() == 1
+  assert_same(values(trained[1], trained[2]), values(algo, optimizer))
+
+
+def test_a_directory_copied_without_the_list_of_checkpoints_continues(copied):
+  (copied / "checkpoint").unlink()
+  _, _, saver = run(copied, seed=5)
+  assert saver.restore_latest() == 1
+
+
+def test_a_full_disk_is_told_in_one_line(tmp_path):
+  _, _, saver = run(tmp_path / "run")
+  # Stands where the manager would write.
+  (tmp_path / "run").write_text("no folder")
+  with pytest.raises(UserError) as caught:
+    saver.save(3)
+  message = str(caught.value)
+  assert message.startswith(
+    f"{tmp_path}/run: can't write the checkpoint of step 3 ("
+  )
+  assert message.endswith("); make room and continue with --force_train")
+
+
+def test_pretrained_weights_need_not_be_there_to_restore(tmp_path):
+  config = tiny.config(
+    "MODEL.BASE_MODEL.NETWORK=Resnet50_pretrained",
+    "MODEL.BASE_MODEL.LAYER=conv2_block1_out",
+    f"MODEL.RESNET_PRETRAINED_WEIGHTS={tmp_path}/none.h5",
+  )
+  with pytest.raises(UserError, match="can't get the ImageNet weights"):
+    tiny.ALGOS["alignment"](config)
+  algo = checkpoints.build_to_restore(config)
+  assert algo.cnn.output_shape[-1] == 256
+  assert config.MODEL.BASE_MODEL.NETWORK == "Resnet50_pretrained"

@@ -1,0 +1,104 @@
+import keras
+import numpy as np
+import pytest
+
+import config
+from training import optimizers
+
+
+def rates(steps, *settings, max_iters=1000):
+  settings = [f"OPTIMIZER.LR.{setting}" for setting in settings]
+  section = config.load(settings=settings).OPTIMIZER.LR
+  return np.array(
+    [optimizers.learning_rate(s, section, max_iters) for s in steps]
+  )
+
+
+def test_fixed():
+  np.testing.assert_allclose(
+    rates([0, 7, 10**6], "DECAY_TYPE=fixed", "INITIAL_LR=0.02"), 0.02, 1e-6
+  )
+
+
+def test_exp_decay_falls_in_stairs():
+  got = rates(
+    [0, 9, 10, 19, 20, 100],
+    "DECAY_TYPE=exp_decay",
+    "INITIAL_LR=0.5",
+    "EXP_DECAY_STEPS=10",
+    "EXP_DECAY_RATE=0.9",
+  )
+  powers = np.array([0, 0, 1, 1, 2, 10])
+  np.testing.assert_allclose(got, 0.5 * 0.9**powers, 1e-6)
+
+
+@pytest.mark.parametrize(
+  "boundaries, powers",
+  [("[5, 10]", [0, 0, 1, 1, 2, 2]), ("[7]", [0, 0, 0, 1, 1, 1]), ("[]", [0])],
+)
+def test_manual_multiplies_at_each_boundary(boundaries, powers):
+  got = rates(
+    [0, 4, 5, 9, 10, 99][: len(powers)],
+    "DECAY_TYPE=manual",
+    f"MANUAL_LR_STEP_BOUNDARIES={boundaries}",
+    "MANUAL_LR_DECAY_RATE=0.2",
+    "INITIAL_LR=3.0",
+  )
+  np.testing.assert_allclose(got, 3.0 * 0.2 ** np.array(powers), 1e-6)
+
+
+def test_poly_falls_linearly_to_0_at_the_last_step_and_stays_there():
+  got = rates(
+    [0, 25, 50, 100, 150], "DECAY_TYPE=poly", "INITIAL_LR=2.0", max_iters=100
+  )
+  np.testing.assert_allclose(got, [2.0, 1.5, 1.0, 0.0, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", optimizers.SCHEDULES)
+def test_every_schedule_starts_from_the_initial_rate(kind):
+  np.testing.assert_allclose(
+    rates([0], f"DECAY_TYPE={kind}", "INITIAL_LR=0.125"), 0.125, 1e-6
+  )
+
+
+@pytest.mark.parametrize("kind", optimizers.SCHEDULES)
+def test_warm_up_grows_linearly_and_then_leaves_the_schedule_alone(kind):
+  schedule = [f"DECAY_TYPE={kind}", "EXP_DECAY_STEPS=2", "INITIAL_LR=0.1"]
+  schedule += ["MANUAL_LR_STEP_BOUNDARIES=[3]"]
+  steps = np.arange(8)
+  np.testing.assert_allclose(
+    rates(steps, *schedule, "NUM_WARMUP_STEPS=4", max_iters=10),
+    rates(steps, *schedule, max_iters=10) * np.minimum(1, (steps + 1) / 4),
+    1e-6,
+  )
+
+
+def run_optimizer(settings, gradients):
+  optimizer = optimizers.build_optimizer(config.load(settings=settings))
+  variable = keras.Variable(0.0)
+  optimizer.build([variable])
+  values = []
+  for gradient in gradients:
+    optimizer.apply([keras.ops.convert_to_tensor(gradient)])
+    values.append(float(variable.numpy()))
+  return values
+
+
+def test_momentum_is_nine_tenths():
+  settings = ["OPTIMIZER.TYPE=MomentumOptimizer", "OPTIMIZER.LR.INITIAL_LR=1.0"]
+  # The speed is -1, -0.9, -0.81.
+  np.testing.assert_allclose(
+    run_optimizer(settings, [1.0, 0.0, 0.0]), [-1.0, -1.9, -2.71], 1e-6
+  )
+
+
+def test_adam_takes_steps_of_the_rate_of_its_schedule():
+  settings = [
+    "OPTIMIZER.LR.INITIAL_LR=0.1",
+    "OPTIMIZER.LR.DECAY_TYPE=manual",
+    "OPTIMIZER.LR.MANUAL_LR_STEP_BOUNDARIES=[2]",
+  ]
+  # While the gradient is constant, a step of Adam is the learning rate.
+  np.testing.assert_allclose(
+    run_optimizer(settings, [3.0] * 4), [-0.1, -0.2, -0.21, -0.22], 1e-4
+  )
