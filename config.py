@@ -14,12 +14,10 @@ from typing import Any
 import yaml
 from easydict import EasyDict
 
-from core import strict_yaml
+from core import run_directory, strict_yaml
 from core.errors import UserError
-from core.files import complete_or_absent
+from core.files import atomic_write
 from core.settings import Rules, differences, merge, plain, value_of
-
-FILE_NAME = "config.yml"
 
 CONFIG = EasyDict(
   {
@@ -39,7 +37,7 @@ CONFIG = EasyDict(
     # not; embeddings and loss stay float32); auto: bfloat16 where it is fast.
     "PRECISION": "float32",
     "TRAIN": {
-      # Optimiser steps.
+      # Optimizer steps.
       "MAX_ITERS": 150000,
       # Videos a batch and replica.
       "BATCH_SIZE": 2,
@@ -73,9 +71,9 @@ CONFIG = EasyDict(
       "KENDALLS_TAU_DISTANCE": "sqeuclidean",
       # Fractions of the training videos that lend their labels.
       "CLASSIFICATION_FRACTIONS": [0.1, 0.5, 1.0],
-      # Numbers of labelled videos.
+      # Numbers of labeled videos.
       "FEW_SHOT_NUM_LABELED": [1, 2, 3, 4, 5, 6, 7, 8, 9, 10],
-      # Random draws of labelled videos for each number.
+      # Random draws of labeled videos for each number.
       "FEW_SHOT_NUM_EPISODES": 50,
       # Numbers of nearest frames whose phases retrieval compares.
       "RETRIEVAL_K": [5, 10, 15],
@@ -462,7 +460,7 @@ def for_run(
   files = [file] if file else []
   config = load(files, settings)
   logdir = os.path.expanduser(logdir or config.LOGDIR)
-  saved = pathlib.Path(logdir) / FILE_NAME
+  saved = run_directory.config_file(logdir)
   if saved.exists():
     config = load([saved, *files], settings)
   config.LOGDIR = logdir
@@ -482,7 +480,7 @@ def of_logdir(logdir: str | os.PathLike) -> EasyDict:
     UserError: There is none, or it is not valid.
   """
   logdir = os.path.expanduser(logdir)
-  path = pathlib.Path(logdir) / FILE_NAME
+  path = run_directory.config_file(logdir)
   if not path.exists():
     raise UserError(
       f"{path}: not found; expected the log directory of a training run, start"
@@ -493,7 +491,7 @@ def of_logdir(logdir: str | os.PathLike) -> EasyDict:
   return config
 
 
-def without_effect(config: EasyDict) -> list[str]:
+def unused_settings(config: EasyDict) -> list[str]:
   """Full keys of what was set for an embedder that is not used."""
   used = f"{config.MODEL.EMBEDDER_TYPE.upper()}_EMBEDDER_MODEL."
   return [
@@ -505,7 +503,7 @@ def without_effect(config: EasyDict) -> list[str]:
 
 def save(config: EasyDict, logdir: str | os.PathLike) -> None:
   """Writes a configuration to `config.yml` in a log directory."""
-  with complete_or_absent(pathlib.Path(logdir) / FILE_NAME) as path:
+  with atomic_write(run_directory.config_file(logdir)) as path:
     path.write_text(yaml.safe_dump(plain(config), sort_keys=False))
 
 

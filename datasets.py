@@ -14,6 +14,7 @@ from easydict import EasyDict
 from core.errors import UserError
 from data import dataset_info, preprocessing, record_index
 from data.record_index import Record
+from data.sampling import FrameSampler, context_steps
 from data.subsets import first_fraction
 
 # Keeps the frames that algo_loss sees apart from those of training.
@@ -60,7 +61,7 @@ def count_classes(config: EasyDict) -> int:
 
   Returns:
     CLASSIFICATION.NUM_CLASSES; if that is 0, the phases that `dataset.json`
-    names or the training videos are labelled with, whichever are more.
+    names or the training videos are labeled with, whichever are more.
 
   Raises:
     UserError: There are several data sets, the only one, or the part of it that
@@ -93,7 +94,7 @@ def count_classes(config: EasyDict) -> int:
       f"DATA.PER_DATASET_FRACTION: the first {len(used)} training videos of"
       f" {dataset}, which {config.DATA.PER_DATASET_FRACTION} leaves, have no"
       " labels, which classification needs; raise it, or convert with the"
-      " labelled videos first"
+      " labeled videos first"
     )
   given = config.CLASSIFICATION.NUM_CLASSES
   if 0 < given < num_labels:
@@ -113,7 +114,7 @@ def train_batches(
   config: EasyDict,
   batch_size: int,
   start_step: int = 0,
-  with_positives: bool = False,
+  sampler: FrameSampler | None = None,
 ) -> tf.data.Dataset:
   """Batches of augmented videos, from `start_step` to TRAIN.MAX_ITERS.
 
@@ -121,8 +122,7 @@ def train_batches(
     config: The configuration.
     batch_size: Videos a batch, over all replicas.
     start_step: Steps already taken; their batches are left out, not computed.
-    with_positives: Whether each sampled frame comes after a positive, a frame
-      shortly before it, so that S is twice TRAIN.NUM_FRAMES.
+    sampler: Chooses the frames of a video; None = `FrameSampler`.
 
   Returns:
     A data set of batches: frames [B,S,C,H,W,3] float32 in [-1,1], steps [B,S]
@@ -138,14 +138,17 @@ def train_batches(
     batch_size,
     range(start_step, config.TRAIN.MAX_ITERS),
     config.TRAIN.NUM_FRAMES,
-    with_positives,
+    sampler or FrameSampler(config.DATA),
     seed=config.SEED,
     augment=True,
   )
 
 
 def eval_batches(
-  config: EasyDict, dataset: str, split: str, with_positives: bool = False
+  config: EasyDict,
+  dataset: str,
+  split: str,
+  sampler: FrameSampler | None = None,
 ) -> tf.data.Dataset:
   """The same EVAL.VAL_ITERS batches each time, sampled but not augmented.
 
@@ -153,7 +156,7 @@ def eval_batches(
     config: The configuration.
     dataset: Name of the data set.
     split: `train` or `val`.
-    with_positives: As in `train_batches`, of EVAL.NUM_FRAMES.
+    sampler: As in `train_batches`.
 
   Returns:
     A data set of batches, as `train_batches`.
@@ -167,7 +170,7 @@ def eval_batches(
     config.EVAL.BATCH_SIZE,
     range(config.EVAL.VAL_ITERS),
     config.EVAL.NUM_FRAMES,
-    with_positives,
+    sampler or FrameSampler(config.DATA),
     seed=config.SEED + _EVAL_SEED,
     augment=False,
   )
@@ -216,7 +219,7 @@ def _batches(
   batch_size: int,
   step_range: range,
   num_frames: int,
-  with_positives: bool,
+  sampler: FrameSampler,
   seed: int,
   augment: bool,
 ) -> tf.data.Dataset:
@@ -236,10 +239,7 @@ def _batches(
   def sample(example: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), example]), num=3)
     video = parse(serialized, config.DATA.FRAME_LABELS)
-    steps = sample_steps(video["seq_len"], num_frames, config.DATA, seeds[0])
-    if with_positives:
-      window = config.TCN.POSITIVE_WINDOW
-      steps = interleave_positives(steps, window, seeds[2])
+    steps = sampler(video["seq_len"], num_frames, seeds)
     # A frame may be in several contexts: prepare it once.
     distinct, places = tf.unique(context_steps(steps, config.DATA))
     frames = decode(tf.gather(video["jpegs"], distinct))
@@ -371,79 +371,6 @@ def parse(
     "jpegs": jpegs,
     "frame_labels": labels,
   }
-
-
-def sample_steps(
-  seq_len: tf.Tensor, num_frames: int, config: EasyDict, seed: tf.Tensor
-) -> tf.Tensor:
-  """Samples the frames of a video that enter a batch.
-
-  A video that has too few frames repeats its last one.
-
-  Args:
-    seq_len: Scalar int64, frames of the video.
-    num_frames: Frames to sample, S.
-    config: The DATA section.
-    seed: [2] integers that determine the choice.
-
-  Returns:
-    [S] int64, ascending: distinct and uniform in [RANDOM_OFFSET, seq_len)
-    (`offset_uniform`), or every STRIDE-th from a random start (`stride`).
-  """
-  last = seq_len - 1
-  if config.SAMPLING_STRATEGY == "stride":
-    span = (num_frames - 1) * config.STRIDE
-    latest = tf.maximum(last - span, 0)
-    start = tf.random.stateless_uniform([], seed, 0, latest + 1, dtype=tf.int64)
-    steps = start + tf.range(num_frames, dtype=tf.int64) * config.STRIDE
-  else:
-    # A video shorter than the offset still gives its last frame.
-    first = tf.minimum(tf.cast(config.RANDOM_OFFSET, tf.int64), last)
-    steps = tf.random.experimental.stateless_shuffle(
-      tf.range(first, seq_len), seed
-    )[:num_frames]
-    steps = tf.sort(steps)
-    padding = tf.fill([num_frames - tf.shape(steps)[0]], last)
-    steps = tf.concat([steps, padding], 0)
-  return tf.ensure_shape(tf.minimum(steps, last), [num_frames])
-
-
-def interleave_positives(
-  steps: tf.Tensor, window: int, seed: tf.Tensor
-) -> tf.Tensor:
-  """Draws for each frame another shortly before it, as TCN needs.
-
-  Args:
-    steps: [S] int64 sampled frames, the anchors.
-    window: A positive lies uniformly in [step - window, step); what would lie
-      before the video is its first frame.
-    seed: [2] integers that determine the choice.
-
-  Returns:
-    [2 S] int64: positive, anchor, positive, anchor, ...
-  """
-  back = tf.random.stateless_uniform(
-    tf.shape(steps), seed, 1, window + 1, tf.int64
-  )
-  positives = tf.maximum(steps - back, 0)
-  return tf.reshape(tf.stack([positives, steps], axis=1), [2 * steps.shape[0]])
-
-
-def context_steps(steps: tf.Tensor, config: EasyDict) -> tf.Tensor:
-  """Frames that make up the context of each sampled frame: past ones only.
-
-  Args:
-    steps: [S] int64 sampled frames.
-    config: The DATA section.
-
-  Returns:
-    [S * NUM_STEPS] int64: for each sampled frame its context in order of time,
-    FRAME_STRIDE frames of the source video apart, ending with the frame itself;
-    what would lie before the video is its first frame.
-  """
-  back = tf.range(config.NUM_STEPS - 1, -1, -1, dtype=tf.int64)
-  context = steps[:, None] - back * config.FRAME_STRIDE
-  return tf.reshape(tf.maximum(context, 0), [-1])
 
 
 def decode(jpegs: tf.Tensor) -> tf.Tensor:

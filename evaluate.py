@@ -7,7 +7,6 @@ Usage: python evaluate.py --logdir /tmp/my_run
 import core.quiet_tensorflow  # noqa: F401
 
 import math
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -22,14 +21,14 @@ import config as configuration
 import datasets
 import embeddings
 from algos.algorithm import Algorithm
-from core import errors, files, path_flags
+from core import command_line, files, run_directory
 from core.errors import UserError
 from data import dataset_info
 from embeddings import extraction
 from evaluation import TASKS, Result, metrics
 from evaluation.checkpoint_queue import (
   CheckpointQueue,
-  only_evaluator,
+  evaluator_lock,
   wait_for_start,
 )
 from training import checkpoints
@@ -67,12 +66,12 @@ def evaluate(
   for dataset in config.DATASETS:  # Fails early and clean.
     dataset_info.names_of_classes(config.PATH_TO_TFRECORDS, dataset)
   checkpoints.latest_checkpoint(config.LOGDIR)  # Likewise.
-  with only_evaluator(config.LOGDIR):
+  with evaluator_lock(config.LOGDIR):
     if continuous_eval:
       _evaluate_all(config, tasks, max_embs, visualize, timeout_minutes)
     else:
       evaluate_one = _evaluator(config, tasks, max_embs, visualize)
-      evaluate_one(*checkpoints.list_checkpoints(config.LOGDIR)[-1])
+      evaluate_one(*run_directory.list_checkpoints(config.LOGDIR)[-1])
 
 
 def _evaluate_all(
@@ -163,15 +162,15 @@ def evaluate_files(
   _name_phases(config, dataset, embs)
   with tempfile.TemporaryDirectory() as nowhere:
     logdir = logdir or nowhere
-    with only_evaluator(logdir):
+    with evaluator_lock(logdir):
       results = {dataset: run_on_embeddings(tasks, dataset, embs)}
       _log(logdir, _open_writer(logdir), 0, results, visualize, {})
       print(metrics.table(logdir), flush=True)
 
 
 def _check_is_no_run(logdir: str) -> None:
-  config = os.path.join(logdir, configuration.FILE_NAME)
-  if os.path.exists(config) or checkpoints.list_checkpoints(logdir):
+  config = run_directory.config_file(logdir)
+  if config.exists() or run_directory.list_checkpoints(logdir):
     raise UserError(
       f"{logdir}: is the log directory of a training run, whose step 0 the"
       " files of embeddings would replace; choose another --logdir"
@@ -214,7 +213,7 @@ def run_tasks(
     }
     batches = {
       split: datasets.SoundBatches(
-        datasets.eval_batches(config, dataset, split, algo.needs_positives),
+        datasets.eval_batches(config, dataset, split, algo.sampler),
         config,
         [dataset],
         split,
@@ -319,7 +318,7 @@ def _mean_of_defined(values: Sequence[float]) -> float:
 
 def _open_writer(logdir: str) -> tf.summary.SummaryWriter:
   # One for all checkpoints: TensorBoard reads slowly from many small files.
-  folder = files.make_folder(os.path.join(logdir, "eval_logs"))
+  folder = files.make_folder(run_directory.eval_logs(logdir))
   return tf.summary.create_file_writer(str(folder))
 
 
@@ -388,7 +387,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  path_flags.define(
+  command_line.define_path(
     "logdir",
     "/tmp/alignment_logs",
     "Log directory of the training run; with --train_embs, where to log"
@@ -422,13 +421,13 @@ if __name__ == "__main__":
     " nor a log for so many minutes; 0 = wait for ever.",
     lower_bound=0,
   )
-  path_flags.define(
+  command_line.define_path(
     "train_embs",
     None,
     "Embeddings file of the training videos, by any program: evaluates it"
     " instead of checkpoints. May be a pattern.",
   )
-  path_flags.define("val_embs", None, "That of the validation videos.")
+  command_line.define_path("val_embs", None, "That of the validation videos.")
   flags.DEFINE_string("dataset", None, "Name of the data set of --train_embs.")
   flags.DEFINE_multi_string(
     "set",
@@ -436,4 +435,4 @@ if __name__ == "__main__":
     "A setting for --train_embs, such as EVAL.KENDALLS_TAU_STRIDE=2; may be"
     " repeated.",
   )
-  errors.run(main)
+  command_line.run(main)

@@ -13,7 +13,7 @@ from easydict import EasyDict
 
 import config as configuration
 import embeddings
-from core import errors, files, path_flags
+from core import command_line, files
 from embeddings import extraction
 from training import checkpoints
 
@@ -78,15 +78,15 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  path_flags.define(
+  command_line.define_path(
     "logdir", "/tmp/alignment_logs", "Log directory of the training run."
   )
   flags.DEFINE_string("dataset", None, "Name of the data set.", required=True)
   flags.DEFINE_string("split", None, "Split: train, val, ...", required=True)
-  path_flags.define(
+  command_line.define_path(
     "save_path", "/tmp/embeddings.npy", "File to write the embeddings to."
   )
-  path_flags.define(
+  command_line.define_path(
     "path_to_tfrecords",
     None,
     "Folder of the records; %s stands for the data set (default: that of the"
@@ -112,4 +112,4 @@ if __name__ == "__main__":
   flags.DEFINE_integer(
     "max_embs", 0, "Videos to embed at most; 0 = all.", lower_bound=0
   )
-  errors.run(main)
+  command_line.run(main)

@@ -160,7 +160,7 @@ def _keras_application(name: str, image_size: int) -> keras.Model:
       f" the path of a .keras file; did you mean {_nearest_network(name)}?"
     )
   weights = "imagenet" if name.endswith(PRETRAINED) else None
-  # Each family normalises its input in a function of its module.
+  # Each family normalizes its input in a function of its module.
   preprocess = importlib.import_module(build.__module__).preprocess_input
   frames = keras.Input([image_size, image_size, 3])
   try:

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # From a fresh clone to aligned videos: environment, synthetic videos,
-# TFRecords, training, evaluation, embeddings, visualisation.
+# TFRecords, training, evaluation, embeddings, visualization.
 #
 # Usage: bash run.sh [FOLDER]     FOLDER of the results, default: demo
 #

@@ -9,7 +9,6 @@ import contextlib
 import copy
 import itertools
 import math
-import pathlib
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -24,10 +23,9 @@ import datasets
 import models
 from algos import ALGOS
 from algos.algorithm import Algorithm
-from core import errors, files, path_flags
+from core import command_line, files, run_directory
 from core.errors import UserError
 from training import checkpoints
-from training import log as train_log
 from training.log import TrainLog
 from training.optimizers import build_optimizer
 
@@ -69,7 +67,7 @@ def train(
   strategy = tf.distribute.MirroredStrategy()
   with strategy.scope():
     # Where a checkpoint gives the weights, those of ImageNet need not be there.
-    restores = init_from or checkpoints.list_checkpoints(config.LOGDIR)
+    restores = init_from or run_directory.list_checkpoints(config.LOGDIR)
     build = (
       checkpoints.build_to_restore if restores else ALGOS[config.TRAINING_ALGO]
     )
@@ -101,7 +99,7 @@ def train(
       config,
       config.TRAIN.BATCH_SIZE * strategy.num_replicas_in_sync,
       start_step,
-      algo.needs_positives,
+      algo.sampler,
     ),
   )
   # First: an evaluator that finds a checkpoint asks what it belongs to.
@@ -121,7 +119,7 @@ def train(
 
 
 def _warn_of_unused(config: EasyDict) -> None:
-  unused = configuration.without_effect(config)
+  unused = configuration.unused_settings(config)
   if unused:
     logging.warning(
       "No effect has %s: MODEL.EMBEDDER_TYPE is %s",
@@ -141,8 +139,7 @@ def _settled(config: EasyDict) -> EasyDict:
 
 def _refuse_used(logdir: str) -> None:
   """Raises a UserError if training has written to a directory before."""
-  written = (train_log.FOLDER, "checkpoint", f"{checkpoints.NAME}-*")
-  if any(any(pathlib.Path(logdir).glob(pattern)) for pattern in written):
+  if run_directory.has_training(logdir):
     raise UserError(
       f"{logdir}: already has training logs; continue that run with"
       " --force_train or choose another --logdir"
@@ -278,10 +275,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  path_flags.define(
+  command_line.define_path(
     "logdir", None, "Log directory of the run (default: LOGDIR, see config.py)."
   )
-  path_flags.define(
+  command_line.define_path(
     "config", None, "YAML file with the settings that differ from config.py."
   )
   flags.DEFINE_multi_string(
@@ -294,10 +291,10 @@ if __name__ == "__main__":
     "debug", False, "Log norms of gradients and histograms of variables."
   )
   flags.DEFINE_bool("visualize", False, "Log batches as images.")
-  path_flags.define(
+  command_line.define_path(
     "init_from",
     None,
     "Log directory of another run whose network a new run starts from; the"
     " classifier is taken over if algorithm and sizes are the same.",
   )
-  errors.run(main)
+  command_line.run(main)

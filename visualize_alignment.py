@@ -15,9 +15,9 @@ from absl import flags, logging
 from PIL import Image
 
 import embeddings
-from core import errors, path_flags
+from core import command_line
 from core.errors import UserError
-from core.files import complete_or_absent
+from core.files import atomic_write
 from media import gifs
 from media import videos as video_files
 from visualization import clips, dtw
@@ -47,7 +47,7 @@ def visualize(
   Args:
     embs_path: An embeddings file with frames, or a pattern for several.
     video_path: File to write, `.mp4`, `.gif` or, in grid mode, `.png`.
-    use_dtw: Align by dynamic time warping instead of nearest neighbours.
+    use_dtw: Align by dynamic time warping instead of nearest neighbors.
     reference_video: Index of the video the others are aligned to.
     candidate_video: Index of the one video to show with the reference; None
       for all of them in a grid, or the first other one without.
@@ -87,23 +87,23 @@ def visualize(
     # Two equal frames must not make the reference itself stand still.
     matches[reference] = np.arange(len(embs[reference]))
     draw_all = (
-      clips.sheet_film if _ending(video_path) == ".png" else clips.grid_film
+      clips.sheet_clip if _ending(video_path) == ".png" else clips.grid_clip
     )
-    film = draw_all(videos, reference, matches, max_side)
+    clip = draw_all(videos, reference, matches, max_side)
   else:
     match, cost = align(embs[reference], embs[candidate], use_dtw)
     if switch_video is None:
-      film = clips.pair_film(
+      clip = clips.pair_clip(
         videos, reference, candidate, match, cost, max_side
       )
     else:
       _check_switch(switch_video, len(match))
-      film = clips.switch_film(
+      clip = clips.switch_clip(
         videos, reference, candidate, switch_video, match, max_side
       )
-  _write(video_path, film, interval)
-  logging.info("Wrote %d pictures to %s", film.length, video_path)
-  return film.length
+  _write(video_path, clip, interval)
+  logging.info("Wrote %d pictures to %s", clip.length, video_path)
+  return clip.length
 
 
 def align(
@@ -115,7 +115,7 @@ def align(
     reference: [M, D] float embeddings.
     candidate: [N, D] float embeddings.
     use_dtw: By dynamic time warping, the middle one where it matches several;
-      otherwise the nearest neighbour, the first one of equals.
+      otherwise the nearest neighbor, the first one of equals.
 
   Returns:
     match: [M] int in 0..N-1.
@@ -132,14 +132,14 @@ def _normalized(embs: np.ndarray) -> np.ndarray:
   return embs / np.maximum(norms, np.finfo(np.float32).tiny)
 
 
-def _write(path: str | os.PathLike, film: clips.Film, interval: float) -> None:
+def _write(path: str | os.PathLike, clip: clips.Clip, interval: float) -> None:
   if _ending(path) == ".gif":
-    gifs.write(path, film.length, film.draw, interval)
+    gifs.write(path, clip.length, clip.draw, interval)
   elif _ending(path) == ".png":
-    with complete_or_absent(path) as temporary:
-      Image.fromarray(film.draw(0)).save(temporary)
+    with atomic_write(path) as temporary:
+      Image.fromarray(clip.draw(0)).save(temporary)
   else:
-    pictures = (film.draw(i) for i in range(film.length))
+    pictures = (clip.draw(i) for i in range(clip.length))
     video_files.write(path, pictures, fps=1000 / interval)
 
 
@@ -247,14 +247,14 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  path_flags.define(
+  command_line.define_path(
     "video_path",
     "/tmp/aligned.mp4",
     "File to write: .mp4 (H.264, at most 1920 pixels a side), .gif (at most"
     " 960), or .png (a still: some videos at some moments of the reference; in"
     " grid mode only).",
   )
-  path_flags.define(
+  command_line.define_path(
     "embs_path",
     None,
     "Embeddings with frames, from extract_embeddings.py --keep_data; may be a"
@@ -265,7 +265,7 @@ if __name__ == "__main__":
     "use_dtw",
     False,
     "Align by dynamic time warping, which never goes back in time and matches"
-    " first and last frames; otherwise by nearest neighbours, each frame for"
+    " first and last frames; otherwise by nearest neighbors, each frame for"
     " itself.",
   )
   flags.DEFINE_integer(
@@ -300,4 +300,4 @@ if __name__ == "__main__":
   flags.DEFINE_float(
     "interval", 50.0, "Milliseconds a frame; 50 is 20 frames a second."
   )
-  errors.run(main)
+  command_line.run(main)

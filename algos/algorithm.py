@@ -5,6 +5,7 @@ import tensorflow as tf
 from easydict import EasyDict
 
 import models
+from data.sampling import FrameSampler
 
 
 class Algorithm(keras.Model):
@@ -17,12 +18,11 @@ class Algorithm(keras.Model):
     cnn: The backbone, [N, H, W, 3] to [N, h, w, channels].
     emb: The embedder, [B, S, C, h, w, channels] to [B, S, D].
     head: The network behind the embeddings that only training needs, or None.
-    needs_positives: Whether batches must hold positive, anchor, positive,
-      anchor, ... instead of single frames: 2 NUM_FRAMES frames a video.
+    sampler: Chooses the frames of each video; a subclass that needs others
+      sets its own.
     needs_labels: Whether frames must have labels.
   """
 
-  needs_positives = False
   needs_labels = False
 
   def __init__(self, config: EasyDict) -> None:
@@ -42,6 +42,7 @@ class Algorithm(keras.Model):
     self._seed = tf.constant(config.SEED, tf.int64)
     self._seeds = keras.random.SeedGenerator(config.SEED)
     self.head = None
+    self.sampler = FrameSampler(config.DATA)
 
   def call(
     self, batch: dict[str, tf.Tensor], training: bool = False

@@ -6,6 +6,7 @@ from easydict import EasyDict
 from algos import alignment, sal, tcn
 from algos.algorithm import Algorithm
 from core.errors import UserError
+from data.sampling import PositivePairSampler
 
 # Below this a weight is what rounding leaves of 1 - 0.7 - 0.3.
 _MIN_WEIGHT = 1e-9
@@ -23,7 +24,10 @@ class AlignmentSalTcn(Algorithm):
       sal.check_num_frames(config)
     super().__init__(config)
     self._weights = {name: w for name, w in weights.items() if w}
-    self.needs_positives = weights["tcn"] > 0
+    if weights["tcn"]:
+      self.sampler = PositivePairSampler(
+        config.DATA, config.TCN.POSITIVE_WINDOW
+      )
     if weights["sal"]:
       self.head = sal.build_head(config, self.emb.embedding_size)
     self._alignment_loss = alignment.build_loss(config)
@@ -40,9 +44,9 @@ class AlignmentSalTcn(Algorithm):
     """
     losses = {}
     steps = batch["steps"]
-    if self.needs_positives:
+    if "tcn" in self._weights:
       losses["tcn"] = self._tcn_loss(embs)
-    if self.needs_positives and len(self._weights) > 1:
+    if "tcn" in self._weights and len(self._weights) > 1:
       seed = self.seed(batch, training)
       embs, steps = _one_of_each_pair(embs, steps, seed)
     if "alignment" in self._weights:

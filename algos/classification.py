@@ -40,7 +40,7 @@ class Classification(Algorithm):
   def compute_losses(
     self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool
   ) -> dict[str, tf.Tensor]:
-    """Mean cross-entropy of the labelled frames; 0 if there is none."""
+    """Mean cross-entropy of the labeled frames; 0 if there is none."""
     labels = tf.reshape(batch["frame_labels"], [-1])
     logits = self.head(
       tf.reshape(embs, [-1, embs.shape[-1]]), training=training
@@ -51,9 +51,9 @@ class Classification(Algorithm):
       from_logits=True,
       label_smoothing=self._label_smoothing,
     )
-    labelled = tf.cast(labels >= 0, losses.dtype)
+    labeled = tf.cast(labels >= 0, losses.dtype)
     return {
       "loss": tf.math.divide_no_nan(
-        tf.reduce_sum(labelled * losses), tf.reduce_sum(labelled)
+        tf.reduce_sum(labeled * losses), tf.reduce_sum(labeled)
       )
     }

@@ -10,16 +10,16 @@ import tensorflow as tf
 from easydict import EasyDict
 
 from algos.algorithm import Algorithm
+from data.sampling import PositivePairSampler
 
 
 class Tcn(Algorithm):
   """Trains frames close in time to be closer than all others of a video."""
 
-  needs_positives = True
-
   def __init__(self, config: EasyDict) -> None:
     """Builds the network; see `Algorithm`."""
     super().__init__(config)
+    self.sampler = PositivePairSampler(config.DATA, config.TCN.POSITIVE_WINDOW)
     self._loss = build_loss(config)
 
   def compute_losses(

@@ -23,7 +23,7 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import flags
 
-from core import errors
+from core import command_line
 from tcc import align_pair_of_sequences, compute_alignment_loss
 from tcc import deterministic_alignment as deterministic
 from tcc.losses import regression_loss
@@ -186,4 +186,4 @@ def main() -> None:
 
 if __name__ == "__main__":
   flags.DEFINE_integer("repeats", 7, "Runs to take a median of.", lower_bound=1)
-  errors.run(main)
+  command_line.run(main)

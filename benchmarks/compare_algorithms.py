@@ -25,7 +25,7 @@ from absl import flags, logging
 from easydict import EasyDict
 
 import config as configuration
-from core import errors, path_flags
+from core import command_line, run_directory
 from core.errors import UserError
 from core.files import make_folder
 from core.settings import differences, value_of
@@ -109,7 +109,7 @@ def planned_steps(
   Raises:
     UserError: It was begun with other settings or another budget.
   """
-  if not (logdir / configuration.FILE_NAME).exists():
+  if not run_directory.config_file(logdir).exists():
     return None
   stored = configuration.of_logdir(logdir)
   for key in differences(wanted, stored):
@@ -226,12 +226,18 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  path_flags.define("records", None, "Folder of TFRecords.", required=True)
+  command_line.define_path(
+    "records", None, "Folder of TFRecords.", required=True
+  )
   flags.DEFINE_string("dataset", "pouring", "Name of the data set.")
-  path_flags.define("config", "configs/demo.yml", "Configuration of all.")
+  command_line.define_path(
+    "config", "configs/demo.yml", "Configuration of all."
+  )
   flags.DEFINE_multi_string("set", [], "One setting of all; may be repeated.")
   flags.DEFINE_float(
     "budget_minutes", 7, "Minutes each method trains.", lower_bound=0.1
   )
-  path_flags.define("output_dir", "/tmp/comparison", "Folder of the runs.")
-  errors.run(main)
+  command_line.define_path(
+    "output_dir", "/tmp/comparison", "Folder of the runs."
+  )
+  command_line.run(main)

@@ -21,7 +21,7 @@ from scipy.spatial.distance import cdist
 from sklearn.svm import SVC
 
 import config as configuration
-from core import errors
+from core import command_line
 from core.errors import UserError
 from evaluation import TASKS
 
@@ -182,4 +182,4 @@ def main() -> None:
 
 if __name__ == "__main__":
   flags.DEFINE_enum("size", "pouring", list(SIZES), "Size of which data set.")
-  errors.run(main)
+  command_line.run(main)

@@ -25,9 +25,9 @@ import cv2
 import numpy as np
 from absl import flags
 
-from core import errors, path_flags
+from core import command_line
 from dataset_preparation import conversion
-from dataset_preparation.conversion import Source, Storing
+from dataset_preparation.conversion import FrameEncoding, Source
 
 FLAGS = flags.FLAGS
 
@@ -139,7 +139,7 @@ def _convert_and_measure(
   sender: Connection,
 ) -> None:
   cv2.setNumThreads(1)
-  conversion.convert(Source("long", path), Storing(size=_SIZE), target)
+  conversion.convert(Source("long", path), FrameEncoding(size=_SIZE), target)
   # Not `ru_maxrss`, which starts at the peak of the process that started it.
   status = pathlib.Path("/proc/self/status").read_text()
   sender.send(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)
@@ -182,5 +182,5 @@ def main() -> None:
 if __name__ == "__main__":
   flags.DEFINE_integer("rounds", 3, "Times each is timed.", lower_bound=1)
   flags.DEFINE_float("minutes", 10, "Length of the long video.")
-  path_flags.define("work_dir", None, "Folder for the videos; 2 GiB.")
-  errors.run(main)
+  command_line.define_path("work_dir", None, "Folder for the videos; 2 GiB.")
+  command_line.run(main)

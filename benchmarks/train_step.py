@@ -1,7 +1,7 @@
 """What a training step costs beyond the network itself.
 
 Prints, from alternating blocks in one process, the time of a full training step
-(input, loss, optimiser, logging) and of the bare forward and backward pass of
+(input, loss, optimizer, logging) and of the bare forward and backward pass of
 the same network on a constant batch, and their ratio; then the seconds that
 `train.py` takes from its start to the end of its first step.
 
@@ -28,9 +28,9 @@ import datasets
 import train
 from algos import ALGOS
 from algos.algorithm import Algorithm
-from core import errors
+from core import command_line, errors
 from dataset_preparation import build_records
-from dataset_preparation.conversion import Storing
+from dataset_preparation.conversion import FrameEncoding
 from dataset_preparation.shards import Writing
 from training import checkpoints
 from training.log import TrainLog
@@ -64,7 +64,7 @@ def write_videos(folder: pathlib.Path, num_videos: int = 8) -> None:
       tf.io.write_file(str(path / f"{number}.jpg"), jpeg)
   build_records.prepare(
     *(paths, "benchmark_train", folder),
-    storing=Storing(size=None),
+    storing=FrameEncoding(size=None),
     writing=Writing(num_workers=1),
   )
 
@@ -164,4 +164,4 @@ if __name__ == "__main__":
   flags.DEFINE_integer(
     "blocks", 6, "Blocks of each kind; the first compiles.", lower_bound=2
   )
-  errors.run(main)
+  command_line.run(main)

@@ -11,7 +11,7 @@ from core.errors import UserError
 
 
 @contextlib.contextmanager
-def complete_or_absent(path: str | os.PathLike) -> Iterator[pathlib.Path]:
+def atomic_write(path: str | os.PathLike) -> Iterator[pathlib.Path]:
   """Gives a temporary path beside `path`, renamed to it on success.
 
   A reader never sees a part of the file, and an error or an interruption

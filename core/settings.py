@@ -44,6 +44,24 @@ def nearest(name: str, known: Sequence[str]) -> str:
   return difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
 
 
+def check_name(key: str, name: str, registry: Mapping[str, Any]) -> None:
+  """Checks a name that a registry decides, before anything is written.
+
+  Args:
+    key: Full key of the setting, for the message.
+    name: Its value.
+    registry: Name -> whatever it stands for.
+
+  Raises:
+    UserError: The registry does not have it.
+  """
+  if name not in registry:
+    raise UserError(
+      f"{key}: expected one of {', '.join(registry)}, received {name!r}; did"
+      f" you mean {nearest(name, list(registry))}?"
+    )
+
+
 def value_of(tree: Mapping[str, Any], key: str) -> Any:
   """The value at a full key such as `TRAIN.MAX_ITERS`; the tree for none."""
   for name in filter(None, key.split(".")):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
 from core.errors import UserError
-from core.files import complete_or_absent, locked
+from core.files import atomic_write, locked
 
 FILE_NAME = "dataset.json"
 FORMAT_VERSION = 1
@@ -414,12 +414,12 @@ def describe(
   rate = f"{info.fps:g} frames per second" if info.fps else "rate unknown"
   counts = f"{info.num_videos} videos, {info.num_frames} frames"
   lines = [f"{name}: {counts} ({rate})"]
-  labelled = sum(info.phases.values())
+  labeled = sum(info.phases.values())
   for phase, count in info.phases.items():
     title = class_names[int(phase)] if int(phase) >= 0 else "no phase"
-    share = f"{count / labelled:.1%}"
+    share = f"{count / labeled:.1%}"
     lines.append(f"  {phase:>2} {title}: {count} frames, {share}")
-  return lines if labelled else [*lines, "  no labels of frames"]
+  return lines if labeled else [*lines, "  no labels of frames"]
 
 
 def add_split(
@@ -493,7 +493,7 @@ def update(
     old = read_file(folder, dataset)
     new = change(old)
     if new != old:
-      with complete_or_absent(path) as temporary:
+      with atomic_write(path) as temporary:
         temporary.write_text(to_json(dataset, new))
 
 
@@ -509,9 +509,9 @@ def with_split(
   old = old or DatasetInfo((), {})
   others = {key: value for key, value in old.splits.items() if key != split}
   if names:
-    labelled = any(other.num_labels for other in others.values())
+    labeled = any(other.num_labels for other in others.values())
     # The other splits may have phases that this one has not.
-    named = (*names, *(old.class_names[len(names) :] if labelled else ()))
+    named = (*names, *(old.class_names[len(names) :] if labeled else ()))
   elif others and old.class_names:
     named = old.class_names
   elif are_given(dataset, old.class_names):
@@ -539,24 +539,24 @@ def check_names(
     names: Names of their phases by number; empty = not given.
 
   Raises:
-    UserError: The frames of another split are labelled, and a number has
+    UserError: The frames of another split are labeled, and a number has
       another name there.
   """
   if stored is None:
     return
-  labelled = [
+  labeled = [
     key
     for key, other in stored.splits.items()
     if key not in splits and other.num_labels
   ]
-  if not labelled:
+  if not labeled:
     return
   for number, (new, old) in enumerate(
     zip(names, stored.class_names, strict=False)
   ):
     if new != old:
       raise UserError(
-        f"{dataset}_{labelled[0]}: names phase {number} {old!r}, expected the"
+        f"{dataset}_{labeled[0]}: names phase {number} {old!r}, expected the"
         f" same in all splits, received {new!r}; give --phases in that order,"
         f" or correct class_names in {FILE_NAME}"
       )

@@ -89,7 +89,7 @@ def _random_square_crop(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def _color_operations(
   config: EasyDict, seeds: list[tf.Tensor]
 ) -> list[Callable[[tf.Tensor], tf.Tensor]]:
-  """The colour operations that are on, each with its factor drawn."""
+  """The color operations that are on, each with its factor drawn."""
 
   def draw(index: int, low: float, high: float) -> tf.Tensor:
     return tf.random.stateless_uniform([], seeds[index], low, high)

@@ -29,7 +29,7 @@ from typing import Any
 
 from absl import flags, logging
 
-from core import errors
+from core import command_line, errors
 from core.errors import UserError
 from data import dataset_info
 from data import record_writer as records
@@ -41,8 +41,8 @@ from dataset_preparation import (
   shards,
   videos_to_tfrecords,
 )
-from dataset_preparation.conversion import Report, Source, Storing
-from dataset_preparation.shards import Part, Skipped, Writing
+from dataset_preparation.conversion import FrameEncoding, Report, Source
+from dataset_preparation.shards import ShardOptions, Skipped, SplitPlan
 
 try:
   import apache_beam as beam
@@ -60,7 +60,7 @@ _RECORDS, _RESULTS = "records", "results"
 class Convert(beam.DoFn):
   """Makes the record of a source, as `conversion.convert` does."""
 
-  def __init__(self, storing: Storing, skip_broken: bool) -> None:
+  def __init__(self, storing: FrameEncoding, skip_broken: bool) -> None:
     """Takes how frames are stored and whether broken videos are left out."""
     self._storing = storing
     self._skip_broken = skip_broken
@@ -150,10 +150,10 @@ def _matching(pattern: str) -> list[str]:
 
 def build(
   pipeline: beam.Pipeline,
-  parts: Sequence[Part],
-  storing: Storing,
+  parts: Sequence[SplitPlan],
+  storing: FrameEncoding,
   output_dir: str,
-  writing: Writing,
+  writing: ShardOptions,
 ) -> None:
   """Adds to a pipeline what converts the sources of splits.
 
@@ -291,10 +291,10 @@ def _options(beam_flags: Sequence[str]) -> PipelineOptions:
 
 def _run(
   options: PipelineOptions,
-  parts: Sequence[Part],
-  storing: Storing,
+  parts: Sequence[SplitPlan],
+  storing: FrameEncoding,
   output_dir: str,
-  writing: Writing,
+  writing: ShardOptions,
 ) -> None:
   """Runs the pipeline, see `build`."""
   try:
@@ -320,7 +320,7 @@ def _run(
     raise UserError(told[1]) from error
 
 
-def _remove_unfinished(output_dir: str, parts: Sequence[Part]) -> None:
+def _remove_unfinished(output_dir: str, parts: Sequence[SplitPlan]) -> None:
   """Removes from this machine what Beam leaves where a run ends early."""
   for part in parts:
     folder = _folder(output_dir, dataset_info.split_name(part.name)[0])
@@ -343,11 +343,11 @@ def main(beam_flags: Sequence[str]) -> None:
   splits_of = build_records.divided(
     videos, args.name, preparation_flags.splitting(videos)
   )
-  labelling = preparation_flags.labelling()
+  labeling = preparation_flags.labeling()
   parts = build_records.plan(
     splits_of,
     args.output_dir,
-    labelling,
+    labeling,
     no_others=bool(args.split),
     read_info=_read_info,
   )
@@ -369,7 +369,7 @@ def main(beam_flags: Sequence[str]) -> None:
   files = list_files(args.input_dir)
   for note in (
     *videos_to_tfrecords.left_out(files, args.file_pattern),
-    *build_records.unused_labels(labelling.label_file, videos),
+    *build_records.unused_labels(labeling.label_file, videos),
   ):
     print(note)
   preparation_flags.exit_if_incomplete(written)
@@ -380,4 +380,4 @@ if __name__ == "__main__":
   videos_to_tfrecords.define_flags()
   flags.adopt_module_key_flags(preparation_flags)
   flags.adopt_module_key_flags(videos_to_tfrecords)
-  errors.run(main, takes_arguments=True, takes_unknown_flags=True)
+  command_line.run(main, takes_arguments=True, takes_unknown_flags=True)

@@ -11,13 +11,13 @@ from core.errors import UserError
 from data import dataset_info
 from data.dataset_info import DatasetInfo, SplitInfo
 from dataset_preparation import shards, splits
-from dataset_preparation.conversion import Source, Storing
+from dataset_preparation.conversion import FrameEncoding, Source
 from dataset_preparation.labels.label_file import LabelFile, read_label_file
-from dataset_preparation.shards import Part, Writing
+from dataset_preparation.shards import ShardOptions, SplitPlan
 
 
 @dataclasses.dataclass(frozen=True)
-class Labelling:
+class LabelOptions:
   """How videos get their labels.
 
   Attributes:
@@ -35,7 +35,7 @@ class Labelling:
 
 
 @dataclasses.dataclass(frozen=True)
-class Splitting:
+class SplitOptions:
   """How videos are divided into splits.
 
   Attributes:
@@ -54,10 +54,10 @@ def prepare(
   name: str,
   output_dir: str | os.PathLike,
   *,
-  storing: Storing | None = None,
-  labelling: Labelling | None = None,
-  splitting: Splitting | None = None,
-  writing: Writing | None = None,
+  storing: FrameEncoding | None = None,
+  labeling: LabelOptions | None = None,
+  splitting: SplitOptions | None = None,
+  writing: ShardOptions | None = None,
 ) -> dict[str, SplitInfo]:
   """Converts videos to the records of one split or of several.
 
@@ -67,7 +67,7 @@ def prepare(
     name: `<dataset>_<split>`; with several splits `<dataset>`.
     output_dir: Folder of the records, `%s` standing for `<dataset>`.
     storing: How frames are stored; None, as for the others: the defaults.
-    labelling: How videos get their labels.
+    labeling: How videos get their labels.
     splitting: How videos are divided.
     writing: How records are written.
 
@@ -78,15 +78,15 @@ def prepare(
     UserError: A video has no labels or can't be converted, the label file is
       wrong, there are such records already, or the output can't be written.
   """
-  splitting = splitting or Splitting()
+  splitting = splitting or SplitOptions()
   parts = plan(
     divided(paths, name, splitting),
     output_dir,
-    labelling or Labelling(),
+    labeling or LabelOptions(),
     no_others=bool(splitting.shares),
   )
   return shards.write(
-    parts, storing or Storing(), output_dir, writing or Writing()
+    parts, storing or FrameEncoding(), output_dir, writing or ShardOptions()
   )
 
 
@@ -101,19 +101,19 @@ def stored_info(
 def plan(
   paths: Mapping[str, Mapping[str, pathlib.Path]],
   output_dir: str | os.PathLike,
-  labelling: Labelling,
+  labeling: LabelOptions,
   no_others: bool = False,
   read_info: Callable[
     [str | os.PathLike, str], DatasetInfo | None
   ] = stored_info,
-) -> list[Part]:
+) -> list[SplitPlan]:
   """Finds the labels of videos: all at once, before hours of decoding.
 
   Args:
     paths: `<dataset>_<split>`, of one data set -> name of a record -> its video
       file or folder of images.
     output_dir: Folder of the records, `%s` standing for `<dataset>`.
-    labelling: How videos get their labels.
+    labeling: How videos get their labels.
     no_others: Whether labels of videos that are not in `paths` are an error.
     read_info: What reads `dataset.json` of `output_dir`, if it takes others
       than folders of this machine.
@@ -134,18 +134,18 @@ def plan(
   stored = read_info(output_dir, dataset)
   videos = [video for of_part in paths.values() for video in of_part]
   known_phases = _known_phases(stored, dataset, replaced)
-  file = _label_file(labelling, known_phases, videos)
+  file = _label_file(labeling, known_phases, videos)
   if file:
     dataset_info.check_names(stored, dataset, replaced, file.class_names)
-  labels = file.of_videos(videos, labelling.expected_segments) if file else {}
+  labels = file.of_videos(videos, labeling.expected_segments) if file else {}
   if file and no_others:
     file.check_all_used(videos)
 
   def source(video: str, path: pathlib.Path) -> Source:
-    return Source(video, path, labels.get(video), labelling.action_label)
+    return Source(video, path, labels.get(video), labeling.action_label)
 
   return [
-    Part(
+    SplitPlan(
       part,
       [source(*item) for item in of_part.items()],
       file.class_names if file else (),
@@ -155,7 +155,7 @@ def plan(
 
 
 def divided(
-  paths: Mapping[str, pathlib.Path], name: str, splitting: Splitting
+  paths: Mapping[str, pathlib.Path], name: str, splitting: SplitOptions
 ) -> dict[str, Mapping[str, pathlib.Path]]:
   """Divides videos, see `prepare`; `<dataset>_<split>` -> name -> path."""
   if not splitting.shares:
@@ -209,13 +209,13 @@ def unused_labels(
 
 
 def _label_file(
-  labelling: Labelling, known_phases: Sequence[str], videos: Collection[str]
+  labeling: LabelOptions, known_phases: Sequence[str], videos: Collection[str]
 ) -> LabelFile | None:
-  if labelling.label_file:
-    phases = labelling.phases or known_phases
-    return read_label_file(labelling.label_file, phases, videos)
+  if labeling.label_file:
+    phases = labeling.phases or known_phases
+    return read_label_file(labeling.label_file, phases, videos)
   for flag in ("expected_segments", "phases"):
-    if getattr(labelling, flag):
+    if getattr(labeling, flag):
       raise UserError(
         f"--{flag}: needs labels of frames; give --label_file and leave"
         " --frame_labels on"

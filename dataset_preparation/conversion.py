@@ -36,7 +36,7 @@ _LONGEST_SIDE = 65500
 
 
 @dataclasses.dataclass(frozen=True)
-class Storing:
+class FrameEncoding:
   """How frames are stored.
 
   Attributes:
@@ -113,7 +113,9 @@ class Report:
   warnings: tuple[str, ...] = ()
 
 
-def convert(source: Source, storing: Storing, target: pathlib.Path) -> Report:
+def convert(
+  source: Source, storing: FrameEncoding, target: pathlib.Path
+) -> Report:
   """Writes the record of one source; one frame at a time is in memory.
 
   Args:
@@ -170,7 +172,7 @@ def spool(target: pathlib.Path) -> pathlib.Path:
   return target.with_name(f"{target.name}.jpegs")
 
 
-def check_times(source: Source, storing: Storing) -> None:
+def check_times(source: Source, storing: FrameEncoding) -> None:
   """Checks that labels in seconds meet frames that have times.
 
   Args:
@@ -199,7 +201,10 @@ class _Stored:
 
 
 def _store(
-  frames: Iterable[Frame], place: pathlib.Path, source: Source, storing: Storing
+  frames: Iterable[Frame],
+  place: pathlib.Path,
+  source: Source,
+  storing: FrameEncoding,
 ) -> _Stored:
   """Encodes frames into a file."""
   stored, total = _Stored(), 0
@@ -259,7 +264,7 @@ class _Measured:
     return Extent(self._count, self._last + lasts)
 
 
-def _frames(path: pathlib.Path, storing: Storing) -> Iterator[Frame]:
+def _frames(path: pathlib.Path, storing: FrameEncoding) -> Iterator[Frame]:
   if path.is_dir():
     _check_links(path, storing.image_endings)
     yield from image_folders.read(path, storing.fps, storing.image_endings)
@@ -324,7 +329,7 @@ def _ticks_until(time: float, fps: float) -> int:
 
 
 def encode(
-  frame: Frame, storing: Storing, path: pathlib.Path
+  frame: Frame, storing: FrameEncoding, path: pathlib.Path
 ) -> tuple[bytes, tuple[int, int]]:
   """Turns, resizes and encodes a frame.
 

@@ -17,7 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from core import errors, files, path_flags
+from core import command_line, files
 from core.errors import UserError
 from dataset_preparation import preparation_flags
 from media import image_folders
@@ -138,10 +138,10 @@ if __name__ == "__main__":
   preparation_flags.define()
   flags.adopt_module_key_flags(preparation_flags)
   flags.DEFINE_alias("vids_per_shard", "files_per_shard")
-  path_flags.define(
+  command_line.define_path(
     "dir", None, "Folder that holds a folder of images a video.", required=True
   )
-  path_flags.define(
+  command_line.define_path(
     "vid_list",
     None,
     "Text file of the folders' names, one a line; none = all folders.",
@@ -151,4 +151,4 @@ if __name__ == "__main__":
     [ending.strip(".") for ending in image_folders.ENDINGS],
     "Endings of the images' names.",
   )
-  errors.run(main)
+  command_line.run(main)

@@ -19,14 +19,14 @@ import os
 import scipy.io
 from absl import flags, logging
 
-from core import errors, path_flags
+from core import command_line, errors
 from core.errors import UserError
 from data.dataset_info import SplitInfo
 from dataset_preparation import build_records, preparation_flags, shards
-from dataset_preparation.build_records import Labelling
-from dataset_preparation.conversion import Storing
+from dataset_preparation.build_records import LabelOptions
+from dataset_preparation.conversion import FrameEncoding
 from dataset_preparation.labels.label_file import read_label_file
-from dataset_preparation.shards import Writing
+from dataset_preparation.shards import ShardOptions
 
 # Penn Action's own names of the actions, where ours are others.
 _RENAMED = {
@@ -113,9 +113,9 @@ def convert(
   penn_dir: str | os.PathLike,
   output_dir: str,
   *,
-  storing: Storing | None = None,
-  labelling: Labelling | None = None,
-  writing: Writing | None = None,
+  storing: FrameEncoding | None = None,
+  labeling: LabelOptions | None = None,
+  writing: ShardOptions | None = None,
 ) -> dict[str, SplitInfo]:
   """Converts the actions that have phases.
 
@@ -123,7 +123,7 @@ def convert(
     penn_dir: The published folder.
     output_dir: Folder of the records, with `%s` for the name of the action.
     storing: How frames are stored; None, as for the others: the defaults.
-    labelling: How videos get their labels; those that have none in the label
+    labeling: How videos get their labels; those that have none in the label
       file are left out.
     writing: How records are written.
 
@@ -133,23 +133,23 @@ def convert(
   Raises:
     UserError: See `find_videos` and `build_records.prepare`.
   """
-  labelling = labelling or Labelling()
+  labeling = labeling or LabelOptions()
   videos = find_videos(penn_dir)
-  if labelling.label_file:
-    videos = _labelled(videos, labelling.label_file)
+  if labeling.label_file:
+    videos = _labeled(videos, labeling.label_file)
   parts = []
   for action, splits in videos.items():
     present = {f"{action}_{s}": paths for s, paths in splits.items() if paths}
     if present:
       # Phases that have names are numbered action by action.
-      parts += build_records.plan(present, output_dir, labelling)
+      parts += build_records.plan(present, output_dir, labeling)
   _check_counts(videos)
   return shards.write(
-    parts, storing or Storing(), output_dir, writing or Writing()
+    parts, storing or FrameEncoding(), output_dir, writing or ShardOptions()
   )
 
 
-def _labelled(videos: Videos, label_file: str | os.PathLike) -> Videos:
+def _labeled(videos: Videos, label_file: str | os.PathLike) -> Videos:
   known = read_label_file(label_file, videos=()).places
   found = {
     action: {
@@ -199,23 +199,23 @@ def main() -> None:
     args.penn_dir,
     output_dir,
     storing=preparation_flags.storing(),
-    labelling=preparation_flags.labelling(),
+    labeling=preparation_flags.labeling(),
     writing=preparation_flags.writing(),
   )
   names = {video["name"] for info in written.values() for video in info.videos}
   skipped = {x["name"] for info in written.values() for x in info.skipped}
   unused = build_records.unused_labels(
-    preparation_flags.labelling().label_file, names | skipped
+    preparation_flags.labeling().label_file, names | skipped
   )
   preparation_flags.tell(written, output_dir, unused)
 
 
 if __name__ == "__main__":
   preparation_flags.define_storing()
-  preparation_flags.define_labelling()
+  preparation_flags.define_labeling()
   preparation_flags.define_writing()
   flags.adopt_module_key_flags(preparation_flags)
-  path_flags.define(
+  command_line.define_path(
     "penn_dir", None, "The published Penn Action folder.", required=True
   )
-  errors.run(main)
+  command_line.run(main)

@@ -6,14 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from absl import flags
 
-from core import path_flags
+from core import command_line
 from core.errors import UserError
 from data import dataset_info
 from data.dataset_info import SplitInfo
 from dataset_preparation import build_records, conversion, splits
-from dataset_preparation.build_records import Labelling, Splitting
-from dataset_preparation.conversion import Storing
-from dataset_preparation.shards import Writing
+from dataset_preparation.build_records import LabelOptions, SplitOptions
+from dataset_preparation.conversion import FrameEncoding
+from dataset_preparation.shards import ShardOptions
 
 FLAGS = flags.FLAGS
 
@@ -54,9 +54,9 @@ def define_storing() -> None:
   )
 
 
-def storing() -> Storing:
+def storing() -> FrameEncoding:
   """What the flags say about frames."""
-  return Storing(
+  return FrameEncoding(
     size=(FLAGS.width, FLAGS.height) if FLAGS.resize else None,
     short_side=FLAGS.short_side,
     rotate=int(FLAGS.rotate),
@@ -65,9 +65,9 @@ def storing() -> Storing:
   )
 
 
-def define_labelling() -> None:
+def define_labeling() -> None:
   """Defines the flags on labels."""
-  path_flags.define(
+  command_line.define_path(
     "label_file",
     None,
     "Phases of the videos: annotation JSON, segment table (CSV), or one label a"
@@ -98,9 +98,9 @@ def define_labelling() -> None:
   )
 
 
-def labelling() -> Labelling:
+def labeling() -> LabelOptions:
   """What the flags say about labels."""
-  return Labelling(
+  return LabelOptions(
     label_file=FLAGS.label_file if FLAGS.frame_labels else None,
     phases=FLAGS.phases,
     expected_segments=FLAGS.expected_segments,
@@ -123,14 +123,14 @@ def define_splitting() -> None:
     "Splits to divide the videos into, such as train=0.8,val=0.2.",
   )
   flags.DEFINE_integer("seed", 0, "Of the choice that --split makes.")
-  path_flags.define(
+  command_line.define_path(
     "group_file",
     None,
     "CSV table video,group: --split keeps the videos of a group together.",
   )
 
 
-def splitting(videos: Collection[str]) -> Splitting:
+def splitting(videos: Collection[str]) -> SplitOptions:
   """What the flags say about splits of these videos."""
   groups = {}
   if FLAGS.group_file:
@@ -140,12 +140,12 @@ def splitting(videos: Collection[str]) -> Splitting:
         " --group_file away"
       )
     groups = splits.read_groups(FLAGS.group_file, videos)
-  return Splitting(splits.parse(FLAGS.split), FLAGS.seed, groups)
+  return SplitOptions(splits.parse(FLAGS.split), FLAGS.seed, groups)
 
 
 def define_writing() -> None:
   """Defines the flags on the output."""
-  path_flags.define(
+  command_line.define_path(
     "output_dir",
     "/tmp/%s_tfrecords/",
     "Folder of the records; %s stands for <dataset>.",
@@ -168,9 +168,9 @@ def define_writing() -> None:
   )
 
 
-def writing() -> Writing:
+def writing() -> ShardOptions:
   """What the flags say about the output."""
-  return Writing(
+  return ShardOptions(
     files_per_shard=FLAGS.files_per_shard,
     num_workers=FLAGS.num_workers,
     overwrite=FLAGS.overwrite,
@@ -182,13 +182,13 @@ def define() -> None:
   """Defines all of them."""
   define_splitting()
   define_storing()
-  define_labelling()
+  define_labeling()
   define_writing()
 
 
 def run(
   paths: Mapping[str, pathlib.Path],
-  frames: Storing,
+  frames: FrameEncoding,
   notes: Sequence[str] = (),
 ) -> None:
   """Prepares videos as the flags say and tells what became of them.
@@ -207,11 +207,11 @@ def run(
     FLAGS.name,
     FLAGS.output_dir,
     storing=frames,
-    labelling=labelling(),
+    labeling=labeling(),
     splitting=splitting(paths),
     writing=writing(),
   )
-  unused = build_records.unused_labels(labelling().label_file, paths)
+  unused = build_records.unused_labels(labeling().label_file, paths)
   tell(written, FLAGS.output_dir, [*notes, *unused])
 
 

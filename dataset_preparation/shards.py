@@ -32,7 +32,7 @@ from core.errors import UserError
 from data import dataset_info
 from data.dataset_info import SplitInfo
 from dataset_preparation import conversion
-from dataset_preparation.conversion import Report, Source, Storing
+from dataset_preparation.conversion import FrameEncoding, Report, Source
 from media import image_folders
 
 _RECORD_ENDING = ".record"
@@ -43,7 +43,7 @@ _PUBLISHING = "publishing.json"
 
 
 @dataclasses.dataclass(frozen=True)
-class Writing:
+class ShardOptions:
   """How records are written.
 
   Attributes:
@@ -61,7 +61,7 @@ class Writing:
 
 
 @dataclasses.dataclass(frozen=True)
-class Part:
+class SplitPlan:
   """A split that is to be written.
 
   Attributes:
@@ -89,10 +89,10 @@ class Skipped:
 
 
 def write(
-  parts: Sequence[Part],
-  storing: Storing,
+  parts: Sequence[SplitPlan],
+  storing: FrameEncoding,
   output_dir: str | os.PathLike,
-  writing: Writing,
+  writing: ShardOptions,
 ) -> dict[str, SplitInfo]:
   """Converts sources to the records of one or several splits.
 
@@ -204,7 +204,7 @@ class _Shard:
   def finish(self, results: Iterable[Report | Skipped]) -> None:
     """Notes that the records are complete, and what they are made of."""
     kinds = [(type(x).__name__, dataclasses.asdict(x)) for x in results]
-    with files.complete_or_absent(self._results) as temporary:
+    with files.atomic_write(self._results) as temporary:
       content = {"fingerprint": self.fingerprint, "results": kinds}
       temporary.write_text(json.dumps(content))
 
@@ -219,7 +219,7 @@ class _Shard:
 class _Output:
   """A split whose shards are all made."""
 
-  part: Part
+  part: SplitPlan
   folder: pathlib.Path
   work: pathlib.Path
   shards: Sequence[_Shard]
@@ -230,7 +230,7 @@ class _Output:
     return collect(self.part.name, results)
 
 
-def _fingerprint(sources: Sequence[Source], storing: Storing) -> str:
+def _fingerprint(sources: Sequence[Source], storing: FrameEncoding) -> str:
   states = [(repr(source), _state(source.path)) for source in sources]
   # What is noted of a source may change from version to version.
   noted = [field.name for field in dataclasses.fields(Report)]
@@ -285,11 +285,11 @@ def _work(folder: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
 
 
 def _convert(
-  part: Part,
-  storing: Storing,
+  part: SplitPlan,
+  storing: FrameEncoding,
   folder: pathlib.Path,
   work: pathlib.Path,
-  writing: Writing,
+  writing: ShardOptions,
 ) -> list[_Shard]:
   """Makes the shards that an earlier run has not made."""
   size = writing.files_per_shard
@@ -325,7 +325,10 @@ def _published_number(work: pathlib.Path) -> int | None:
 
 
 def _convert_shards(
-  shards: Sequence[_Shard], storing: Storing, writing: Writing, name: str
+  shards: Sequence[_Shard],
+  storing: FrameEncoding,
+  writing: ShardOptions,
+  name: str,
 ) -> None:
   """Makes shards, one after the other, of records that workers make."""
   sources = [source for shard in shards for source in shard.sources]
@@ -345,7 +348,7 @@ def _convert_shards(
     for count, shard in enumerate(shards, start=1):
       shard.start()
       results = []
-      with files.complete_or_absent(shard.records) as temporary:
+      with files.atomic_write(shard.records) as temporary:
         with temporary.open("wb") as file:
           for source, record, outcome in itertools.islice(
             tasks, len(shard.sources)
@@ -462,7 +465,7 @@ def _publish(
 ) -> None:
   """Gives the shards their names and writes `dataset.json`."""
   for output in outputs:
-    with files.complete_or_absent(output.work / _PUBLISHING) as temporary:
+    with files.atomic_write(output.work / _PUBLISHING) as temporary:
       temporary.write_text(json.dumps(len(output.shards)))
   for output in outputs:
     dataset, split = dataset_info.split_name(output.part.name)

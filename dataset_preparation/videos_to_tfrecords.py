@@ -18,7 +18,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from absl import flags
 
-from core import errors, files, path_flags
+from core import command_line, files
 from core.errors import UserError
 from dataset_preparation import preparation_flags, video_names
 from media.image_folders import natural_order
@@ -143,7 +143,7 @@ def _is_shown(path: str) -> bool:
 
 def define_flags() -> None:
   """Defines the flags on which files are videos."""
-  path_flags.define(
+  command_line.define_path(
     "input_dir",
     None,
     "Folder of the videos; folders in it are searched too.",
@@ -171,4 +171,4 @@ if __name__ == "__main__":
   preparation_flags.define()
   flags.adopt_module_key_flags(preparation_flags)
   define_flags()
-  errors.run(main)
+  command_line.run(main)

@@ -30,11 +30,10 @@ from matplotlib.patches import Patch
 from matplotlib.textpath import TextPath
 
 from data import dataset_info
-from core import errors
-from core import path_flags
+from core import command_line
 from data import record_index
 from core.errors import UserError
-from core.files import complete_or_absent
+from core.files import atomic_write
 from data.record_index import Record
 
 FLAGS = flags.FLAGS
@@ -94,9 +93,9 @@ def contact_sheet(
     [H, W, 3] uint8 RGB.
   """
   labels = {label for video in videos for label in video.labels}
-  colours = _phase_colours(max(len(class_names), *(x + 1 for x in labels), 0))
-  legend = _legend(class_names, colours, -1 in labels)
-  strips = [_strip(video, num_frames, colours) for video in videos]
+  colors = _phase_colors(max(len(class_names), *(x + 1 for x in labels), 0))
+  legend = _legend(class_names, colors, -1 in labels)
+  strips = [_strip(video, num_frames, colors) for video in videos]
   entry_width = _entry_width(legend)
   width = max(
     _LABEL_WIDTH + max(strip.shape[1] for strip in strips),
@@ -123,7 +122,7 @@ def contact_sheet(
     top -= len(strip) + _GAP
   if legend:
     figure.legend(
-      handles=[Patch(color=colour, label=name) for name, colour in legend],
+      handles=[Patch(color=color, label=name) for name, color in legend],
       loc="upper left",
       ncols=columns,
       fontsize=_FONT_SIZE,
@@ -133,18 +132,18 @@ def contact_sheet(
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
-_Colour = tuple[float, float, float]
+_Color = tuple[float, float, float]
 
 
 def _legend(
-  class_names: Sequence[str], colours: Sequence[_Colour], gaps: bool
-) -> list[tuple[str, _Colour]]:
-  """What is written beside which colour; `gaps`: frames without a phase."""
-  named = zip(map(_shortened, class_names), colours, strict=False)
+  class_names: Sequence[str], colors: Sequence[_Color], gaps: bool
+) -> list[tuple[str, _Color]]:
+  """What is written beside which color; `gaps`: frames without a phase."""
+  named = zip(map(_shortened, class_names), colors, strict=False)
   return [*named, *([("no phase", _NO_PHASE)] if gaps else [])]
 
 
-def _entry_width(legend: Sequence[tuple[str, _Colour]]) -> int:
+def _entry_width(legend: Sequence[tuple[str, _Color]]) -> int:
   """Pixels that the longest entry takes."""
   names = (TextPath((0, 0), name, size=_FONT_SIZE) for name, _ in legend)
   widest = max((name.get_extents().width for name in names), default=0)
@@ -161,8 +160,8 @@ def _shortened(name: str) -> str:
   return name if fits else f"{name[: _LONGEST_NAME - 3]}..."
 
 
-def _phase_colours(count: int) -> list[_Colour]:
-  """Colours, [0, 1] RGB, that tell so many phases apart."""
+def _phase_colors(count: int) -> list[_Color]:
+  """Colors, [0, 1] RGB, that tell so many phases apart."""
   palette = colormaps["tab10" if count <= 10 else "tab20"].colors
   return [palette[phase % len(palette)] for phase in range(count)]
 
@@ -170,16 +169,16 @@ def _phase_colours(count: int) -> list[_Colour]:
 def _strip(
   video: Video,
   num_frames: int,
-  colours: Sequence[_Colour],
+  colors: Sequence[_Color],
 ) -> np.ndarray:
   """Frames of a video beside each other, its phases in a band below."""
   steps = np.linspace(0, len(video.jpegs) - 1, num_frames).round().astype(int)
   row = np.concatenate([_thumbnail(video.jpegs[t]) for t in steps], axis=1)
   if not video.labels:
     return row
-  # Each column has the colour of the frame at this share of the video.
+  # Each column has the color of the frame at this share of the video.
   columns = np.arange(row.shape[1]) * len(video.labels) // row.shape[1]
-  palette = np.array([*colours, _NO_PHASE])
+  palette = np.array([*colors, _NO_PHASE])
   band = palette[[video.labels[t] for t in columns]] * 255
   band = np.broadcast_to(band, (_BAND_HEIGHT, *band.shape)).astype(np.uint8)
   return np.concatenate([row, band])
@@ -287,7 +286,7 @@ def main() -> None:
     info.class_names,
     FLAGS.frames_per_video,
   )
-  with complete_or_absent(FLAGS.sheet) as temporary:
+  with atomic_write(FLAGS.sheet) as temporary:
     cv2.imwrite(str(temporary), cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))
   print(f"Contact sheet: {FLAGS.sheet}")
 
@@ -295,12 +294,14 @@ def main() -> None:
 if __name__ == "__main__":
   flags.DEFINE_string("dataset", None, "Name of the data set.", required=True)
   flags.DEFINE_string("split", "train", "Name of the split.")
-  path_flags.define(
+  command_line.define_path(
     "path_to_tfrecords",
     "/tmp/%s_tfrecords/",
     "Folder of the records; %s stands for the data set.",
   )
-  path_flags.define("sheet", "/tmp/contact_sheet.png", "Picture to write.")
+  command_line.define_path(
+    "sheet", "/tmp/contact_sheet.png", "Picture to write."
+  )
   flags.DEFINE_integer(
     "max_videos", 12, "Videos on the contact sheet.", lower_bound=1
   )
@@ -310,4 +311,4 @@ if __name__ == "__main__":
   flags.DEFINE_boolean(
     "check", False, "Whether to look for damage instead of drawing."
   )
-  errors.run(main)
+  command_line.run(main)

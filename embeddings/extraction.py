@@ -12,6 +12,7 @@ from easydict import EasyDict
 import datasets
 from algos.algorithm import Algorithm
 from data import preprocessing, record_index
+from data.sampling import context_steps
 
 # Of encoded frames [F] and ascending steps [L] makes embeddings [L, D] float32.
 EmbedVideo = Callable[[np.ndarray, np.ndarray], np.ndarray]
@@ -105,7 +106,7 @@ def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:
     states = algo.emb.initial_states(1)
     pieces = []
     for piece in np.split(steps, range(size, len(steps), size)):
-      context = datasets.context_steps(piece, config.DATA).numpy()
+      context = context_steps(piece, config.DATA).numpy()
       # Contexts reach into the past only: what lies before is not needed again.
       features = {t: x for t, x in features.items() if t >= context.min()}
       new = np.setdiff1d(context, list(features))

@@ -32,7 +32,7 @@ from typing import NamedTuple
 import numpy as np
 
 from core.errors import UserError
-from core.files import complete_or_absent
+from core.files import atomic_write
 
 Videos = dict[str, list]
 
@@ -95,7 +95,7 @@ def save(path: str | os.PathLike, videos: Videos) -> None:
   lengths = [len(entry) for entry in per_frame["embs"]]
   _check_lists(videos, per_frame, lengths)
   with (
-    complete_or_absent(path) as temporary,
+    atomic_write(path) as temporary,
     zipfile.ZipFile(temporary, "w") as archive,
   ):
     _write(archive, "offsets", [np.cumsum([0, *lengths])], np.int64)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class AlgoLoss:
   """Mean loss over `EVAL.VAL_ITERS` batches of each split.
 
-  Of an algorithm that needs labels it is the mean over the labelled frames of
+  Of an algorithm that needs labels it is the mean over the labeled frames of
   these batches. Headline: the validation loss.
   """
 

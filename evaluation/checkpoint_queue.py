@@ -12,13 +12,9 @@ from typing import Self
 
 from absl import logging
 
-import config as configuration
-from core import files
+from core import files, run_directory
 from core.errors import UserError
-from training import checkpoints
 
-_LOGS = "eval_logs"
-_FOLDER = pathlib.Path(_LOGS) / "pending"
 # Training keeps its last ten checkpoints, so it would have to save ten in this
 # time for one to be missed.
 _LOOK_SECONDS = 0.5
@@ -37,10 +33,10 @@ def wait_for_start(
   Raises:
     UserError: They did not come in time.
   """
-  config = pathlib.Path(logdir) / configuration.FILE_NAME
+  config = run_directory.config_file(logdir)
   _wait_for(config.exists, logdir, config.name, start_timeout_minutes)
   _wait_for(
-    lambda: bool(checkpoints.list_checkpoints(logdir)),
+    lambda: bool(run_directory.list_checkpoints(logdir)),
     logdir,
     "its first checkpoint",
     timeout_minutes,
@@ -69,7 +65,7 @@ def _wait_for(
 
 
 @contextlib.contextmanager
-def only_evaluator(logdir: str | os.PathLike) -> Iterator[None]:
+def evaluator_lock(logdir: str | os.PathLike) -> Iterator[None]:
   """Sees to it that no other process evaluates to the same log directory.
 
   Two would evaluate every checkpoint twice, and delete what the other reads.
@@ -83,7 +79,7 @@ def only_evaluator(logdir: str | os.PathLike) -> Iterator[None]:
   Raises:
     UserError: Another process is in such a block.
   """
-  folder = files.make_folder(pathlib.Path(logdir) / _LOGS)
+  folder = files.make_folder(run_directory.eval_logs(logdir))
   with (folder / ".lock").open("w") as lock:
     try:
       files.claim(
@@ -124,7 +120,7 @@ class CheckpointQueue:
     """
     self._logdir = logdir
     self._save_interval = save_interval
-    self._pending = pathlib.Path(logdir) / _FOLDER
+    self._pending = run_directory.eval_logs(logdir) / "pending"
     self._done = set(done)
     self._seen = set(done)
     self._missing: set[int] = set()
@@ -135,7 +131,7 @@ class CheckpointQueue:
   def __enter__(self) -> Self:
     """Starts to look for checkpoints."""
     files.make_folder(self._pending)
-    for step, _ in checkpoints.list_checkpoints(self._pending):
+    for step, _ in run_directory.list_checkpoints(self._pending):
       if step in self._done:
         self._remove(step)
       self._seen.add(step)
@@ -176,7 +172,7 @@ class CheckpointQueue:
     while True:
       waiting = [
         (step, path)
-        for step, path in checkpoints.list_checkpoints(self._pending)
+        for step, path in run_directory.list_checkpoints(self._pending)
         if step not in self._done
       ]
       for step, path in waiting:
@@ -222,7 +218,7 @@ class CheckpointQueue:
       self._failure = error
 
   def _link_new(self) -> None:
-    for step, path in checkpoints.list_checkpoints(self._logdir):
+    for step, path in run_directory.list_checkpoints(self._logdir):
       if step not in self._seen:
         self._seen.add(step)
         self._link(step, pathlib.Path(path))
@@ -251,7 +247,7 @@ class CheckpointQueue:
       ) from error
 
   def _remove(self, step: int) -> None:
-    name = checkpoints.name_of(step)
+    name = f"{run_directory.CHECKPOINT_NAME}-{step}"
     # Without its index a checkpoint is none: first that.
     (self._pending / f"{name}.index").unlink(missing_ok=True)
     for file in self._pending.glob(f"{name}.data-*"):
@@ -264,7 +260,7 @@ class CheckpointQueue:
     written = [
       _written_at(file)
       for file in [*folder.glob("*"), *(folder / "train_logs").glob("*")]
-      if file.name != _LOGS  # What the evaluator writes itself.
+      if file.name != "eval_logs"  # What the evaluator writes itself.
     ]
     quiet = time.time() - max(written, default=0.0)
     if quiet > 60 * timeout_minutes:
@@ -277,7 +273,7 @@ class CheckpointQueue:
 
 
 def _in_words(steps: Sequence[int], interval: int) -> str:
-  """Such as `5, 20 to 40`: neighbours lie an interval apart."""
+  """Such as `5, 20 to 40`: neighbors lie an interval apart."""
   known = set(steps)
   starts = [step for step in steps if step - interval not in known]
   ends = [step for step in steps if step + interval not in known]

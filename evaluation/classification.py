@@ -8,19 +8,19 @@ from easydict import EasyDict
 
 from data.subsets import first_fraction
 from evaluation import plots
-from evaluation.result import Drawings, Result
+from evaluation.result import LazyImages, Result
 from evaluation.svm import PhaseClassifier, majority_accuracy
 from evaluation.usable_frames import (
   counts,
   frames_and_labels,
-  labelled_splits,
+  labeled_splits,
 )
 
 
 class Classification:
   """Accuracy of a support vector machine on single frames, paper section 4.1.
 
-  It is fitted to the first part of the labelled training videos, for each of
+  It is fitted to the first part of the labeled training videos, for each of
   `EVAL.CLASSIFICATION_FRACTIONS`, and scored on the frames it was fitted to
   and on all validation frames. Headline: validation at the last fraction.
   """
@@ -49,7 +49,7 @@ class Classification:
       and of accuracy over fraction. Empty, with a warning, when a split has no
       labels.
     """
-    splits = labelled_splits(dataset_name, train=train, val=val)
+    splits = labeled_splits(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
     val_frames, val_labels = frames_and_labels(splits["val"])
@@ -94,11 +94,11 @@ class Classification:
         plots.accuracy_curve,
         accuracies,
         self._fractions,
-        "fraction of labelled videos",
+        "fraction of labeled videos",
         majority,
       ),
     }
-    return Result(accuracies["val"][-1], scalars, details, Drawings(images))
+    return Result(accuracies["val"][-1], scalars, details, LazyImages(images))
 
 
 def confusion(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from easydict import EasyDict
 
-from evaluation.nearest_neighbors import joined, nearest_neighbours
+from evaluation.nearest_neighbors import joined, nearest_neighbors
 from evaluation.result import Result
 from evaluation.usable_frames import strided_videos
 
@@ -16,7 +16,7 @@ _MAX_CYCLES = 2**21
 
 
 class CycleConsistency:
-  """Share of validation frames that cycles of nearest neighbours bring back.
+  """Share of validation frames that cycles of nearest neighbors bring back.
 
   A frame of video u goes to its nearest frame in v and from there to the
   nearest in u (2way), or through v and a third video w (3way); it is consistent
@@ -62,10 +62,10 @@ class CycleConsistency:
     values = dict.fromkeys(("2way", "3way", "error"), math.nan)
     if len(videos) >= 2:
       frames, starts = joined(videos, self._distance)
-      neighbours = nearest_neighbours(frames, starts)
-      values["2way"], values["error"] = two_way(neighbours, starts)
+      neighbors = nearest_neighbors(frames, starts)
+      values["2way"], values["error"] = two_way(neighbors, starts)
       if len(videos) >= 3:
-        values["3way"] = three_way(neighbours, starts)
+        values["3way"] = three_way(neighbors, starts)
     prefix = f"cycle_consistency/val_{dataset_name}"
     used = {"val": {"videos": len(videos), "frames": sum(map(len, videos))}}
     return Result(
@@ -89,11 +89,11 @@ class CycleConsistency:
     return kept
 
 
-def two_way(neighbours: np.ndarray, starts: np.ndarray) -> tuple[float, float]:
+def two_way(neighbors: np.ndarray, starts: np.ndarray) -> tuple[float, float]:
   """Cycles to another video and back.
 
   Args:
-    neighbours: [F, V] index, in each of at least two videos, of each frame's
+    neighbors: [F, V] index, in each of at least two videos, of each frame's
       nearest frame.
     starts: [V], the first row of each video.
 
@@ -101,8 +101,8 @@ def two_way(neighbours: np.ndarray, starts: np.ndarray) -> tuple[float, float]:
     The share of cycles that end where they began, and the mean distance of
     end and beginning, divided by the number of frames of the video.
   """
-  video_of, index, lengths = _places(neighbours, starts)
-  ends = neighbours[starts + neighbours, video_of[:, np.newaxis]]
+  video_of, index, lengths = _places(neighbors, starts)
+  ends = neighbors[starts + neighbors, video_of[:, np.newaxis]]
   away = np.abs(ends - index[:, np.newaxis]) / lengths[video_of, np.newaxis]
   others = video_of[:, np.newaxis] != np.arange(len(starts))
   returned = (away == 0).mean(axis=1, where=others)
@@ -112,25 +112,25 @@ def two_way(neighbours: np.ndarray, starts: np.ndarray) -> tuple[float, float]:
   )
 
 
-def three_way(neighbours: np.ndarray, starts: np.ndarray) -> float:
+def three_way(neighbors: np.ndarray, starts: np.ndarray) -> float:
   """Cycles through two other videos.
 
   Args:
-    neighbours: [F, V] as for `two_way`, of at least three videos.
+    neighbors: [F, V] as for `two_way`, of at least three videos.
     starts: [V].
 
   Returns:
     The share of cycles that end where they began.
   """
-  video_of, index, _ = _places(neighbours, starts)
-  rows = starts + neighbours
+  video_of, index, _ = _places(neighbors, starts)
+  rows = starts + neighbors
   videos = np.arange(len(starts))
-  returned = np.empty(len(neighbours))
+  returned = np.empty(len(neighbors))
   chunk = max(1, _MAX_CYCLES // len(starts) ** 2)
-  for start in range(0, len(neighbours), chunk):
+  for start in range(0, len(neighbors), chunk):
     part = slice(start, start + chunk)
     own = video_of[part, np.newaxis, np.newaxis]
-    ends = neighbours[rows[rows[part]], own]
+    ends = neighbors[rows[rows[part]], own]
     second, third = videos[:, np.newaxis], videos
     different = (second != own) & (third != own) & (second != third)
     hits = ends == index[part, np.newaxis, np.newaxis]
@@ -139,12 +139,12 @@ def three_way(neighbours: np.ndarray, starts: np.ndarray) -> float:
 
 
 def _places(
-  neighbours: np.ndarray, starts: np.ndarray
+  neighbors: np.ndarray, starts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Each frame's video [F] and index in it [F]; each video's length [V]."""
-  lengths = np.diff(starts, append=len(neighbours))
+  lengths = np.diff(starts, append=len(neighbors))
   video_of = np.repeat(np.arange(len(starts)), lengths)
-  return video_of, np.arange(len(neighbours)) - starts[video_of], lengths
+  return video_of, np.arange(len(neighbors)) - starts[video_of], lengths
 
 
 def _mean_over_videos(of_frames: np.ndarray, starts: np.ndarray) -> float:

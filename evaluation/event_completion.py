@@ -15,10 +15,10 @@ from sklearn.metrics import r2_score
 from data.subsets import first_fraction
 from evaluation.result import Result
 from evaluation.usable_frames import (
-  LabelledVideo,
+  LabeledVideo,
   counts,
   frames_and_labels,
-  labelled_splits,
+  labeled_splits,
 )
 
 
@@ -26,7 +26,7 @@ class EventCompletion:
   """R² of a linear regression from embeddings to time since each event.
 
   Phase progression in the paper, section 4.1. The regression is fitted to the
-  first part of the labelled training videos, for each of
+  first part of the labeled training videos, for each of
   `EVAL.CLASSIFICATION_FRACTIONS`, and scored on the frames it was fitted to
   and on all validation frames; R² is averaged over the events whose time
   varies. Headline: validation at the last fraction.
@@ -52,7 +52,7 @@ class EventCompletion:
       some does not. Empty, with a warning, when a split has no labels or all
       labels are phase 0.
     """
-    splits = labelled_splits(dataset_name, train=train, val=val)
+    splits = labeled_splits(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
     num_events = max(
@@ -131,7 +131,7 @@ def r_squared(targets: np.ndarray, predictions: np.ndarray) -> float:
 
 
 def _frames_and_targets(
-  videos: Sequence[LabelledVideo], num_events: int
+  videos: Sequence[LabeledVideo], num_events: int
 ) -> tuple[np.ndarray, np.ndarray]:
   frames, _ = frames_and_labels(videos)
   targets = [
@@ -142,7 +142,7 @@ def _frames_and_targets(
 
 
 def _warn_without_phase_0(
-  dataset_name: str, splits: Mapping[str, Sequence[LabelledVideo]]
+  dataset_name: str, splits: Mapping[str, Sequence[LabeledVideo]]
 ) -> None:
   videos = [video for split in splits.values() for video in split]
   if not any((video.labels == 0).any() for video in videos):

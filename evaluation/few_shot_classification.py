@@ -1,4 +1,4 @@
-"""Few-shot phase classification: few labelled videos, many draws of them."""
+"""Few-shot phase classification: few labeled videos, many draws of them."""
 
 import functools
 import math
@@ -13,13 +13,13 @@ from scipy import stats
 from threadpoolctl import threadpool_limits
 
 from evaluation import plots
-from evaluation.result import Drawings, Result
+from evaluation.result import LazyImages, Result
 from evaluation.svm import PhaseClassifier, majority_accuracy
 from evaluation.usable_frames import (
-  LabelledVideo,
+  LabeledVideo,
   counts,
   frames_and_labels,
-  labelled_splits,
+  labeled_splits,
   usable_labels,
 )
 
@@ -38,7 +38,7 @@ class FewShotClassification:
 
   def __init__(self, config: EasyDict) -> None:
     """Takes the two `EVAL.FEW_SHOT_*` values from the configuration."""
-    self._nums_labelled = config.EVAL.FEW_SHOT_NUM_LABELED
+    self._nums_labeled = config.EVAL.FEW_SHOT_NUM_LABELED
     self._num_episodes = config.EVAL.FEW_SHOT_NUM_EPISODES
 
   def evaluate_embeddings(
@@ -54,19 +54,19 @@ class FewShotClassification:
     Returns:
       Scalars `few_shot_cxn/{train,val}_{d}_{k}_accuracy`, in [0, 1], and
       `..._ci`, half the width of the 95 % t-interval, NaN for one episode.
-      A k above the number of labelled training videos is left out with a
+      A k above the number of labeled training videos is left out with a
       warning. Empty, with a warning, when a split has no labels.
     """
-    splits = labelled_splits(dataset_name, train=train, val=val)
+    splits = labeled_splits(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
     possible = _nums_possible(
-      dataset_name, self._nums_labelled, len(splits["train"])
+      dataset_name, self._nums_labeled, len(splits["train"])
     )
     random = np.random.RandomState(_SEED)
     episodes = [
-      random.permutation(len(splits["train"]))[:num_labelled]
-      for num_labelled in possible
+      random.permutation(len(splits["train"]))[:num_labeled]
+      for num_labeled in possible
       for _ in range(self._num_episodes)
     ]
     accuracies = _accuracies(splits, episodes)
@@ -90,57 +90,57 @@ def half_width(values: np.ndarray) -> float:
 
 
 def _nums_possible(
-  dataset_name: str, nums_labelled: Sequence[int], num_videos: int
+  dataset_name: str, nums_labeled: Sequence[int], num_videos: int
 ) -> list[int]:
-  too_many = [k for k in nums_labelled if k > num_videos]
+  too_many = [k for k in nums_labeled if k > num_videos]
   if too_many:
     warnings.warn(
       f"{dataset_name}: few-shot classification with"
-      f" {', '.join(map(str, too_many))} labelled videos is left out, the"
+      f" {', '.join(map(str, too_many))} labeled videos is left out, the"
       f" training set has {num_videos}",
       stacklevel=2,
     )
-  return [k for k in nums_labelled if k <= num_videos]
+  return [k for k in nums_labeled if k <= num_videos]
 
 
 def _summary(
   dataset_name: str,
-  nums_labelled: Sequence[int],
+  nums_labeled: Sequence[int],
   accuracies: np.ndarray,
-  splits: Mapping[str, Sequence[LabelledVideo]],
+  splits: Mapping[str, Sequence[LabeledVideo]],
 ) -> Result:
   """Averages [K, episodes, 2] accuracies, train and val, over episodes."""
-  if not nums_labelled:
+  if not nums_labeled:
     return Result.empty()
   scalars = {}
-  for num_labelled, of_episodes in zip(nums_labelled, accuracies, strict=True):
+  for num_labeled, of_episodes in zip(nums_labeled, accuracies, strict=True):
     for split, values in zip(("train", "val"), of_episodes.T, strict=True):
-      tag = f"few_shot_cxn/{split}_{dataset_name}_{num_labelled}"
+      tag = f"few_shot_cxn/{split}_{dataset_name}_{num_labeled}"
       scalars[f"{tag}_accuracy"] = float(values.mean())
       scalars[f"{tag}_ci"] = half_width(values)
   plot = functools.partial(
     plots.accuracy_curve,
     dict(zip(("train", "val"), accuracies.mean(axis=1).T, strict=True)),
-    nums_labelled,
-    "labelled videos",
+    nums_labeled,
+    "labeled videos",
     majority_accuracy(*(usable_labels(splits[s]) for s in ("train", "val"))),
   )
   return Result(
     value=float(accuracies[-1, :, 1].mean()),
     scalars=scalars,
     details={f"few_shot_cxn/{dataset_name}_used": counts(splits)},
-    images=Drawings({f"few_shot_cxn/{dataset_name}_accuracy": plot}),
+    images=LazyImages({f"few_shot_cxn/{dataset_name}_accuracy": plot}),
   )
 
 
 def _accuracies(
-  splits: Mapping[str, Sequence[LabelledVideo]],
+  splits: Mapping[str, Sequence[LabeledVideo]],
   episodes: Sequence[np.ndarray],
 ) -> np.ndarray:
   """Fits and scores a classifier an episode.
 
   Args:
-    splits: `train` and `val` -> labelled videos.
+    splits: `train` and `val` -> labeled videos.
     episodes: Indices of the training videos of each episode.
 
   Returns:

@@ -1,4 +1,4 @@
-"""Kendall's tau: whether nearest neighbours come in the order of time."""
+"""Kendall's tau: whether nearest neighbors come in the order of time."""
 
 import functools
 import heapq
@@ -11,8 +11,8 @@ import numpy as np
 from easydict import EasyDict
 
 from evaluation import plots
-from evaluation.nearest_neighbors import joined, nearest_neighbours
-from evaluation.result import Drawings, Result
+from evaluation.nearest_neighbors import joined, nearest_neighbors
+from evaluation.result import LazyImages, Result
 from evaluation.usable_frames import strided_videos
 
 # Pairs of frames whose order in all videos is compared at a time.
@@ -25,7 +25,7 @@ class KendallsTau:
   """Agreement of two videos' order of time, paper section 4.1. Needs no labels.
 
   For every ordered pair of videos of a split, the frames of the first are
-  matched to their nearest neighbours in the second; tau-b compares the order
+  matched to their nearest neighbors in the second; tau-b compares the order
   of the matches with the order of the frames. Headline: validation.
   """
 
@@ -71,7 +71,7 @@ class KendallsTau:
         plots.similarity, frames[:2], names[:2], self._distance
       )
     headline = scalars[f"{prefix}_val_align_tau"]
-    return Result(headline, scalars, details, Drawings(images))
+    return Result(headline, scalars, details, LazyImages(images))
 
   def _mean_tau(self, dataset_name: str, split: str, taus: np.ndarray) -> float:
     defined = taus[~np.isnan(taus)]
@@ -130,32 +130,32 @@ def pairwise_taus(videos: Sequence[np.ndarray], distance: str) -> np.ndarray:
   taus = np.full((len(videos), len(videos)), math.nan)
   if len(videos) < 2:
     return taus
-  neighbours = nearest_neighbours(*joined(videos, distance))
+  neighbors = nearest_neighbors(*joined(videos, distance))
   ends = np.cumsum([len(video) for video in videos])
-  for i, of_frames in enumerate(np.split(neighbours, ends[:-1])):
+  for i, of_frames in enumerate(np.split(neighbors, ends[:-1])):
     taus[i] = tau_b(of_frames)
   np.fill_diagonal(taus, math.nan)
   return taus
 
 
-def tau_b(neighbours: np.ndarray) -> np.ndarray:
+def tau_b(neighbors: np.ndarray) -> np.ndarray:
   """Computes Kendall's tau-b between 0..Q-1 and each column.
 
   (concordant - discordant) / sqrt(pairs * pairs not tied in the column): the
   frames themselves have no ties.
 
   Args:
-    neighbours: [Q, V] int32, a column for each video.
+    neighbors: [Q, V] int32, a column for each video.
 
   Returns:
     [V] taus in [-1, 1]; NaN for a column without two different numbers.
   """
-  num_frames, num_videos = neighbours.shape
+  num_frames, num_videos = neighbors.shape
   score = np.zeros(num_videos, np.int64)
   untied = np.zeros(num_videos, np.int64)
   block = max(1, _CHUNK_PAIRS // num_frames)
   for start in range(0, num_frames, block):
-    rest = neighbours[start:]
+    rest = neighbors[start:]
     earlier, later = np.triu_indices(min(block, len(rest)), 1, len(rest))
     signs = np.sign(rest[later] - rest[earlier])
     score += signs.sum(axis=0)

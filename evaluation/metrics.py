@@ -13,10 +13,9 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from core import errors, path_flags
+from core import command_line, run_directory
 from core.errors import UserError
 
-_FILE = pathlib.Path("eval_logs") / "metrics.jsonl"
 # null is NaN.
 _OF_VALUES = {float, int, type(None)}
 
@@ -52,7 +51,7 @@ def append(
     tag: value if math.isfinite(value) else None
     for tag, value in scalars.items()
   }
-  path = pathlib.Path(logdir) / _FILE
+  path = run_directory.metrics_file(logdir)
   line = json.dumps({"step": step, **values, "details": details or {}}) + "\n"
   with _explained(path):
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +105,7 @@ def _is_partial(details: dict[str, Any]) -> bool:
 
 def _read_lines(logdir: str | os.PathLike) -> Iterator[_Line]:
   """Yields what each line holds."""
-  path = pathlib.Path(logdir) / _FILE
+  path = run_directory.metrics_file(logdir)
   with _explained(path):
     found = path.read_bytes() if path.exists() else b""
   for number, text in enumerate(_whole_lines(found).splitlines(), start=1):
@@ -236,7 +235,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  path_flags.define(
+  command_line.define_path(
     "logdir", "/tmp/alignment_logs", "Log directory of an evaluated run."
   )
-  errors.run(main)
+  command_line.run(main)

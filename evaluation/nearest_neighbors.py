@@ -7,7 +7,7 @@ from threadpoolctl import threadpool_limits
 
 # Squared distances that differ by less, relative to the squared norms of the
 # frames they are between, are equal up to rounding; the earlier frame is the
-# neighbour then.
+# neighbor then.
 _TOLERANCE = 1e-12
 # Frames whose distances to all frames are in memory at a time.
 _CHUNK = 64
@@ -61,7 +61,7 @@ def distances_in_chunks(
 # The products are too small for the threads of BLAS, which wait busily for
 # cores that others use.
 @threadpool_limits.wrap(limits=1, user_api="blas")
-def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
+def nearest_neighbors(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
   """Finds each frame's nearest frame in each video.
 
   Args:
@@ -69,7 +69,7 @@ def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
     starts: [V], the first row of each video.
 
   Returns:
-    [F, V] int32 index of the neighbour in its video; of equals, the first.
+    [F, V] int32 index of the neighbor in its video; of equals, the first.
   """
   norms = (frames**2).sum(axis=1)
   # Each distance is known up to a slack for both of its frames. The matrix
@@ -79,7 +79,7 @@ def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
   right = np.column_stack([-2 * frames, np.ones(len(frames))])
   left = np.column_stack([frames, norms + slack])
   ends = np.append(starts[1:], len(frames))
-  neighbours = np.empty((len(starts), len(frames)), np.int32)
+  neighbors = np.empty((len(starts), len(frames)), np.int32)
   for video, (start, end) in enumerate(zip(starts, ends, strict=True)):
     width = max(1, _MAX_DISTANCES // (end - start))
     for first in range(0, len(frames), width):
@@ -89,5 +89,5 @@ def nearest_neighbours(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
       limits = highest.min(axis=0) + 2 * slack[queries]
       for row in range(end - start - 1, -1, -1):
         near = highest[row] <= limits + 2 * slack[start + row]
-        np.copyto(neighbours[video, queries], row, where=near)
-  return np.ascontiguousarray(neighbours.T)
+        np.copyto(neighbors[video, queries], row, where=near)
+  return np.ascontiguousarray(neighbors.T)

@@ -41,9 +41,9 @@ def confusion_matrix(
   if len(phases) <= _MAX_ANNOTATED:
     for (row, column), share in np.ndenumerate(shares):
       if totals[row]:
-        colour = "white" if share > 0.5 else "black"
+        color = "white" if share > 0.5 else "black"
         text = f"{share:.0%}"
-        axes.text(column, row, text, ha="center", va="center", color=colour)
+        axes.text(column, row, text, ha="center", va="center", color=color)
   figure.colorbar(image, label="share of the true phase")
   return _picture(figure)
 
@@ -59,7 +59,7 @@ def similarity(
     distance: `sqeuclidean` or `cosine`.
 
   Returns:
-    The picture; the nearest neighbours of the first video's frames are marked,
+    The picture; the nearest neighbors of the first video's frames are marked,
     and rise from bottom left to top right where the videos are aligned.
   """
   first, second = videos
@@ -69,8 +69,8 @@ def similarity(
   image = axes.imshow(
     np.sqrt(distances).T, origin="lower", aspect="auto", cmap="viridis_r"
   )
-  neighbours = np.where(np.isnan(distances), np.inf, distances).argmin(axis=1)
-  axes.plot(neighbours, ".", color="red", label="nearest neighbour")
+  neighbors = np.where(np.isnan(distances), np.inf, distances).argmin(axis=1)
+  axes.plot(neighbors, ".", color="red", label="nearest neighbor")
   axes.legend(loc="upper left", fontsize=8)
   axes.set_xlabel(f"frames of {names[0]}")
   axes.set_ylabel(f"frames of {names[1]}")
@@ -88,7 +88,7 @@ def accuracy_curve(
 
   Args:
     accuracies: `train` and `val` -> accuracies in [0, 1].
-    amounts: How much was labelled, for each accuracy.
+    amounts: How much was labeled, for each accuracy.
     amount: What the amounts are.
     chance: Accuracy of always naming the most frequent phase.
 
@@ -98,7 +98,7 @@ def accuracy_curve(
   figure, axes = _figure(5.2, 3.6)
   for split, values in accuracies.items():
     axes.plot(amounts, values, marker="o", label=split)
-  axes.axhline(chance, color="grey", linestyle="--", label="majority phase")
+  axes.axhline(chance, color="gray", linestyle="--", label="majority phase")
   axes.set_ylim(0, 1.02)
   axes.set_xlabel(amount)
   axes.set_ylabel("accuracy")

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from absl import flags
 
-from core import errors
+from core import command_line
 from core.errors import UserError
 from evaluation import metrics
 
@@ -106,7 +106,7 @@ def datasets_of(steps: Steps) -> list[str]:
 def columns_of(runs: Iterable[Steps], dataset: str) -> dict[str, str]:
   """What there is to show of runs.
 
-  Of few-shot classification these are the fewest and the most labelled videos
+  Of few-shot classification these are the fewest and the most labeled videos
   of each run, of progression its largest fraction.
 
   Args:
@@ -313,4 +313,4 @@ if __name__ == "__main__":
     "The last evaluated checkpoint of a run, or that whose training videos have"
     " the highest Kendall's tau.",
   )
-  errors.run(main, takes_arguments=True)
+  command_line.run(main, takes_arguments=True)

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 
-class Drawings(Mapping):
+class LazyImages(Mapping):
   """Pictures by tag; each is drawn when it is asked for, as few are."""
 
   def __init__(self, draw: Mapping[str, Callable[[], np.ndarray]]) -> None:

@@ -8,7 +8,7 @@ from easydict import EasyDict
 
 from evaluation.nearest_neighbors import distances_in_chunks, joined
 from evaluation.result import Result
-from evaluation.usable_frames import LabelledVideo, counts, labelled_splits
+from evaluation.usable_frames import LabeledVideo, counts, labeled_splits
 
 
 class Retrieval:
@@ -44,7 +44,7 @@ class Retrieval:
       frames that all other videos of some video have is left out with a
       warning; empty, with a warning, without labels or with a single video.
     """
-    splits = labelled_splits(dataset_name, val=val)
+    splits = labeled_splits(dataset_name, val=val)
     if splits is None:
       return Result.empty()
     if len(splits["val"]) == 1:
@@ -74,9 +74,7 @@ class Retrieval:
     )
 
 
-def _strided(
-  video: LabelledVideo, stride: int
-) -> tuple[np.ndarray, np.ndarray]:
+def _strided(video: LabeledVideo, stride: int) -> tuple[np.ndarray, np.ndarray]:
   return (
     video.embs[video.usable][::stride],
     video.labels[video.usable][::stride],

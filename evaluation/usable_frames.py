@@ -9,7 +9,7 @@ import numpy as np
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelledVideo:
+class LabeledVideo:
   """An embedded video with at least one frame that can be used.
 
   Attributes:
@@ -84,9 +84,9 @@ def _distinct(names: Sequence[str]) -> Sequence[str]:
   return names if len(counted) == len(names) else _distinct(numbered)
 
 
-def labelled_splits(
+def labeled_splits(
   dataset_name: str, **splits: Mapping
-) -> dict[str, list[LabelledVideo]] | None:
+) -> dict[str, list[LabeledVideo]] | None:
   """Keeps the videos that have labels.
 
   Args:
@@ -98,11 +98,11 @@ def labelled_splits(
     The splits' videos with at least one usable frame, in their order; None,
     with one warning, when one of the splits has no such video.
   """
-  labelled = {
-    split: _labelled_videos(dataset_name, split, videos)
+  labeled = {
+    split: _labeled_videos(dataset_name, split, videos)
     for split, videos in splits.items()
   }
-  empty = [split for split, videos in labelled.items() if not videos]
+  empty = [split for split, videos in labeled.items() if not videos]
   if empty:
     warnings.warn(
       f"{dataset_name}: no usable frame labels in {' and '.join(empty)}; the"
@@ -111,11 +111,11 @@ def labelled_splits(
       stacklevel=2,
     )
     return None
-  return labelled
+  return labeled
 
 
 def counts(
-  splits: Mapping[str, Sequence[LabelledVideo]], stride: int = 1
+  splits: Mapping[str, Sequence[LabeledVideo]], stride: int = 1
 ) -> dict[str, dict[str, int]]:
   """Counts what a task used: `videos` and `frames` of each split."""
   return {
@@ -127,22 +127,22 @@ def counts(
   }
 
 
-def _labelled_videos(
+def _labeled_videos(
   dataset_name: str, split: str, videos: Mapping
-) -> list[LabelledVideo]:
+) -> list[LabeledVideo]:
   all_labels = videos.get("labels") or []
   if not any((labels >= 0).any() for labels in all_labels):
     return []
   finite = finite_frames(dataset_name, split, videos["embs"])
-  labelled = [
-    LabelledVideo(embs, labels, (labels >= 0) & ok)
+  labeled = [
+    LabeledVideo(embs, labels, (labels >= 0) & ok)
     for embs, labels, ok in zip(videos["embs"], all_labels, finite, strict=True)
   ]
-  return [video for video in labelled if video.usable.any()]
+  return [video for video in labeled if video.usable.any()]
 
 
 def frames_and_labels(
-  videos: Sequence[LabelledVideo],
+  videos: Sequence[LabeledVideo],
 ) -> tuple[np.ndarray, np.ndarray]:
   """Joins the usable frames of several videos.
 
@@ -156,6 +156,6 @@ def frames_and_labels(
   return embs.astype(np.float64), usable_labels(videos)
 
 
-def usable_labels(videos: Sequence[LabelledVideo]) -> np.ndarray:
+def usable_labels(videos: Sequence[LabeledVideo]) -> np.ndarray:
   """Joins the [F] phases of the usable frames of at least one video."""
   return np.concatenate([video.labels[video.usable] for video in videos])

@@ -1,6 +1,6 @@
 """Aligns recordings of four sensors, of one process at varying speed.
 
-Prints how far apart in the process nearest neighbours are, on new recordings.
+Prints how far apart in the process nearest neighbors are, on new recordings.
 Usage: python -m examples.align_sequences
 """
 
@@ -26,7 +26,7 @@ def record(rng: np.random.Generator, count: int) -> tuple[np.ndarray, ...]:
 
 
 def alignment_error(embs: np.ndarray, progress: np.ndarray) -> float:
-  """Mean difference in progress between nearest neighbours of all pairs."""
+  """Mean difference in progress between nearest neighbors of all pairs."""
   distances = np.linalg.norm(embs[:, None, :, None] - embs[:, None], axis=-1)
   found = np.take_along_axis(progress[None], distances.argmin(-1), axis=-1)
   different = ~np.eye(len(embs), dtype=bool)

@@ -1,4 +1,4 @@
-"""Animated GIFs of one palette, so that colours don't flicker."""
+"""Animated GIFs of one palette, so that colors don't flicker."""
 
 import os
 from collections.abc import Callable
@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from core.errors import UserError
-from core.files import complete_or_absent
+from core.files import atomic_write
 
 # The last of the 256 that the format has marks pixels that stay as they are.
 _COLORS = 255
@@ -23,8 +23,8 @@ def write(
 ) -> None:
   """Writes a GIF that loops.
 
-  The colours are chosen once, from frames spread over the whole, and used
-  without dithering: a colour that stays the same is drawn the same in each
+  The colors are chosen once, from frames spread over the whole, and used
+  without dithering: a color that stays the same is drawn the same in each
   frame. A run of equal frames is stored as one that lasts longer.
 
   Args:
@@ -45,7 +45,7 @@ def write(
     Image.fromarray(draw(i)).quantize(palette=palette, dither=Image.Dither.NONE)
     for i in range(length)
   )
-  with complete_or_absent(path) as temporary:
+  with atomic_write(path) as temporary:
     next(pictures).save(
       temporary,
       format="GIF",
@@ -53,7 +53,7 @@ def write(
       append_images=pictures,
       duration=max(20, round(interval / 10) * 10),
       loop=0,
-      # Without it every frame would get a table of colours of its own.
+      # Without it every frame would get a table of colors of its own.
       palette=bytes(palette.getpalette()),
       # What stays the same from frame to frame is not stored again.
       optimize=True,
@@ -61,7 +61,7 @@ def write(
 
 
 def _palette(length: int, draw: Callable[[int], np.ndarray]) -> Image.Image:
-  """255 colours for all frames, from a sample of their pixels."""
+  """255 colors for all frames, from a sample of their pixels."""
   picks = np.unique(np.linspace(0, length - 1, _SAMPLES).astype(int))
   pixels = np.concatenate([draw(i).reshape(-1, 3) for i in picks])
   pixels = pixels[:: max(1, len(pixels) // _SAMPLED_PIXELS)]

@@ -25,7 +25,7 @@ class Frame(NamedTuple):
     decode: Gives it as [H, W, 3] uint8 RGB; not called for frames that are
       dropped. A UserError tells that it can't.
     jpeg: The same as a JPEG, where the source has it upright and in RGB or
-      grey; otherwise None.
+      gray; otherwise None.
   """
 
   index: int
@@ -118,7 +118,7 @@ def _frame(path: pathlib.Path, index: int, time: float) -> Frame:
         and image.getexif().get(_ORIENTATION, 1) == 1
       )
       upright = ImageOps.exif_transpose(image)
-      # Transparent parts would show whatever colour lies under them.
+      # Transparent parts would show whatever color lies under them.
       if upright.has_transparency_data:
         upright = Image.alpha_composite(
           Image.new("RGBA", upright.size, "black"), upright.convert("RGBA")

@@ -11,7 +11,7 @@ import numpy as np
 from av.sidedata.sidedata import SideDataContainer
 
 from core.errors import UserError
-from core.files import complete_or_absent
+from core.files import atomic_write
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read(path: str | os.PathLike) -> Iterator[Frame]:
     UserError: The file is missing, is no video, is damaged, ends before the
       length that its header states, or has no frames. Two things can't be
       noticed: damage that still decodes, to wrong pixels, and the missing end
-      of files that state no length (transport and programme streams, mp4 that
+      of files that state no length (transport and program streams, mp4 that
       was cut between its fragments).
   """
   path = pathlib.Path(path)
@@ -202,14 +202,14 @@ def write(
   Args:
     path: File to write, ending in `.mp4`.
     images: [H, W, 3] uint8 RGB frames, all of one size. An odd height or width
-      loses its last row or column, since 4:2:0 colour needs even sizes.
+      loses its last row or column, since 4:2:0 color needs even sizes.
     fps: Frames per second.
     crf: Constant rate factor, 0 (lossless) to 51 (worst).
 
   Raises:
     UserError: The file can't be written.
   """
-  with complete_or_absent(path) as temporary:
+  with atomic_write(path) as temporary:
     with av.open(
       os.fspath(temporary), "w", options={"movflags": "faststart"}
     ) as container:

@@ -1,4 +1,4 @@
-"""Batch normalisation by TensorFlow's fused operation."""
+"""Batch normalization by TensorFlow's fused operation."""
 
 import keras
 import tensorflow as tf
@@ -12,7 +12,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
   which costs about a fifth of a ResNet-50 step on a CPU. Weights, names and
   inference are those of the parent class; so are the statistics, up to
   the fused operation's unbiased variance. Each replica of a `tf.distribute`
-  strategy normalises by its part of the batch; the moving statistics take in
+  strategy normalizes by its part of the batch; the moving statistics take in
   the mean over all, where the parent class keeps those of the first.
 
   Input shape: [..., C], at least 2 dimensions.
@@ -25,7 +25,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     training: bool | None = None,
     mask: tf.Tensor | None = None,
   ) -> tf.Tensor:
-    """Normalises; in training by the batch, whose moments are averaged in."""
+    """Normalizes; in training by the batch, whose moments are averaged in."""
     if not (training and self.trainable and self._is_fusible(inputs, mask)):
       return super().call(inputs, training=training, mask=mask)
     images, channels = inputs, [inputs.shape[-1]]

@@ -2,7 +2,7 @@
 
 The library needs TensorFlow and NumPy only and knows nothing of videos: it
 takes embeddings `[N, T, D]` of N sequences of the same process and returns a
-scalar that is small when the sequences can be aligned by nearest neighbours.
+scalar that is small when the sequences can be aligned by nearest neighbors.
 
 Reference: Dwibedi et al., "Temporal Cycle-Consistency Learning", CVPR 2019
 (arXiv 1904.07846).

@@ -27,7 +27,7 @@ def compute_alignment_loss(
 ) -> tf.Tensor:
   """Temporal cycle-consistency loss of a batch (paper, sections 3.2 and 3.3).
 
-  A frame finds its soft nearest neighbour in another sequence, and that one its
+  A frame finds its soft nearest neighbor in another sequence, and that one its
   own in the first sequence. The loss says how far from its start this cycle
   ends. It is computed in float32 at least, whatever the type of `embs`. With
   all pairs, `tcc.deterministic_alignment.MAX_PAIRWISE_ELEMENTS` bounds memory.

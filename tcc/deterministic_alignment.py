@@ -13,7 +13,7 @@ from tcc.losses import cycle_loss, frame_times
 from tcc.similarity import center, similarities, soft_nearest_neighbors
 
 # Bounds the memory of a batch: as many numbers are in the similarities and soft
-# nearest neighbours of the frames whose cycles are computed at once. That is
+# nearest neighbors of the frames whose cycles are computed at once. That is
 # 64 MiB in float32; forward and backward pass hold about ten times as much.
 MAX_PAIRWISE_ELEMENTS = 2**24
 
@@ -154,7 +154,7 @@ def _cycle_back(
   similarity_type: str,
   temperature: float | tf.Tensor,
 ) -> tf.Tensor:
-  """[..., M, T] similarities of the queries' neighbours to their sequence."""
+  """[..., M, T] similarities of the queries' neighbors to their sequence."""
   neighbors = soft_nearest_neighbors(
     queries, candidates, similarity_type, temperature
   )

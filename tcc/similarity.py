@@ -1,4 +1,4 @@
-"""Similarity of embeddings and soft nearest neighbours (paper, section 3.2)."""
+"""Similarity of embeddings and soft nearest neighbors (paper, section 3.2)."""
 
 import tensorflow as tf
 
@@ -69,7 +69,7 @@ def soft_nearest_neighbors(
     temperature: As in `similarities`.
 
   Returns:
-    [..., M, D] soft nearest neighbours.
+    [..., M, D] soft nearest neighbors.
   """
   weights = tf.nn.softmax(
     similarities(queries, candidates, similarity_type, temperature)

@@ -29,7 +29,7 @@ def compute_stochastic_alignment_loss(
   """Mean loss of random cycles; with cycles of two, unbiased for all pairs.
 
   Each cycle draws `cycle_length` different sequences, starts at a random frame
-  of the first, hops from one to the next by soft nearest neighbours, and
+  of the first, hops from one to the next by soft nearest neighbors, and
   returns to the first.
 
   Args:

@@ -8,13 +8,18 @@ import tensorflow as tf
 import config
 import datasets
 from core.errors import UserError
+from data import sampling
 from tests.helpers import record_files
 from tests.helpers.record_files import TOY_LENGTHS
 
 
+def pairs_of(config):
+  return sampling.PositivePairSampler(config.DATA, config.TCN.POSITIVE_WINDOW)
+
+
 def sampled(length, num_frames, *settings, seed=0):
   section = config.load(settings=[f"DATA.{s}" for s in settings]).DATA
-  steps = datasets.sample_steps(
+  steps = sampling.sample_steps(
     tf.constant(length, tf.int64), num_frames, section, tf.constant([3, seed])
   )
   assert steps.dtype == tf.int64
@@ -65,7 +70,7 @@ def test_context_is_the_past_up_to_the_frame_itself(num_steps, stride):
   section = config.load().DATA
   section.update(NUM_STEPS=num_steps, FRAME_STRIDE=stride)
   steps = [0, 2, 9, 40]
-  context = datasets.context_steps(tf.constant(steps, tf.int64), section)
+  context = sampling.context_steps(tf.constant(steps, tf.int64), section)
   assert context.numpy().reshape(4, num_steps).tolist() == [
     [max(0, t - back * stride) for back in reversed(range(num_steps))]
     for t in steps
@@ -90,7 +95,13 @@ def assert_same(batches, others):
 
 def test_batch_has_the_keys_shapes_and_types_of_the_contract(toy_config):
   settings = toy_config("DATA.NUM_STEPS=3", "TRAIN.MAX_ITERS=1")
-  data = datasets.train_batches(settings, 3, with_positives=True)
+  data = datasets.train_batches(
+    settings,
+    3,
+    sampler=sampling.PositivePairSampler(
+      settings.DATA, settings.TCN.POSITIVE_WINDOW
+    ),
+  )
   expected = {
     "frames": ((3, 16, 3, 16, 16, 3), "float32"),
     "steps": ((3, 16), "int64"),
@@ -114,7 +125,7 @@ def test_positives_lie_in_the_window_before_their_anchors(window):
   steps = tf.constant([0, 1, 2, 7, 30], tf.int64)
   seen = {int(step): set() for step in steps}
   for seed in range(60):
-    pairs = datasets.interleave_positives(steps, window, [seed, 0])
+    pairs = sampling.interleave_positives(steps, window, [seed, 0])
     assert pairs.dtype == tf.int64
     positives, anchors = pairs.numpy().reshape(-1, 2).T
     np.testing.assert_array_equal(anchors, steps)
@@ -128,7 +139,12 @@ def test_positives_lie_in_the_window_before_their_anchors(window):
 
 def test_batches_with_positives_show_them(toy_config):
   settings = toy_config("TCN.POSITIVE_WINDOW=4", "DATA.NUM_STEPS=2")
-  for batch in batches_of(settings, with_positives=True):
+  for batch in batches_of(
+    settings,
+    sampler=sampling.PositivePairSampler(
+      settings.DATA, settings.TCN.POSITIVE_WINDOW
+    ),
+  ):
     positives, anchors = batch["steps"][:, 0::2], batch["steps"][:, 1::2]
     assert anchors.shape == (3, settings.TRAIN.NUM_FRAMES)
     assert (positives >= np.maximum(anchors - 4, 0)).all()

@@ -17,11 +17,12 @@ import embeddings
 import evaluate
 import train
 from algos.algorithm import Algorithm
+from core import run_directory
 from core.errors import UserError
 from data import dataset_info
 from embeddings import extraction
 from evaluation import TASKS, Result, metrics
-from evaluation.checkpoint_queue import only_evaluator
+from evaluation.checkpoint_queue import evaluator_lock
 from tests.helpers import tiny_run
 from tests.helpers.paths import ROOT
 from training import checkpoints
@@ -194,7 +195,7 @@ def test_an_evaluation_of_some_videos_is_not_for_good(copy, capsys):
 @pytest.mark.parametrize("continuous", [False, True])
 def test_a_second_evaluator_is_refused(copy, continuous):
   config = configuration.of_logdir(copy)
-  with only_evaluator(copy):
+  with evaluator_lock(copy):
     with pytest.raises(UserError, match="another evaluator is at work on this"):
       evaluate.evaluate(config, continuous_eval=continuous)
   assert metrics.read(copy) == {}
@@ -399,7 +400,7 @@ def test_every_checkpoint_is_evaluated_once_beside_training(
   many = ("TRAIN.MAX_ITERS=30", "CHECKPOINT.SAVE_INTERVAL=1")
   flags = flags_of_training(tiny_records, logdir, *many)
   with process(trained, "train.py", *flags) as training:
-    started = functools.partial(checkpoints.list_checkpoints, logdir)
+    started = functools.partial(run_directory.list_checkpoints, logdir)
     wait_until(started, training, trained)
     # Or it would be far ahead before the other process has loaded TensorFlow.
     training.send_signal(signal.SIGSTOP)
@@ -411,7 +412,7 @@ def test_every_checkpoint_is_evaluated_once_beside_training(
       assert evaluation.wait(timeout=300) == 0, told.read_text()
   assert "deleted" not in told.read_text()
   assert evaluated_steps(logdir) == list(range(31))
-  assert len(checkpoints.list_checkpoints(logdir)) == 10
+  assert len(run_directory.list_checkpoints(logdir)) == 10
   assert list((logdir / "eval_logs" / "pending").iterdir()) == []
 
 

@@ -207,20 +207,20 @@ def test_keras_file_gives_the_outputs_it_was_saved_with(keras_file, layer):
 
 
 def test_keras_file_errors(tmp_path):
-  missing, broken, grey, unbuilt = (
-    tmp_path / f"{name}.keras" for name in ("no", "broken", "grey", "unbuilt")
+  missing, broken, gray, unbuilt = (
+    tmp_path / f"{name}.keras" for name in ("no", "broken", "gray", "unbuilt")
   )
   broken.write_bytes(b"PK not a zip archive")
   keras.Sequential(
     [keras.Input([64, 64, 1]), keras.layers.ReLU(name="conv2")]
-  ).save(grey)
+  ).save(gray)
   keras.Sequential([keras.layers.ReLU(name="conv2")]).save(unbuilt)
   for path, text in [
     (missing, "not found; expected a .keras file that takes RGB frames"),
     (broken, "is no loadable .keras file ("),
     (unbuilt, "expected a built network that takes RGB frames in [-1, 1]"),
     (
-      grey,
+      gray,
       "takes inputs [(None, 64, 64, 1)]; expected [(None, 32, 32, 3)], set"
       " IMAGE_SIZE to fit or save it for any size",
     ),
@@ -269,8 +269,8 @@ def test_unknown_layer_lists_known_ones():
 
 
 def test_vggm_has_the_shapes_of_table_8():
-  plain, normalised = models.vggm(False), models.vggm(True)
-  for model in (plain, normalised):
+  plain, normalized = models.vggm(False), models.vggm(True)
+  for model in (plain, normalized):
     assert model.compute_output_shape([5, 224, 224, 3]) == (5, 14, 14, 512)
     maps = keras.Model(
       model.inputs, [model.get_layer(f"conv{i}").output for i in (2, 3, 4)]
@@ -285,7 +285,7 @@ def test_vggm_has_the_shapes_of_table_8():
   num_weights = sum(n * (k * k * m + 1) for n, k, m in convolutions)
   assert plain.count_params() == num_weights
   statistics = 4 * sum(n for n, _, _ in convolutions)
-  assert normalised.count_params() == num_weights + statistics
+  assert normalized.count_params() == num_weights + statistics
   assert not any(is_batch_norm(layer) for layer in plain.layers)
 
 

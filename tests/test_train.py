@@ -21,6 +21,7 @@ import evaluate
 import models
 import train
 from algos.alignment import Alignment
+from core import run_directory
 from core.errors import UserError
 from evaluation import metrics
 from tests.helpers import tiny_run
@@ -45,7 +46,7 @@ def test_training_writes_checkpoints_curves_and_configuration(
 ):
   config = tiny_run.config(tiny_records, tmp_path)
   assert train.train(config) == 0
-  saved = checkpoints.list_checkpoints(tmp_path)
+  saved = run_directory.list_checkpoints(tmp_path)
   assert [step for step, _ in saved] == [0, 2, 4]
   assert configuration.of_logdir(tmp_path) == config
   logged = tiny_run.curves(tmp_path / "train_logs")
@@ -122,7 +123,7 @@ def test_continuing_with_fewer_steps_takes_none(tiny_records, tmp_path):
   train.train(config)
   config.TRAIN.MAX_ITERS = 1
   assert train.train(config, force_train=True) == 0
-  assert [s for s, _ in checkpoints.list_checkpoints(tmp_path)] == [0, 2]
+  assert [s for s, _ in run_directory.list_checkpoints(tmp_path)] == [0, 2]
 
 
 def test_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
@@ -135,7 +136,7 @@ def test_loss_that_is_not_finite_stops_and_keeps_the_good_checkpoint(
     UserError, match=r"^step \d+: (the loss is (nan|inf); |\S+ is not finite, )"
   ):
     train.train(config)
-  for _, path in checkpoints.list_checkpoints(tmp_path):
+  for _, path in run_directory.list_checkpoints(tmp_path):
     reader = tf.train.load_checkpoint(path)
     for key in reader.get_variable_to_shape_map():
       if key.startswith(("cnn", "emb")) and "_CHECKPOINT" not in key:
@@ -170,7 +171,7 @@ def test_a_batch_that_is_not_finite_is_named_and_the_checkpoint_untouched(
   def save_and_remember(self, step):
     path = save(self, step)
     saved.clear()
-    files = tmp_path.glob(f"{checkpoints.name_of(step)}.*")
+    files = tmp_path.glob(f"ckpt-{step}.*")
     saved.update({file: file.read_bytes() for file in files})
     return path
 
@@ -183,7 +184,7 @@ def test_a_batch_that_is_not_finite_is_named_and_the_checkpoint_untouched(
     f"step {step_of_nan}: the loss is nan; stopped before any harm, the last"
     f" checkpoint in {tmp_path} (step 2) is good: "
   )
-  assert [s for s, _ in checkpoints.list_checkpoints(tmp_path)] == [0, 2]
+  assert [s for s, _ in run_directory.list_checkpoints(tmp_path)] == [0, 2]
   assert len(saved) == 2
   for file, content in saved.items():
     assert file.name.startswith("ckpt-2.")
@@ -252,7 +253,7 @@ def test_a_run_starts_from_the_network_of_another(tiny_records, tmp_path):
   networks = []
   for config, step in ((first, 2), (second, 0)):
     algo = checkpoints.build_to_restore(configuration.of_logdir(config.LOGDIR))
-    path = dict(checkpoints.list_checkpoints(config.LOGDIR))[step]
+    path = dict(run_directory.list_checkpoints(config.LOGDIR))[step]
     checkpoints.restore_networks(algo, path)
     networks.append([*algo.cnn.get_weights(), *algo.emb.get_weights()])
   for old, new in zip(*networks, strict=True):
@@ -290,7 +291,7 @@ def test_a_checkpoint_makes_pretrained_weights_unnecessary(
   other = tiny_run.config(tiny_records, tmp_path / "other", *missing)
   assert train.train(other, init_from=config.LOGDIR) == 0
   for run, steps in ((config, [0, 1, 2]), (other, [0, 2])):
-    saved = checkpoints.list_checkpoints(run.LOGDIR)
+    saved = run_directory.list_checkpoints(run.LOGDIR)
     assert [step for step, _ in saved] == steps
 
 
@@ -446,6 +447,6 @@ def test_signal_ends_with_a_checkpoint(tiny_records, tmp_path, number):
   rest = process.stderr.read()
   deadline = time.monotonic() + 30
   assert process.wait(timeout=deadline - time.monotonic()) == 128 + number
-  steps = [step for step, _ in checkpoints.list_checkpoints(tmp_path)]
+  steps = [step for step, _ in run_directory.list_checkpoints(tmp_path)]
   assert len(steps) == 2 and steps[0] == 0 and steps[1] >= 5
   assert f"saved step {steps[1]}" in rest

@@ -94,13 +94,13 @@ def test_align_recovers_a_known_warp(use_dtw):
   assert (np.diff(match) >= 0).all()
 
 
-def test_dtw_never_goes_back_where_neighbours_do():
+def test_dtw_never_goes_back_where_neighbors_do():
   there_and_back = np.r_[np.linspace(0, 1, 15), np.linspace(1, 0, 15)]
   rng = np.random.default_rng(0)
   noisy = curve(there_and_back) + rng.normal(0, 0.02, (30, 3))
-  neighbours, _ = align(curve(there_and_back), noisy, use_dtw=False)
+  neighbors, _ = align(curve(there_and_back), noisy, use_dtw=False)
   warped, _ = align(curve(there_and_back), noisy, use_dtw=True)
-  assert (np.diff(neighbours) < 0).any()
+  assert (np.diff(neighbors) < 0).any()
   assert (np.diff(warped) >= 0).all()
   assert np.abs(warped - np.arange(30)).max() <= 3
 
@@ -166,7 +166,7 @@ def test_gif_counts_and_times_its_frames(embs_path, out, interval, stored):
 
 
 def local_palettes(data):
-  """Counts the frames of a GIF with a table of colours of their own."""
+  """Counts the frames of a GIF with a table of colors of their own."""
   at = 13 + 3 * 2 ** ((data[10] & 7) + 1)
   count = 0
   while data[at] != 0x3B:
@@ -302,9 +302,9 @@ def test_grid_draws_stored_pixels():
     "names": ["a", "b"],
   }
   matches = [np.arange(4), np.array([0, 2, 2, 3])]
-  film = clips.grid_film(videos, 0, matches)
-  assert film.length == 4
-  picture = film.draw(1)
+  clip = clips.grid_clip(videos, 0, matches)
+  assert clip.length == 4
+  picture = clip.draw(1)
   np.testing.assert_array_equal(picture[9:189, 9:179], frames[0, 1])
   np.testing.assert_array_equal(picture[9:189, 191:361], frames[1, 2])
 
@@ -334,8 +334,8 @@ def test_pair_map_has_its_dots_on_the_alignment():
     "seq_lens": [10, 20],
     "names": ["a", "b"],
   }
-  film = clips.pair_film(videos, 0, 1, match, np.ones((10, 20)))
-  chart = film.draw(0)[9:369, 9 + 2 * 372 : 369 + 2 * 372]
+  clip = clips.pair_clip(videos, 0, 1, match, np.ones((10, 20)))
+  chart = clip.draw(0)[9:369, 9 + 2 * 372 : 369 + 2 * 372]
   for i in range(1, 10):
     x, y = 36 * i + 18, 360 - 18 * (match[i] + 0.5)
     np.testing.assert_array_equal(chart[int(y), x], clips.TEXT)
@@ -399,7 +399,7 @@ def test_pattern_shows_the_videos_of_all_files(tmp_path, out):
   write_embeddings(tmp_path / "e_1.npy", TIMES[2:], shape=(90, 50))
   assert visualize(tmp_path / "e_*.npy", out / "a.mp4", use_dtw=True) == 12
   picture = pictures_of(out / "a.mp4")[-1]
-  # Centred with its shape kept: 89 of 213 pixels wide.
+  # Centerd with its shape kept: 89 of 213 pixels wide.
   assert picture[60:100, 459 + 70 : 459 + 140].mean() == pytest.approx(
     200, abs=3
   )
@@ -426,12 +426,12 @@ def test_any_frame_size_fits(shape, count):
   }
   match = np.arange(2)
   films = [
-    clips.grid_film(videos, 0, [match] * count),
-    clips.pair_film(videos, 0, 1, match, np.ones((2, 2))),
-    clips.switch_film(videos, 0, 1, 1, match),
+    clips.grid_clip(videos, 0, [match] * count),
+    clips.pair_clip(videos, 0, 1, match, np.ones((2, 2))),
+    clips.switch_clip(videos, 0, 1, 1, match),
   ]
-  for film in films:
-    height, width, _ = film.draw(1).shape
+  for clip in films:
+    height, width, _ = clip.draw(1).shape
     assert max(height, width) <= 1920
     assert height % 2 == width % 2 == 0
 
@@ -530,9 +530,9 @@ def test_an_error_while_drawing_leaves_nothing(out, name):
       raise RuntimeError("no more")
     return np.zeros((16, 16, 3), np.uint8)
 
-  film = clips.Film(5, draw)
+  clip = clips.Clip(5, draw)
   with pytest.raises(RuntimeError, match="no more"):
-    visualize_alignment._write(out / name, film, 50)
+    visualize_alignment._write(out / name, clip, 50)
   assert not list(out.iterdir())
 
 

@@ -4,8 +4,7 @@ import contextlib
 import copy
 import json
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
@@ -16,10 +15,9 @@ import config as configuration
 import models
 from algos import ALGOS
 from algos.algorithm import Algorithm
+from core import run_directory
 from core.errors import UserError, first_line
 
-# What the names of their files begin with.
-NAME = "ckpt"
 _MAX_TO_KEEP = 10
 _KEEP_EVERY_N_HOURS = 1
 _PATHS_KEY = "trainable_paths/.ATTRIBUTES/VARIABLE_VALUE"
@@ -32,7 +30,7 @@ class CheckpointError(UserError):
 def trainable_variables(algo: Algorithm) -> list[tf.Variable]:
   """The variables training changes, always in the same order.
 
-  An optimiser keeps its slots by position, so that every place that builds one
+  An optimizer keeps its slots by position, so that every place that builds one
   must take the variables from here.
   """
   networks = [algo.cnn, algo.emb, algo.head]
@@ -52,7 +50,7 @@ class Saver:
 
     Args:
       algo: The algorithm, built.
-      optimizer: Its optimiser, built on `trainable_variables(algo)`.
+      optimizer: Its optimizer, built on `trainable_variables(algo)`.
       logdir: Where the checkpoints go.
     """
     self._algo = algo
@@ -72,7 +70,7 @@ class Saver:
       logdir,
       max_to_keep=_MAX_TO_KEEP,
       keep_checkpoint_every_n_hours=_KEEP_EVERY_N_HOURS,
-      checkpoint_name=NAME,
+      checkpoint_name=run_directory.CHECKPOINT_NAME,
     )
 
   def restore_latest(self) -> int:
@@ -86,7 +84,7 @@ class Saver:
         can't be read.
     """
     path = self._manager.latest_checkpoint
-    found = list_checkpoints(self._manager.directory)
+    found = run_directory.list_checkpoints(self._manager.directory)
     if not path and found:  # Copied without the list of TensorFlow's manager.
       _, path = found[-1]
     if not path:
@@ -205,11 +203,11 @@ def build_to_restore(config: EasyDict) -> Algorithm:
 
 
 def restore_networks(algo: Algorithm, path: str) -> None:
-  """Restores the networks, not the optimiser, from a checkpoint.
+  """Restores the networks, not the optimizer, from a checkpoint.
 
   Args:
     algo: The algorithm, built with the configuration of the checkpoint.
-    path: A checkpoint, as `list_checkpoints` gives it.
+    path: A checkpoint, as `run_directory.list_checkpoints` gives it.
 
   Raises:
     UserError: The checkpoint does not fit the network or can't be read.
@@ -227,7 +225,7 @@ def init_from(algo: Algorithm, logdir: str) -> None:
   """Starts a network from the last checkpoint of another run.
 
   Backbone and embedder are taken over; the head, too, if the other run trained
-  one of the same sizes with the same algorithm. The optimiser is not.
+  one of the same sizes with the same algorithm. The optimizer is not.
 
   Args:
     algo: The algorithm, built.
@@ -262,30 +260,6 @@ def _has_head_of(algo: Algorithm, config: EasyDict) -> bool:
   )
 
 
-def list_checkpoints(logdir: str | os.PathLike) -> list[tuple[int, str]]:
-  """The complete checkpoints of a log directory.
-
-  Args:
-    logdir: The log directory.
-
-  Returns:
-    Step and path of each, in order of steps.
-  """
-  found = []
-  if tf.io.gfile.isdir(str(logdir)):
-    for name in tf.io.gfile.listdir(str(logdir)):
-      match = re.fullmatch(rf"{NAME}-(\d+)\.index", name)
-      if match:
-        path = os.path.join(str(logdir), name.removesuffix(".index"))
-        found.append((int(match.group(1)), path))
-  return sorted(found)
-
-
-def name_of(step: int) -> str:
-  """Name of a step's checkpoint, which its files begin with."""
-  return f"{NAME}-{step}"
-
-
 def latest_checkpoint(logdir: str | os.PathLike) -> str:
   """Path of the last checkpoint of a log directory.
 
@@ -298,10 +272,11 @@ def latest_checkpoint(logdir: str | os.PathLike) -> str:
   Raises:
     UserError: There is none.
   """
-  found: Sequence[tuple[int, str]] = list_checkpoints(logdir)
+  found = run_directory.list_checkpoints(logdir)
   if not found:
     raise UserError(
-      f"{logdir}: holds no checkpoint; expected {NAME}-*.index, train first"
-      f" with `python train.py --logdir {logdir}`"
+      f"{logdir}: holds no checkpoint; expected"
+      f" {run_directory.CHECKPOINT_NAME}-*.index, train first with"
+      f" `python train.py --logdir {logdir}`"
     )
   return found[-1][1]

@@ -1,6 +1,5 @@
 """What training tells: a line on the terminal and curves in TensorBoard."""
 
-import os
 import time
 from collections.abc import Sequence
 
@@ -8,9 +7,8 @@ import tensorflow as tf
 from absl import logging
 from easydict import EasyDict
 
+from core import run_directory
 from training.optimizers import learning_rate
-
-FOLDER = "train_logs"
 
 
 class TrainLog:
@@ -36,7 +34,7 @@ class TrainLog:
     self._histogram_of = histogram_of
     self._visualize = visualize
     self._writer = tf.summary.create_file_writer(
-      os.path.join(config.LOGDIR, FOLDER)
+      str(run_directory.train_logs(config.LOGDIR))
     )
     # None until the first step is over: most of its time goes into tracing.
     self._reported_at: float | None = None

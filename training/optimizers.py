@@ -1,4 +1,4 @@
-"""Optimisers and learning-rate schedules."""
+"""Optimizers and learning-rate schedules."""
 
 import keras
 import tensorflow as tf
@@ -70,7 +70,7 @@ class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def build_optimizer(config: EasyDict) -> keras.optimizers.Optimizer:
-  """The optimiser of the OPTIMIZER section, not yet built on variables."""
+  """The optimizer of the OPTIMIZER section, not yet built on variables."""
   schedule = _Schedule(config)
   if config.OPTIMIZER.TYPE == "MomentumOptimizer":
     return keras.optimizers.SGD(schedule, momentum=_MOMENTUM)

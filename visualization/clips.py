@@ -1,6 +1,6 @@
 """Draws aligned videos: a grid, a sheet, a pair with its alignment, a switch.
 
-Each function returns a `Film`, whose pictures are drawn one at a time, when
+Each function returns a `Clip`, whose pictures are drawn one at a time, when
 they are asked for. Frames are drawn as they are stored: resized to their tile
 and never rescaled in brightness, so that what flickers is in the video.
 """
@@ -33,7 +33,7 @@ _SHEET_VIDEOS = 6
 _SHEET_MOMENTS = 7
 
 
-class Film(NamedTuple):
+class Clip(NamedTuple):
   """Pictures of one size, drawn on demand.
 
   Attributes:
@@ -50,12 +50,12 @@ class _Size(NamedTuple):
   height: int
 
 
-def grid_film(
+def grid_clip(
   videos: Videos,
   reference: int,
   aligned: Sequence[np.ndarray],
   max_side: int = 1920,
-) -> Film:
+) -> Clip:
   """All videos in a grid, in step with the reference, whose tile is marked.
 
   Args:
@@ -86,15 +86,15 @@ def grid_film(
     ]
     return _framed(np.concatenate(lines))
 
-  return Film(len(aligned[reference]), draw)
+  return Clip(len(aligned[reference]), draw)
 
 
-def sheet_film(
+def sheet_clip(
   videos: Videos,
   reference: int,
   aligned: Sequence[np.ndarray],
   max_side: int = 1920,
-) -> Film:
+) -> Clip:
   """One still picture: a row a video, a column a moment of the reference.
 
   Args:
@@ -123,17 +123,17 @@ def sheet_film(
       )
     return _framed(np.concatenate(lines))
 
-  return Film(1, draw)
+  return Clip(1, draw)
 
 
-def pair_film(
+def pair_clip(
   videos: Videos,
   reference: int,
   candidate: int,
   aligned: np.ndarray,
   cost: np.ndarray,
   max_side: int = 1920,
-) -> Film:
+) -> Clip:
   """The reference, the candidate in step with it, and a map of the alignment.
 
   The map has the reference's time to the right and the candidate's upwards.
@@ -170,17 +170,17 @@ def pair_film(
     ]
     return _framed(_beside(tiles))
 
-  return Film(len(aligned), draw)
+  return Clip(len(aligned), draw)
 
 
-def switch_film(
+def switch_clip(
   videos: Videos,
   reference: int,
   candidate: int,
   switch: int,
   aligned: np.ndarray,
   max_side: int = 1920,
-) -> Film:
+) -> Clip:
   """One picture that jumps from the reference to the candidate and plays on.
 
   Frames 0 to switch-1 are the reference's. Then follows the candidate's frame
@@ -210,7 +210,7 @@ def switch_film(
     timeline = _timeline(tile.shape[1], i, switch, length)
     return _framed(np.concatenate([tile, timeline]))
 
-  return Film(length, draw)
+  return Clip(length, draw)
 
 
 def grid_shape(count: int) -> tuple[int, int]:
@@ -257,7 +257,7 @@ def _tile(
   size: _Size,
   color: tuple[int, int, int] | None,
 ) -> np.ndarray:
-  """A frame with its caption; a coloured border if a colour is given."""
+  """A frame with its caption; a colored border if a color is given."""
   step, length = videos["steps"][video][index], videos["seq_lens"][video]
   name = videos["names"][video]
   tile = _captioned(
@@ -270,7 +270,7 @@ def _tile(
 
 
 def _fit(image: np.ndarray, size: _Size) -> np.ndarray:
-  """Resizes with the aspect kept, centred on the background."""
+  """Resizes with the aspect kept, centerd on the background."""
   height, width = image.shape[:2]
   scale = min(size.width / width, size.height / height)
   inner = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -338,7 +338,7 @@ def _beside(tiles: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _framed(image: np.ndarray) -> np.ndarray:
-  """The outer gap at top and left; sides even, as 4:2:0 colour needs them."""
+  """The outer gap at top and left; sides even, as 4:2:0 color needs them."""
   height, width = (side + _GAP for side in image.shape[:2])
   return cv2.copyMakeBorder(
     image,
@@ -354,14 +354,14 @@ def _framed(image: np.ndarray) -> np.ndarray:
 def _alignment_map(
   cost: np.ndarray, aligned: np.ndarray, side: int
 ) -> np.ndarray:
-  """[side, side, 3]: similarity in greys, a dot for each aligned pair."""
+  """[side, side, 3]: similarity in grays, a dot for each aligned pair."""
   spread = float(np.percentile(cost, 95)) or 1.0
   similarity = 1 - np.clip(cost / spread, 0, 1)
   # The reference's time to the right, the candidate's upwards.
   upright = np.float32(similarity.T[::-1])
-  grey = cv2.resize(upright, (side, side), interpolation=cv2.INTER_AREA)
+  gray = cv2.resize(upright, (side, side), interpolation=cv2.INTER_AREA)
   low, high = np.array(BACKGROUND) + 14, np.array([128, 134, 146])
-  image = np.uint8(low + grey[..., None] * (high - low))
+  image = np.uint8(low + gray[..., None] * (high - low))
   for point in _map_points(aligned, cost.shape, side):
     cv2.circle(image, point, 2, TEXT, cv2.FILLED, cv2.LINE_AA)
   return image
@@ -370,14 +370,14 @@ def _alignment_map(
 def _map_points(
   aligned: np.ndarray, shape: tuple[int, int], side: int
 ) -> list[tuple[int, int]]:
-  """Where the centres of the cells (i, aligned[i]) are, as (x, y) pixels."""
+  """Where the centers of the cells (i, aligned[i]) are, as (x, y) pixels."""
   x = (np.arange(shape[0]) + 0.5) / shape[0] * side
   y = side - (aligned + 0.5) / shape[1] * side
   return [(int(a), int(b)) for a, b in zip(x, y, strict=True)]
 
 
 def _mark(chart: np.ndarray, point: tuple[int, int]) -> None:
-  """Cross-hairs in the colours of the two videos, and a dot where they meet."""
+  """Cross-hairs in the colors of the two videos, and a dot where they meet."""
   x, y = point
   cv2.line(chart, (x, 0), (x, len(chart)), REFERENCE, 1)
   cv2.line(chart, (0, y), (len(chart), y), CANDIDATE, 1)
@@ -386,7 +386,7 @@ def _mark(chart: np.ndarray, point: tuple[int, int]) -> None:
 
 
 def _timeline(width: int, i: int, switch: int, length: int) -> np.ndarray:
-  """A bar of what was played, in the colour of the video it came from."""
+  """A bar of what was played, in the color of the video it came from."""
   bar = np.full((_TIMELINE + _GAP, width, 3), BACKGROUND, np.uint8)
   span = width - _GAP
   turn = round(span * switch / length)

@@ -28,8 +28,8 @@ from dataset_preparation import video_names
 from dataset_preparation.labels import tables
 from dataset_preparation.labels.segments import Segment, merge_annotators
 from dataset_preparation.labels.video_labels import (
-  Drawn,
-  LabelledFrames,
+  LabeledFrames,
+  RawSegment,
   SegmentedVideo,
   VideoLabels,
 )
@@ -281,12 +281,12 @@ def _unique(
 
 def _listed(
   phases: Sequence[object], where: str, numbering: _Numbering
-) -> LabelledFrames:
+) -> LabeledFrames:
   numbers = [
     numbering.number(phase, f"{where}, frame {index}")
     for index, phase in enumerate(phases)
   ]
-  return LabelledFrames(where, numbers)
+  return LabeledFrames(where, numbers)
 
 
 def _annotated(
@@ -320,7 +320,7 @@ def _annotated(
 
 def _segments(
   segments: object, where: str, numbering: _Numbering
-) -> list[tuple[Segment, Drawn]]:
+) -> list[tuple[Segment, RawSegment]]:
   if not isinstance(segments, dict) or not segments:
     raise UserError(
       f"{where}: expected {{label: [start, end]}}, received"
@@ -331,7 +331,7 @@ def _segments(
     at = f"{where}, label {label}"
     start, end = _bounds(bounds, at)
     number = numbering.number(label, where)
-    found.append((Segment(number, start, end), Drawn(at, start, end)))
+    found.append((Segment(number, start, end), RawSegment(at, start, end)))
   return sorted(found)
 
 
@@ -389,12 +389,12 @@ _Row = tuple[int, Mapping[str, str]]
 
 def _frame_rows(
   rows: Sequence[_Row], where: str, begin: str, numbering: _Numbering
-) -> LabelledFrames:
+) -> LabeledFrames:
   phases = [
     numbering.number(row["phase"], f"{where}, row {number}")
     for number, row in rows
   ]
-  return LabelledFrames(begin, phases)
+  return LabeledFrames(begin, phases)
 
 
 def _segment_rows(
@@ -421,7 +421,7 @@ def _segment_rows(
   return SegmentedVideo(
     begin,
     merge_annotators([[segment for segment, _ in found]]),
-    tuple(Drawn(f"{where}, row {n}", s.start, s.end) for s, n in found),
+    tuple(RawSegment(f"{where}, row {n}", s.start, s.end) for s, n in found),
   )
 
 

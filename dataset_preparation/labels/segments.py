@@ -23,16 +23,16 @@ class Segment(NamedTuple):
 
 
 def merge_annotators(annotators: Sequence[Sequence[Segment]]) -> list[Segment]:
-  """Averages annotators, and parts neighbours in the middle of their gap.
+  """Averages annotators, and parts neighbors in the middle of their gap.
 
-  An overlap of neighbours is parted in its middle too.
+  An overlap of neighbors is parted in its middle too.
 
   Args:
     annotators: Segments of each annotator, the same labels in the same order.
 
   Returns:
     The segments in order of their averaged starts. Each ends where the next
-    starts; one that its neighbours overlap wholly may end before it starts.
+    starts; one that its neighbors overlap wholly may end before it starts.
   """
   bounds = np.mean([[s[1:] for s in drawn] for drawn in annotators], axis=0)
   order = np.argsort(bounds[:, 0], kind="stable")

@@ -24,7 +24,7 @@ class Extent(NamedTuple):
   seconds: float
 
 
-class Drawn(NamedTuple):
+class RawSegment(NamedTuple):
   """A segment as it stands in the file.
 
   Attributes:
@@ -50,7 +50,7 @@ class SegmentedVideo:
 
   where: str
   segments: list[Segment]
-  drawn: tuple[Drawn, ...]
+  drawn: tuple[RawSegment, ...]
 
   def of_frames(
     self, times: Sequence[float], indices: Sequence[int], extent: Extent
@@ -84,7 +84,7 @@ class SegmentedVideo:
 
 
 @dataclasses.dataclass(frozen=True)
-class LabelledFrames:
+class LabeledFrames:
   """Phases of a video as one label a frame.
 
   Attributes:
@@ -119,4 +119,4 @@ class LabelledFrames:
     return [self.frame_labels[index] for index in indices]
 
 
-VideoLabels = SegmentedVideo | LabelledFrames
+VideoLabels = SegmentedVideo | LabeledFrames

@@ -11,7 +11,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 
 from absl import flags, logging
 
-from core import errors, path_flags
+from core import command_line
 from dataset_preparation.synthetic_pouring.generation import generate
 
 
@@ -23,7 +23,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  path_flags.define(
+  command_line.define_path(
     "output_dir",
     "/tmp/synthetic_pouring",
     "Folder for train/*.mp4, val/*.mp4 and labels.json; made if missing.",
@@ -33,4 +33,4 @@ if __name__ == "__main__":
   flags.DEFINE_integer(
     "seed", 0, "Number from 0; the same one gives the same videos."
   )
-  errors.run(main)
+  command_line.run(main)

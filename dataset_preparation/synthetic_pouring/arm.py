@@ -17,12 +17,12 @@ _FINGER_LENGTHS = (0.085, 0.105, 0.112, 0.1)
 
 @dataclasses.dataclass(frozen=True)
 class Clothes:
-  """Looks of the arm; colours are [3] RGB floats, 0 to 255.
+  """Looks of the arm; colors are [3] RGB floats, 0 to 255.
 
   Attributes:
-    skin: Colour of the hand.
-    sleeve: Colour of the sleeve.
-    stripe: Colour of the sleeve's stripes.
+    skin: Color of the hand.
+    sleeve: Color of the sleeve.
+    stripe: Color of the sleeve's stripes.
     striped: Whether it has any.
     bare: Length of the bare forearm, in picture heights.
   """
@@ -164,9 +164,9 @@ def _digit(
   """Draws a finger through its three joints, with a dark rim and a nail."""
   root, joint, tip = joints
   for size, shade in ((1.3, 0.6), (1.0, 1.0)):
-    colour = skin * shade
-    canvas.fill(limb(root, joint, radius * size, radius * size), colour)
-    canvas.fill(limb(joint, tip, radius * size, radius * size * 0.85), colour)
+    color = skin * shade
+    canvas.fill(limb(root, joint, radius * size, radius * size), color)
+    canvas.fill(limb(joint, tip, radius * size, radius * size * 0.85), color)
   canvas.fill(
     limb(joint, tip, radius * 0.4, radius * 0.35), skin * 0.8 + 51, 0.6
   )
@@ -179,7 +179,7 @@ def _rod(
   start_radius: float,
   end_radius: float,
   scale: float,
-  colour: np.ndarray,
+  color: np.ndarray,
 ) -> None:
   """Draws a round rod, lit from above."""
   light = np.array([0, -0.3])
@@ -189,12 +189,12 @@ def _rod(
     outline = limb(
       start + lift * start_radius, end + lift * end_radius, first, last
     )
-    canvas.fill(outline, np.minimum(colour * shade, 255))
+    canvas.fill(outline, np.minimum(color * shade, 255))
 
 
 def _hull(points: np.ndarray) -> np.ndarray:
   """Gives the convex hull of [N, 2] points, [M, 2]."""
-  centre = points.mean(0)
+  center = points.mean(0)
   directions = np.linspace(0, 2 * np.pi, 40, endpoint=False)
   rays = np.stack([np.cos(directions), np.sin(directions)], axis=1)
-  return points[np.argmax((points - centre) @ rays.T, axis=0)]
+  return points[np.argmax((points - center) @ rays.T, axis=0)]

@@ -21,12 +21,12 @@ def background_to_world() -> np.ndarray:
   return np.array([[scale, 0, LEFT], [0, scale, TOP]])
 
 
-def draw_colour(
+def draw_color(
   rng: np.random.Generator,
   saturation: tuple[float, float],
   value: tuple[float, float],
 ) -> np.ndarray:
-  """Draws an RGB colour, [3] float in 0 to 255."""
+  """Draws an RGB color, [3] float in 0 to 255."""
   hue = rng.random()
   return 255 * np.array(
     colorsys.hsv_to_rgb(hue, rng.uniform(*saturation), rng.uniform(*value))
@@ -43,8 +43,8 @@ def draw_background(
 
   Args:
     rng: The video's generator.
-    wall: [3] RGB colour of the wall.
-    table: [3] RGB colour of the table.
+    wall: [3] RGB color of the wall.
+    table: [3] RGB color of the table.
     edge: World height of the table's far edge.
 
   Returns:
@@ -64,14 +64,14 @@ def draw_background(
   return np.clip(cv2.GaussianBlur(image, (0, 0), 2.0), 0, 255).astype(np.uint8)
 
 
-def _textured(rng: np.random.Generator, colour: np.ndarray) -> np.ndarray:
+def _textured(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
   """Paints an area in one of the materials, [rows, columns, 3] float."""
   material = rng.choice([_stripes, _tiles, _dots, _wood, _blotches])
   pattern = material(rng) + 0.4 * _blotches(rng)
-  second = draw_colour(rng, (0.0, 0.35), (0.2, 0.95))
+  second = draw_color(rng, (0.0, 0.35), (0.2, 0.95))
   contrast = rng.uniform(0.1, 0.35)
   part = np.clip(0.5 + 0.5 * pattern, 0, 1)[..., None] * contrast
-  image = colour * (1 - part) + second * part
+  image = color * (1 - part) + second * part
   return image * rng.normal(1, 0.02, image.shape[:2])[..., None]
 
 
@@ -132,13 +132,13 @@ def _receding(texture: np.ndarray, rows: int) -> np.ndarray:
 
 
 def _box(
-  image: np.ndarray, x: float, y: float, w: float, h: float, colour: np.ndarray
+  image: np.ndarray, x: float, y: float, w: float, h: float, color: np.ndarray
 ) -> None:
   """Fills a rectangle given in world units, from its top left corner."""
   first = np.round((np.array([x - LEFT, y - TOP])) * PIXELS_PER_UNIT)
   last = first + np.round(np.array([w, h]) * PIXELS_PER_UNIT)
   corners = [tuple(int(v) for v in corner) for corner in (first, last)]
-  cv2.rectangle(image, *corners, colour.tolist(), cv2.FILLED)
+  cv2.rectangle(image, *corners, color.tolist(), cv2.FILLED)
 
 
 def _hang_on_wall(
@@ -146,20 +146,20 @@ def _hang_on_wall(
 ) -> None:
   """Hangs a picture, or a shelf with books, on the wall."""
   x, y = rng.uniform(-0.2, 1.4), rng.uniform(-0.15, edge - 0.35)
-  frame = draw_colour(rng, (0.0, 0.4), (0.15, 0.9))
+  frame = draw_color(rng, (0.0, 0.4), (0.15, 0.9))
   if rng.random() < 0.65:
     w, h = rng.uniform(0.12, 0.34, 2)
     _box(image, x + 0.012, y + 0.015, w, h, image.mean((0, 1)) * 0.55)
     _box(image, x, y, w, h, frame)
     _box(image, x + 0.02, y + 0.02, w - 0.04, h - 0.04, frame * 0.3 + 150)
-    inner = draw_colour(rng, (0.1, 0.45), (0.3, 0.9))
+    inner = draw_color(rng, (0.1, 0.45), (0.3, 0.9))
     _box(image, x + 0.03, y + h / 2, w - 0.06, h / 2 - 0.03, inner)
     return
   _box(image, x, y + 0.2, 0.4, 0.02, frame)
   at = x + 0.02
   while at < x + 0.34:
     w, h = rng.uniform(0.02, 0.05), rng.uniform(0.1, 0.18)
-    book = draw_colour(rng, (0.1, 0.45), (0.3, 0.9))
+    book = draw_color(rng, (0.1, 0.45), (0.3, 0.9))
     _box(image, at, y + 0.2 - h, w, h, book)
     at += w + 0.003
 
@@ -168,16 +168,16 @@ def _stand_on_table(
   image: np.ndarray, rng: np.random.Generator, row: int
 ) -> None:
   """Puts a small box, jar or fruit at the table's far edge."""
-  colour = draw_colour(rng, (0.1, 0.45), (0.25, 0.9))
+  color = draw_color(rng, (0.1, 0.45), (0.25, 0.9))
   x = round(rng.uniform(0.1, 0.9) * _COLUMNS)
   w, h = (np.round(rng.uniform(0.06, 0.15, 2) * PIXELS_PER_UNIT)).astype(int)
   if rng.random() < 0.4:
-    centre, radius = (x, row - int(w) // 3), int(w) // 2
-    cv2.circle(image, centre, radius, colour.tolist(), cv2.FILLED)
+    center, radius = (x, row - int(w) // 3), int(w) // 2
+    cv2.circle(image, center, radius, color.tolist(), cv2.FILLED)
     light = (x - radius // 3, row - int(w) // 3 - radius // 3)
-    cv2.circle(image, light, radius // 3, (colour * 0.6 + 100).tolist(), -1)
+    cv2.circle(image, light, radius // 3, (color * 0.6 + 100).tolist(), -1)
     return
   top = row - int(h)
-  cv2.rectangle(image, (x, top), (x + int(w), row), colour.tolist(), -1)
-  shade = (colour * 0.7).tolist()
+  cv2.rectangle(image, (x, top), (x + int(w), row), color.tolist(), -1)
+  shade = (color * 0.7).tolist()
   cv2.rectangle(image, (x + int(w * 0.7), top), (x + int(w), row), shade, -1)

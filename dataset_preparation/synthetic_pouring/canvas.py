@@ -27,14 +27,14 @@ class Canvas:
     return np.round(moved * 2**_SUBPIXEL_BITS).astype(np.int32)
 
   def fill(
-    self, points: np.ndarray, colour: np.ndarray, alpha: float = 1.0
+    self, points: np.ndarray, color: np.ndarray, alpha: float = 1.0
   ) -> None:
-    """Fills a polygon with a colour, opaque (1) to invisible (0)."""
+    """Fills a polygon with a color, opaque (1) to invisible (0)."""
     if len(points) < 3:
       return
     corners = self.pixels(points)
     if alpha >= 1:
-      self._polygon(self.image, corners, colour.tolist())
+      self._polygon(self.image, corners, color.tolist())
       return
     low = np.maximum((corners.min(0) >> _SUBPIXEL_BITS) - 1, 0)
     size = self.image.shape[1::-1]
@@ -45,20 +45,20 @@ class Canvas:
     mask = np.zeros(part.shape[:2], np.uint8)
     self._polygon(mask, corners - (low << _SUBPIXEL_BITS), 255)
     weight = mask[..., None] * np.float32(alpha / 255)
-    part[:] = part + weight * (colour.astype(np.float32) - part) + 0.5
+    part[:] = part + weight * (color.astype(np.float32) - part) + 0.5
 
   def line(
-    self, points: np.ndarray, width: float, colour: np.ndarray, alpha: float
+    self, points: np.ndarray, width: float, color: np.ndarray, alpha: float
   ) -> None:
     """Draws a line of a width in world units along [N, 2] world points."""
-    self.fill(_ribbon(points, width), colour, alpha)
+    self.fill(_ribbon(points, width), color, alpha)
 
   @staticmethod
   def _polygon(
-    image: np.ndarray, corners: np.ndarray, colour: list[float] | int
+    image: np.ndarray, corners: np.ndarray, color: list[float] | int
   ) -> None:
     cv2.fillPoly(
-      image, [corners], colour, lineType=cv2.LINE_AA, shift=_SUBPIXEL_BITS
+      image, [corners], color, lineType=cv2.LINE_AA, shift=_SUBPIXEL_BITS
     )
 
 
@@ -96,8 +96,8 @@ def limb(
   return np.concatenate([end + cap * end_radius, start - cap * start_radius])
 
 
-def ellipse(centre: np.ndarray, x_radius: float, y_radius: float) -> np.ndarray:
+def ellipse(center: np.ndarray, x_radius: float, y_radius: float) -> np.ndarray:
   """Gives the outline of an ellipse, [28, 2] points."""
   angles = np.linspace(0, 2 * np.pi, 28, endpoint=False)
   ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-  return centre + ring * [x_radius, y_radius]
+  return center + ring * [x_radius, y_radius]

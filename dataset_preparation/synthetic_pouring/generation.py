@@ -2,7 +2,7 @@
 
 An arm reaches for a bottle, lifts and tilts it, pours into a cup, puts the
 bottle back and lets go: the five phases of the Pouring data set. Speed,
-shapes, colours, light and camera differ from video to video.
+shapes, colors, light and camera differ from video to video.
 """
 
 import concurrent.futures
@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from core.errors import UserError
-from core.files import complete_or_absent, make_folder
+from core.files import atomic_write, make_folder
 from dataset_preparation.synthetic_pouring import motion, scene
 from media import videos
 
@@ -93,7 +93,7 @@ def generate(
     pathlib.Path(job[0]).stem: {ANNOTATOR: segments}
     for job, segments in zip(jobs, phases, strict=True)
   }
-  with complete_or_absent(root / "labels.json") as temporary:
+  with atomic_write(root / "labels.json") as temporary:
     temporary.write_text(json.dumps(labels, indent=1) + "\n")
   return labels
 

@@ -84,7 +84,7 @@ class Script:
     """Gives the times, in seconds, at which the phases start and the end.
 
     A key event lies midway between two frames, so that no rounding can move a
-    frame into the neighbouring phase.
+    frame into the neighboring phase.
 
     Returns:
       [6] float; from 0 to the video's duration.
@@ -133,8 +133,8 @@ def _draw_warp(
   rate = np.interp(moments, np.linspace(0, 1, 6), speed)
   if may_pause and rng.random() < 0.45:
     width = rng.uniform(0.15, 0.4) / seconds
-    centre = rng.uniform(0.35, 0.75)
-    rate[np.abs(moments - centre) < width / 2] *= 0.04
+    center = rng.uniform(0.35, 0.75)
+    rate[np.abs(moments - center) < width / 2] *= 0.04
   progress = np.concatenate([[0], np.cumsum((rate[1:] + rate[:-1]) / 2)])
   return progress / progress[-1]
 

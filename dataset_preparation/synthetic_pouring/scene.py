@@ -5,8 +5,7 @@ import dataclasses
 import cv2
 import numpy as np
 
-from dataset_preparation import pouring_background as background
-from dataset_preparation.synthetic_pouring import arm
+from dataset_preparation.synthetic_pouring import arm, background
 from dataset_preparation.synthetic_pouring.canvas import Canvas, ellipse
 from dataset_preparation.synthetic_pouring.motion import FPS, Script, State
 from dataset_preparation.synthetic_pouring.shapes import (
@@ -61,24 +60,24 @@ class Wobble:
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-  """What a video looks like; colours are [3] RGB floats, 0 to 255.
+  """What a video looks like; colors are [3] RGB floats, 0 to 255.
 
   Attributes:
     room: Wall, table and clutter, see `pouring_background`.
-    liquid: Colour of the liquid.
-    glass: Colour of the bottle.
+    liquid: Color of the liquid.
+    glass: Color of the bottle.
     clothes: Looks of the arm.
     thickness: Scale of arm and hand.
     zoom: Magnification.
     roll: Turn of the camera about its axis, in radians.
-    centre: World point in the middle of the picture.
+    center: World point in the middle of the picture.
     mirrored: Whether left and right are exchanged.
     shake: Movements of the camera around that: x, y, zoom, roll.
     gain: Brightness over time, around 0, in powers of e.
-    warmth: Colour of the light, around 0: negative is bluish.
+    warmth: Color of the light, around 0: negative is bluish.
     light: Direction and strength of the light's gradient.
     sway: Changes of that gradient over time, along x and y.
-    noise: Standard deviation of the sensor's noise, in grey levels.
+    noise: Standard deviation of the sensor's noise, in gray levels.
     noise_seed: Seed of the noise.
   """
 
@@ -89,7 +88,7 @@ class Style:
   thickness: float
   zoom: float
   roll: float
-  centre: np.ndarray
+  center: np.ndarray
   mirrored: bool
   shake: tuple[Wobble, Wobble, Wobble, Wobble]
   gain: Wobble
@@ -117,8 +116,8 @@ def _far_from(
   value: tuple[float, float],
   distance: float,
 ) -> np.ndarray:
-  """Draws a colour that is easily told from others."""
-  drawn = [background.draw_colour(rng, saturation, value) for _ in range(30)]
+  """Draws a color that is easily told from others."""
+  drawn = [background.draw_color(rng, saturation, value) for _ in range(30)]
   gaps = [min(np.linalg.norm(c - o) for o in others) for c in drawn]
   good = [c for c, gap in zip(drawn, gaps, strict=True) if gap >= distance]
   return good[0] if good else drawn[int(np.argmax(gaps))]
@@ -150,7 +149,7 @@ def draw_style(rng: np.random.Generator) -> Style:
     clothes=arm.Clothes(
       skin=np.clip(skin, 0, 255),
       sleeve=_far_from(rng, [wall, skin], (0.05, 0.35), (0.15, 0.95), 110),
-      stripe=background.draw_colour(rng, (0.0, 0.4), (0.2, 1.0)),
+      stripe=background.draw_color(rng, (0.0, 0.4), (0.2, 1.0)),
       striped=bool(rng.random() < 0.35),
       bare=rng.uniform(0.02, 0.25),
     ),
@@ -159,7 +158,7 @@ def draw_style(rng: np.random.Generator) -> Style:
     roll=rng.uniform(-0.06, 0.06),
     # The cup is near the middle: what happens to it is to be seen at the same
     # place in a mirror.
-    centre=np.array([rng.uniform(0.77, 0.85), rng.uniform(0.49, 0.56)]),
+    center=np.array([rng.uniform(0.77, 0.85), rng.uniform(0.49, 0.56)]),
     # A minority: with half of the videos mirrored, whether a short training
     # found its way out of aligning them backwards was a matter of luck.
     mirrored=bool(rng.random() < 0.25),
@@ -232,7 +231,7 @@ def _camera(style: Style, time: float) -> np.ndarray:
   cos, sin = scale * np.cos(turn), scale * np.sin(turn)
   linear = np.array([[cos, -sin], [sin, cos]])
   middle = np.array([WIDTH, HEIGHT]) * _SUPERSAMPLING / 2
-  offset = middle - linear @ (style.centre + [x, y])
+  offset = middle - linear @ (style.center + [x, y])
   return np.column_stack([linear, offset])
 
 
@@ -302,9 +301,9 @@ def _cup_outline(script: Script, bottom: float, top: float) -> np.ndarray:
   cup, squash = script.cup, 0.2
   rings = []
   for part in (top, bottom):
-    centre = script.cup_base - [0, cup.height * part]
+    center = script.cup_base - [0, cup.height * part]
     radius = _cup_radius(cup, part)
-    rings.append(ellipse(centre, radius, radius * squash))
+    rings.append(ellipse(center, radius, radius * squash))
   return np.concatenate([rings[0][14:], rings[1][:15]])
 
 

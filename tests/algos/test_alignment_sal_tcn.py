@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from algos.alignment_sal_tcn import loss_weights
 from core.errors import UserError
+from data.sampling import PositivePairSampler
 from tests.helpers import tiny
 
 PARTS = ("alignment", "sal", "tcn")
@@ -20,7 +21,7 @@ def combination(alignment, sal):
 
 
 def data_for(algo):
-  num_frames = 12 if algo.needs_positives else 6
+  num_frames = 12 if isinstance(algo.sampler, PositivePairSampler) else 6
   steps = np.tile(np.arange(num_frames), [2, 1])
   return {
     "steps": tf.constant(steps, tf.int64),
@@ -36,7 +37,7 @@ def test_only_what_has_a_weight_is_there(alignment, sal):
   weights = dict(zip(PARTS, (alignment, sal, 1 - alignment - sal), strict=True))
   used = {name for name, weight in weights.items() if weight > 1e-6}
   algo = combination(alignment, sal)
-  assert algo.needs_positives == ("tcn" in used)
+  assert isinstance(algo.sampler, PositivePairSampler) == ("tcn" in used)
   assert (algo.head is not None) == ("sal" in used)
   batch, embs = data_for(algo)
   losses = algo.compute_losses(embs, batch, training=True)

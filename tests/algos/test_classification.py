@@ -15,7 +15,7 @@ def classifier(*settings):
   )
 
 
-def test_loss_is_the_mean_cross_entropy_of_labelled_frames():
+def test_loss_is_the_mean_cross_entropy_of_labeled_frames():
   algo = classifier("CLASSIFICATION.LABEL_SMOOTHING=0.3")
   embs = tiny.frames(2, 3, 6).numpy()
   labels = np.array([[0, -1, 2], [1, 2, -1]])
@@ -128,6 +128,6 @@ def test_labels_outside_the_part_that_is_used_do_not_count(tmp_path):
   assert str(caught.value) == (
     "DATA.PER_DATASET_FRACTION: the first 2 training videos of late, which 0.5"
     " leaves, have no labels, which classification needs; raise it, or convert"
-    " with the labelled videos first"
+    " with the labeled videos first"
   )
   assert datasets.count_classes(settings(0.75)) == 2

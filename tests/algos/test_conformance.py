@@ -12,6 +12,7 @@ import algos
 import config as configuration
 import models
 import train
+from data.sampling import PositivePairSampler
 from tests.helpers import tiny
 from training import checkpoints
 from training.optimizers import build_optimizer
@@ -63,7 +64,9 @@ def algo(settings):
 def batch_for(algo, num_videos=2, seed=0, labels=True):
   """A batch as the sampler makes it for an algorithm."""
   num_context = algo.emb.frame_network.input_shape[1]
-  num_frames = NUM_FRAMES * (2 if algo.needs_positives else 1)
+  num_frames = NUM_FRAMES * (
+    2 if isinstance(algo.sampler, PositivePairSampler) else 1
+  )
   data = tiny.batch(num_videos, num_frames, num_context, seed=seed)
   # As many frames as SaL needs, all different.
   steps = np.tile(np.arange(num_frames) * 2 + seed, [num_videos, 1])
@@ -170,7 +173,7 @@ def test_both_modes_give_finite_losses(settings):
   assert algo.compute_loss(algo(data), data).shape == []
 
 
-def test_unlabelled_batches_work(settings):
+def test_unlabeled_batches_work(settings):
   """A classifier learns nothing from one, and breaks nothing."""
   algo = tiny.algorithm(*settings)
   data = batch_for(algo, labels=False)
@@ -420,7 +423,7 @@ def test_two_replicas_equal_one_with_the_double_batch(name, embedder):
     "MODEL.CONVGRU_EMBEDDER_MODEL.USE_BN=false",
   )
   data = batch_for(tiny.algorithm(*settings), num_videos=4)
-  # All frames labelled, so that each replica counts as many.
+  # All frames labeled, so that each replica counts as many.
   data["frame_labels"] = tf.abs(data["frame_labels"])
   two = take_distributed_step(settings, 2, data)
   one = take_distributed_step(settings, 1, data)

@@ -6,10 +6,10 @@ import config as configuration
 import evaluate
 import train
 from benchmarks import compare_algorithms
+from core import run_directory
 from core.errors import UserError
 from evaluation import metrics
 from tests.helpers import tiny_run
-from training import checkpoints
 
 pytestmark = pytest.mark.usefixtures("one_replica")
 
@@ -41,7 +41,7 @@ def test_an_interrupted_run_is_continued_and_a_complete_one_kept(
     assert list(results) == [0, 3]
     # The second time there is nothing to do.
     monkeypatch.setattr(compare_algorithms, "run", unwanted)
-  saved = [step for step, _ in checkpoints.list_checkpoints(logdir)]
+  saved = [step for step, _ in run_directory.list_checkpoints(logdir)]
   assert saved == [0, 3]
 
 

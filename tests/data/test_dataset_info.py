@@ -180,7 +180,7 @@ def test_a_split_that_is_converted_again_is_replaced(tmp_path):
   assert info.class_names == ("x", "y")
 
 
-def labelled(*phases):
+def labeled(*phases):
   frames = {str(phase): 9 for phase in phases}
   return SplitInfo(1, 9 * len(phases), phases=frames)
 
@@ -188,10 +188,10 @@ def labelled(*phases):
 def test_own_names_of_a_known_data_set_are_not_mixed_with_the_papers(tmp_path):
   add = dataset_info.add_split
   add(tmp_path, "pouring", "val", SplitInfo(1, 9))
-  add(tmp_path, "pouring", "train", labelled(0, 1, 2), ("reach", "pour"))
+  add(tmp_path, "pouring", "train", labeled(0, 1, 2), ("reach", "pour"))
   names = ("reach", "pour", "phase 2")
   assert dataset_info.read(str(tmp_path), "pouring").class_names == names
-  add(tmp_path, "pouring", "test", labelled(0, 3))
+  add(tmp_path, "pouring", "test", labeled(0, 3))
   write_records(tmp_path / "pouring_more-0-of-1.tfrecord", [(1, [4])])
   assert dataset_info.read(str(tmp_path), "pouring").class_names == (
     *(*names, "phase 3", "phase 4"),
@@ -200,17 +200,17 @@ def test_own_names_of_a_known_data_set_are_not_mixed_with_the_papers(tmp_path):
 
 def test_names_of_another_split_stay(tmp_path):
   add = dataset_info.add_split
-  add(tmp_path, "mine", "train", labelled(0, 1, 2), ("reach", "pour", "rest"))
+  add(tmp_path, "mine", "train", labeled(0, 1, 2), ("reach", "pour", "rest"))
   before = (tmp_path / "dataset.json").read_bytes()
   with pytest.raises(UserError) as error:
-    add(tmp_path, "mine", "val", labelled(0, 1), ("reach", "rest"))
+    add(tmp_path, "mine", "val", labeled(0, 1), ("reach", "rest"))
   assert str(error.value) == (
     "mine_train: names phase 1 'pour', expected the same in all splits,"
     " received 'rest'; give --phases in that order, or correct class_names in"
     " dataset.json"
   )
   assert (tmp_path / "dataset.json").read_bytes() == before
-  add(tmp_path, "mine", "val", labelled(0), ("reach",))
+  add(tmp_path, "mine", "val", labeled(0), ("reach",))
   info = dataset_info.read(str(tmp_path), "mine")
   assert info.class_names == ("reach", "pour", "rest")
 
@@ -218,7 +218,7 @@ def test_names_of_another_split_stay(tmp_path):
 def test_splits_without_labels_have_no_names_to_keep(tmp_path):
   add = dataset_info.add_split
   add(tmp_path, "mine", "train", SplitInfo(1, 9), ("reach", "pour"))
-  add(tmp_path, "mine", "val", labelled(0, 1), ("up", "down"))
+  add(tmp_path, "mine", "val", labeled(0, 1), ("up", "down"))
   assert dataset_info.read(str(tmp_path), "mine").class_names == ("up", "down")
 
 
@@ -226,10 +226,10 @@ def test_splits_that_are_dropped(tmp_path):
   dataset_info.drop_splits(tmp_path, "mine", ["val"])
   assert not os.listdir(tmp_path)
   for split in ("train", "val"):
-    dataset_info.add_split(tmp_path, "mine", split, labelled(0), ("reach",))
+    dataset_info.add_split(tmp_path, "mine", split, labeled(0), ("reach",))
   dataset_info.drop_splits(tmp_path, "mine", ["val", "test"])
   info = dataset_info.read(str(tmp_path), "mine")
-  assert info == dataset_info.DatasetInfo(("reach",), {"train": labelled(0)})
+  assert info == dataset_info.DatasetInfo(("reach",), {"train": labeled(0)})
 
 
 def test_processes_that_add_splits_at_once(tmp_path):
@@ -342,7 +342,7 @@ def test_a_damaged_file_is_named(tmp_path, text, message):
 def test_names_that_were_left_out_by_hand_are_made_up(tmp_path, names):
   content = {
     **{"format_version": 1, "dataset": "mine", "class_names": names},
-    "splits": {"val": dataclasses.asdict(labelled(-1, 0, 2))},
+    "splits": {"val": dataclasses.asdict(labeled(-1, 0, 2))},
   }
   (tmp_path / "dataset.json").write_text(json.dumps(content))
   info = dataset_info.read(str(tmp_path), "mine")

@@ -15,7 +15,7 @@ SWITCHES = (
 )
 SIZE = 16
 RNG = np.random.default_rng(0)
-# Colours in the middle of the range, so that nothing is clipped.
+# Colors in the middle of the range, so that nothing is clipped.
 VIDEO = RNG.integers(90, 140, (3, SIZE, SIZE, 3)).astype(np.uint8)
 
 
@@ -99,11 +99,11 @@ def test_contrast_stretches_each_frame_about_its_mean():
 
 
 @pytest.mark.parametrize("switch", ["HUE", "SATURATION"])
-def test_hue_and_saturation_leave_grey_alone_and_change_colours(switch):
-  grey = np.repeat(VIDEO[..., :1], 3, axis=-1)
+def test_hue_and_saturation_leave_gray_alone_and_change_colors(switch):
+  gray = np.repeat(VIDEO[..., :1], 3, axis=-1)
   for seed in range(5):
-    result = unit(augmented(grey, section(switch), seed))
-    np.testing.assert_allclose(result, grey / 255, atol=1e-5)
+    result = unit(augmented(gray, section(switch), seed))
+    np.testing.assert_allclose(result, gray / 255, atol=1e-5)
     result = unit(augmented(VIDEO, section(switch), seed))
     # Both keep the largest of the three channels.
     largest = VIDEO.max(-1) / 255
@@ -119,7 +119,7 @@ def test_random_crop_is_a_square_of_at_least_four_fifths():
   sides, tops, lefts = [], [], []
   for seed in range(150):
     result = unit(augmented(frame, section("RANDOM_CROP"), seed, 60)) * 255
-    # The first and last pixel's centre lie (1 - side / 60) / 2 inside.
+    # The first and last pixel's center lie (1 - side / 60) / 2 inside.
     spans = [np.ptp(result[..., axis]) / 59 * 60 for axis in (0, 1)]
     assert abs(spans[0] - spans[1]) < 0.5
     sides.append(np.mean(spans))
@@ -138,7 +138,7 @@ def test_crop_takes_no_frame_apart():
   np.testing.assert_allclose(result, expected, atol=1e-5)
 
 
-def test_order_of_colour_operations_is_random():
+def test_order_of_color_operations_is_random():
   # With fixed factors only the order is left to chance.
   settings = section(
     "CONTRAST",

@@ -11,13 +11,13 @@ from core.errors import UserError
 from data import dataset_info
 from dataset_preparation import shards, splits
 from dataset_preparation.build_records import (
-  Labelling,
-  Splitting,
+  LabelOptions,
+  SplitOptions,
   prepare,
   summary,
 )
-from dataset_preparation.conversion import Storing
-from dataset_preparation.shards import Writing
+from dataset_preparation.conversion import FrameEncoding
+from dataset_preparation.shards import ShardOptions
 from dataset_preparation.videos_to_tfrecords import find_videos
 from tests.helpers import record_files, video_files
 from tests.helpers.paths import ROOT
@@ -43,10 +43,10 @@ def run(input_dir, name, out, label_file=None, phases=(), **options):
     find_videos(input_dir, [pattern]),
     name,
     out,
-    storing=Storing(size=(24, 16)),
-    labelling=Labelling(label_file, phases),
+    storing=FrameEncoding(size=(24, 16)),
+    labeling=LabelOptions(label_file, phases),
     splitting=splitting,
-    writing=Writing(num_workers=1, **options),
+    writing=ShardOptions(num_workers=1, **options),
   )
 
 
@@ -66,7 +66,7 @@ def names_of(folder, split):
 
 
 def test_a_folder_is_divided(tmp_path, input_dir):
-  splitting = Splitting({"train": 0.8, "val": 0.2}, seed=3)
+  splitting = SplitOptions({"train": 0.8, "val": 0.2}, seed=3)
   labels = table(tmp_path / "labels.csv")
   out = tmp_path / "out"
   written = run(input_dir, "mine", out, labels, splitting=splitting)
@@ -81,7 +81,7 @@ def test_a_folder_is_divided(tmp_path, input_dir):
 
 
 def test_groups_stay_together(tmp_path, input_dir):
-  splitting = Splitting(
+  splitting = SplitOptions(
     {"train": 0.5, "val": 0.5}, groups={name: name[0] for name in NAMES}
   )
   run(input_dir, "mine", tmp_path, splitting=splitting)
@@ -95,7 +95,7 @@ def test_labels_of_a_video_that_is_missing(tmp_path, input_dir):
   labels = table(tmp_path / "labels.csv", [*NAMES, "a/v9"])
   out = tmp_path / "out"
   with pytest.raises(UserError) as error:
-    run(input_dir, "mine", out, labels, splitting=Splitting({"all": 1.0}))
+    run(input_dir, "mine", out, labels, splitting=SplitOptions({"all": 1.0}))
   assert str(error.value) == (
     f"{labels}: video 'a/v9', row 22 and after: is not among the 10 videos to"
     " convert; remove its labels, or add the video"
@@ -124,7 +124,7 @@ def test_phases_that_have_other_names_in_another_split(
 
 @pytest.mark.parametrize("name", ["mine_train", "train", "my videos"])
 def test_a_name_that_is_not_the_data_set_alone(tmp_path, input_dir, name):
-  splitting = Splitting({"train": 0.5, "val": 0.5})
+  splitting = SplitOptions({"train": 0.5, "val": 0.5})
   with pytest.raises(UserError) as error:
     run(input_dir, name, tmp_path / "out", splitting=splitting)
   assert str(error.value) == (
@@ -301,7 +301,7 @@ def test_the_summary(tmp_path, input_dir):
 def test_splits_appear_together_and_go_on_together(tmp_path, input_dir):
   folder, out = tmp_path / "in", tmp_path / "out"
   shutil.copytree(input_dir, folder)
-  splitting = Splitting({"train": 0.5, "val": 0.5})
+  splitting = SplitOptions({"train": 0.5, "val": 0.5})
   divided = splits.assign(NAMES, splitting.shares, 0, {})
   broken = folder / f"{divided['val'][-1]}.mp4"
   broken.write_bytes(b"no video")

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dataset_preparation import conversion
-from dataset_preparation.conversion import Storing
+from dataset_preparation.conversion import FrameEncoding
 from media import videos
 from media.image_folders import Frame
 from tests.helpers import video_files
@@ -40,7 +40,7 @@ def test_frames_that_are_dropped_are_never_decoded(tmp_path, monkeypatch):
     property(lambda frame: asked.append(frame.time) or image.fget(frame)),
   )
   report = conversion.convert(
-    conversion.Source("a", path), Storing(fps=5), tmp_path / "a.tfrecord"
+    conversion.Source("a", path), FrameEncoding(fps=5), tmp_path / "a.tfrecord"
   )
   assert len(asked) == report.num_frames == 3
 
@@ -71,8 +71,10 @@ def test_shrinking_averages_over_areas():
   rng = np.random.default_rng(0)
   image = np.repeat(rng.integers(0, 255, (16, 16, 1), np.uint8), 3, axis=2)
   means = image.reshape(4, 4, 4, 4, 3).mean((1, 3)).round().astype(np.uint8)
-  small = decoded(image, Storing(size=(4, 4)))
-  np.testing.assert_allclose(small, decoded(means, Storing(size=None)), atol=2)
+  small = decoded(image, FrameEncoding(size=(4, 4)))
+  np.testing.assert_allclose(
+    small, decoded(means, FrameEncoding(size=None)), atol=2
+  )
 
 
 @pytest.mark.parametrize(
@@ -87,19 +89,21 @@ def test_shrinking_averages_over_areas():
 )
 def test_short_side_keeps_the_aspect_ratio(width, height, rotate, expected):
   image = np.zeros((height, width, 3), np.uint8)
-  found = decoded(image, Storing(short_side=32, rotate=rotate))
+  found = decoded(image, FrameEncoding(short_side=32, rotate=rotate))
   assert found.shape[1::-1] == expected
 
 
 def test_quality_sets_the_size_of_the_file():
   image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
-  small, large = (len(encode(image, Storing(quality=q))[0]) for q in (20, 95))
+  small, large = (
+    len(encode(image, FrameEncoding(quality=q))[0]) for q in (20, 95)
+  )
   assert small < large / 2
 
 
 def test_a_jpeg_is_taken_over_unless_something_has_to_be_changed():
   image = np.zeros((8, 12, 3), np.uint8)
-  for storing in (Storing(size=None), Storing(size=(12, 8))):
+  for storing in (FrameEncoding(size=None), FrameEncoding(size=(12, 8))):
     assert encode(image, storing, b"as it is") == (b"as it is", (12, 8))
-  for storing in (Storing(), Storing(size=None, rotate=180)):
+  for storing in (FrameEncoding(), FrameEncoding(size=None, rotate=180)):
     assert encode(image, storing, b"as it is")[0] != b"as it is"

@@ -9,10 +9,10 @@ from PIL import Image
 
 from core.errors import UserError
 from data import dataset_info
-from dataset_preparation.build_records import Labelling, prepare
-from dataset_preparation.conversion import Storing
+from dataset_preparation.build_records import LabelOptions, prepare
+from dataset_preparation.conversion import FrameEncoding
 from dataset_preparation.images_to_tfrecords import find_folders
-from dataset_preparation.shards import Writing
+from dataset_preparation.shards import ShardOptions
 from media import image_folders
 from tests.helpers import image_files, record_files, video_files
 from tests.helpers.paths import ROOT
@@ -24,9 +24,9 @@ def convert(root, out, label_file=None, **storing):
   prepare(
     find_folders(root),
     *("mine_val", out),
-    storing=Storing(**storing),
-    labelling=Labelling(label_file),
-    writing=Writing(num_workers=1),
+    storing=FrameEncoding(**storing),
+    labeling=LabelOptions(label_file),
+    writing=ShardOptions(num_workers=1),
   )
   return record_files.read(out.glob("*.tfrecord"))
 
@@ -89,7 +89,7 @@ def test_formats_in_natural_order(tmp_path, ending):
   assert corners == sorted(corners, reverse=True)
   for frame in frames:
     assert frame.shape == (32, 48, 3)
-    assert video_files.colours(frame) == video_files.QUARTERS
+    assert video_files.colors(frame) == video_files.QUARTERS
 
 
 @pytest.mark.parametrize("storing", [{"size": SIZE}, {"size": None}])
@@ -110,10 +110,10 @@ def test_photos_of_a_turned_camera_are_upright(tmp_path):
   Image.fromarray(turned).save(folder / "a.jpg", exif=exif)
   [record] = convert(tmp_path / "in", tmp_path / "out", size=None)
   frame = decoded(record["video"][0])
-  assert video_files.colours(frame) == video_files.QUARTERS
+  assert video_files.colors(frame) == video_files.QUARTERS
 
 
-def test_grey_deep_and_transparent_images(tmp_path):
+def test_gray_deep_and_transparent_images(tmp_path):
   folder = tmp_path / "in" / "v0"
   folder.mkdir(parents=True)
   shape = (32, 32)
@@ -252,7 +252,7 @@ def test_images_that_cannot_be_read_are_named_and_left_out(tmp_path):
   written = prepare(
     find_folders(tmp_path / "in"),
     *("mine_val", tmp_path / "out"),
-    writing=Writing(num_workers=1, skip_broken=True),
+    writing=ShardOptions(num_workers=1, skip_broken=True),
   )
   assert [x["name"] for x in written["mine_val"].skipped] == ["v1"]
 

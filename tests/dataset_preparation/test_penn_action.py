@@ -8,9 +8,9 @@ import scipy.io
 from core.errors import UserError
 from data import dataset_info
 from dataset_preparation import penn_action
-from dataset_preparation.build_records import Labelling
-from dataset_preparation.conversion import Storing
-from dataset_preparation.shards import Writing
+from dataset_preparation.build_records import LabelOptions
+from dataset_preparation.conversion import FrameEncoding
+from dataset_preparation.shards import ShardOptions
 from tests.helpers import image_files, record_files
 
 # Number -> Penn Action's name, 1 = train or -1 = test, images.
@@ -41,9 +41,9 @@ def convert(penn_dir, out, label_file=None):
   return penn_action.convert(
     penn_dir,
     f"{out}/%s_tfrecords",
-    storing=Storing(size=(24, 16)),
-    labelling=Labelling(label_file),
-    writing=Writing(num_workers=1),
+    storing=FrameEncoding(size=(24, 16)),
+    labeling=LabelOptions(label_file),
+    writing=ShardOptions(num_workers=1),
   )
 
 
@@ -69,7 +69,7 @@ def test_a_set_an_action_in_the_official_splits(tmp_path, penn_dir, caplog):
   )
 
 
-def test_phases_of_the_labelled_videos(tmp_path, penn_dir, caplog):
+def test_phases_of_the_labeled_videos(tmp_path, penn_dir, caplog):
   rows = [f"000{v},down" for v in (2, 2, 1, 1, 1, 1)]
   rows += [f"000{v},up" for v in (2, 2, 1, 1)] + ["0003,swing"] * 5
   path = tmp_path / "phases.csv"

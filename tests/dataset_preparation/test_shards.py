@@ -14,12 +14,12 @@ from core.errors import UserError
 from data import dataset_info
 from data import record_writer as records
 from dataset_preparation import shards
-from dataset_preparation.conversion import Source, Storing
-from dataset_preparation.shards import Part, Writing
+from dataset_preparation.conversion import FrameEncoding, Source
+from dataset_preparation.shards import ShardOptions, SplitPlan
 from tests.helpers import video_files
 from tests.helpers.paths import ROOT
 
-STORING = Storing(size=(24, 16))
+STORING = FrameEncoding(size=(24, 16))
 NUM_VIDEOS = 7
 
 
@@ -39,8 +39,8 @@ def sources(folder):
 
 
 def write(folder, out, num_workers=1, storing=STORING, **writing):
-  part = Part("mine_train", sources(folder))
-  options = Writing(files_per_shard=2, num_workers=num_workers, **writing)
+  part = SplitPlan("mine_train", sources(folder))
+  options = ShardOptions(files_per_shard=2, num_workers=num_workers, **writing)
   return shards.write([part], storing, out, options)["mine_train"]
 
 
@@ -192,7 +192,7 @@ MADE = [f"{index}.{kind}" for index in range(4) for kind in ("record", "json")]
 def test_records_never_mix_with_those_they_replace(
   tmp_path, input_dir, expected, monkeypatch
 ):
-  write(input_dir, tmp_path, storing=Storing(size=(8, 8)))
+  write(input_dir, tmp_path, storing=FrameEncoding(size=(8, 8)))
   before = [*MADE, "publishing.json", "dataset.json"]
   interrupted(
     *(input_dir, tmp_path, monkeypatch, "replace", len(before) + 2),
@@ -268,7 +268,7 @@ def test_unfinished_work_does_not_open_records_to_being_replaced(
   tmp_path, input_dir
 ):
   folder, out = copied(input_dir, tmp_path / "in"), tmp_path / "out"
-  write(folder, out, storing=Storing(size=(8, 8)))
+  write(folder, out, storing=FrameEncoding(size=(8, 8)))
   before = listing(out)
   (folder / "v3.mp4").write_bytes(b"no video")
   with pytest.raises(UserError, match=r"v3\.mp4: "):
@@ -287,10 +287,10 @@ def test_nothing_is_replaced_before_every_split_has_videos(tmp_path, input_dir):
   before = listing(out)
   (tmp_path / "v0.mp4").write_bytes(b"no video")
   parts = [
-    Part("mine_train", sources(input_dir)[:1]),
-    Part("mine_val", sources(tmp_path)),
+    SplitPlan("mine_train", sources(input_dir)[:1]),
+    SplitPlan("mine_val", sources(tmp_path)),
   ]
-  options = Writing(num_workers=1, overwrite=True, skip_broken=True)
+  options = ShardOptions(num_workers=1, overwrite=True, skip_broken=True)
   with pytest.raises(UserError, match="mine_val: none of 1 videos could be"):
     shards.write(parts, STORING, out, options)
   for work in out.glob(".*"):

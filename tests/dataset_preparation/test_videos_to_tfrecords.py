@@ -15,9 +15,9 @@ import pytest
 from core import files
 from core.errors import UserError
 from data import dataset_info
-from dataset_preparation.build_records import Labelling, prepare
-from dataset_preparation.conversion import Storing
-from dataset_preparation.shards import Writing
+from dataset_preparation.build_records import LabelOptions, prepare
+from dataset_preparation.conversion import FrameEncoding
+from dataset_preparation.shards import ShardOptions
 from dataset_preparation.videos_to_tfrecords import (
   FILE_PATTERNS,
   find_videos,
@@ -91,9 +91,9 @@ def convert(
     find_videos(input_dir, file_pattern),
     name,
     output_dir,
-    storing=Storing(**storing),
-    labelling=Labelling(label_file, (), expected_segments, action_label),
-    writing=Writing(files_per_shard, num_workers=1, overwrite=overwrite),
+    storing=FrameEncoding(**storing),
+    labeling=LabelOptions(label_file, (), expected_segments, action_label),
+    writing=ShardOptions(files_per_shard, num_workers=1, overwrite=overwrite),
   )
   return written[name]
 
@@ -118,7 +118,7 @@ def test_unlabeled_videos(tmp_path, input_dir):
     assert len(video["video"]) == video["len"]
     for image in video["video"]:
       assert image.shape == (30, 40, 3)
-      assert video_files.colours(image) == video_files.QUARTERS
+      assert video_files.colors(image) == video_files.QUARTERS
   assert (info.num_videos, info.num_frames, info.fps) == (3, 62, 10.0)
   assert dataset_info.read(str(tmp_path), "mine") == dataset_info.DatasetInfo(
     (), {"train": info}
@@ -201,7 +201,7 @@ def test_rotate_turns_clockwise_before_resizing(tmp_path, rotate, expected):
   out = tmp_path / "out"
   convert(tmp_path, "mine_val", out, rotate=rotate, size=(40, 20))
   [video] = read_records(out.glob("*.tfrecord"))
-  assert video_files.colours(video["video"][0]) == expected
+  assert video_files.colors(video["video"][0]) == expected
   assert video["video"][0].shape == (20, 40, 3)
 
 
@@ -433,8 +433,8 @@ def test_rotate_comes_on_top_of_the_metadata(tmp_path):
   [record] = read_records(out.glob("*.tfrecord"))
   turned = np.rot90(shown, -1)
   assert record["video"][0].shape == turned.shape
-  assert video_files.colours(record["video"][0]) == video_files.colours(turned)
-  assert video_files.colours(turned) != video_files.colours(shown)
+  assert video_files.colors(record["video"][0]) == video_files.colors(turned)
+  assert video_files.colors(turned) != video_files.colors(shown)
 
 
 @pytest.mark.parametrize(

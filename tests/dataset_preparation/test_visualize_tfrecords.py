@@ -13,13 +13,13 @@ from dataset_preparation.visualize_tfrecords import Video, contact_sheet
 from tests.helpers import record_files
 
 BLUE, ORANGE, GREEN = (
-  np.array(colour) * 255 for colour in colormaps["tab10"].colors[:3]
+  np.array(color) * 255 for color in colormaps["tab10"].colors[:3]
 )
 
 
-def has(picture, colour):
-  """Number of pixels of a colour."""
-  return int((np.abs(picture.astype(float) - colour).max(-1) <= 1).sum())
+def has(picture, color):
+  """Number of pixels of a color."""
+  return int((np.abs(picture.astype(float) - color).max(-1) <= 1).sum())
 
 
 def test_rows_of_frames_above_their_phases():
@@ -34,12 +34,12 @@ def test_rows_of_frames_above_their_phases():
   width = 5 * 144  # 32 x 48 pixels, 96 high.
   assert sheet.shape[1] == 190 + width
   band = 10 * width
-  # The colours of the legend come on top.
+  # The colors of the legend come on top.
   assert band * (1 / 2 + 1 / 3) <= has(sheet, BLUE) < band
   assert band * (1 / 4 + 1 / 3) <= has(sheet, ORANGE) < band
   assert band / 3 <= has(sheet, GREEN) < band / 2
-  grey = np.full(3, 0.85 * 255)
-  assert band / 4 <= has(sheet, np.floor(grey)) < band / 3
+  gray = np.full(3, 0.85 * 255)
+  assert band / 4 <= has(sheet, np.floor(gray)) < band / 3
 
 
 def test_frames_are_evenly_spaced():
@@ -58,9 +58,9 @@ def test_legend_has_room_for_all_names(num_frames, letter):
   video = Video("a", jpegs, [*range(14), -1])
   sheet = contact_sheet([video], names, num_frames)
   legend = sheet[: -(96 + 10 + 14)]  # Above the frames and their band.
-  colours = [np.array(c) * 255 for c in colormaps["tab20"].colors[:14]]
-  for colour in [*colours, np.floor(np.full(3, 0.85 * 255))]:
-    assert has(legend, colour) > 50
+  colors = [np.array(c) * 255 for c in colormaps["tab20"].colors[:14]]
+  for color in [*colors, np.floor(np.full(3, 0.85 * 255))]:
+    assert has(legend, color) > 50
   # Nothing touches the border or the frames.
   for edge in (legend[:3], legend[-3:], legend[:, :3], legend[:, -3:]):
     assert (edge == 255).all()

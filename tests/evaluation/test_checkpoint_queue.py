@@ -10,7 +10,7 @@ import tensorflow as tf
 from core.errors import UserError
 from evaluation.checkpoint_queue import (
   CheckpointQueue,
-  only_evaluator,
+  evaluator_lock,
   wait_for_start,
 )
 
@@ -296,14 +296,14 @@ def test_what_the_evaluator_writes_is_no_sign_of_life(tmp_path):
 
 def test_one_evaluator_a_log_directory(tmp_path):
   here, there = tmp_path / "here", tmp_path / "there"
-  with only_evaluator(here), only_evaluator(there):
-    with pytest.raises(UserError) as info, only_evaluator(here):
+  with evaluator_lock(here), evaluator_lock(there):
+    with pytest.raises(UserError) as info, evaluator_lock(here):
       pass
     assert str(info.value) == (
       f"{here}: another evaluator is at work on this log directory; let it"
       " finish, or stop it first"
     )
-  with only_evaluator(here):
+  with evaluator_lock(here):
     pass
 
 
@@ -312,7 +312,7 @@ def test_a_file_system_without_locks(tmp_path, monkeypatch):
     raise OSError(errno.ENOLCK, "No locks available")
 
   monkeypatch.setattr("fcntl.flock", refuse)
-  with only_evaluator(tmp_path):
+  with evaluator_lock(tmp_path):
     pass
 
 

@@ -72,9 +72,9 @@ def naive_taus(videos, distance):
   for i, first in enumerate(videos):
     for j, second in enumerate(videos):
       if i != j:
-        neighbours = cdist(first, second, distance).argmin(axis=1)
+        neighbors = cdist(first, second, distance).argmin(axis=1)
         times = np.arange(len(first))
-        taus[i, j] = stats.kendalltau(times, neighbours).statistic
+        taus[i, j] = stats.kendalltau(times, neighbors).statistic
   return taus
 
 
@@ -113,7 +113,7 @@ def test_a_frame_far_out_makes_no_others_equal(distance, everywhere):
   assert np.nanmin(taus) > 0.7
 
 
-def test_of_equally_near_frames_the_first_is_the_neighbour():
+def test_of_equally_near_frames_the_first_is_the_neighbor():
   random = np.random.default_rng(0)
   images = random.integers(-2, 3, size=(6, 64)).astype(np.float32) / 7
   videos = [
@@ -186,7 +186,7 @@ def test_time_since_events_in_closed_form():
     ([1, 2, 2, 3], [-1, 0, 2]),  # the first phase ends before the video
     ([3, 3, 3, 3], [-1, -1, -1]),
     ([0, 0, 0, 0], [3, 3, 3]),
-    ([-1, 0, -1, 1], [1, 3, 3]),  # unlabelled frames take their time
+    ([-1, 0, -1, 1], [1, 3, 3]),  # unlabeled frames take their time
     ([0, 1, 0, 1], [2, 3, 3]),  # a phase that comes back ends the last time
   ],
 )

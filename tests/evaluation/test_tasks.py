@@ -216,7 +216,7 @@ def test_event_completion_is_skipped_when_there_is_one_phase(config):
 
 
 @pytest.mark.parametrize("task", LABEL_TASKS)
-def test_unlabelled_videos_and_frames_do_not_count(task, config):
+def test_unlabeled_videos_and_frames_do_not_count(task, config):
   train, val = made_videos(5, seed=0), made_videos(3, seed=1)
   expected = evaluate(task, config, train, val)
   for videos in (train, val):
@@ -227,7 +227,7 @@ def test_unlabelled_videos_and_frames_do_not_count(task, config):
 
 
 @pytest.mark.parametrize("task", ["classification", "few_shot_classification"])
-def test_unlabelled_frames_are_ignored_by_classifiers(task, config):
+def test_unlabeled_frames_are_ignored_by_classifiers(task, config):
   train, val = made_videos(5, seed=0), made_videos(3, seed=1)
   expected = evaluate(task, config, train, val)
   for videos in (train, val):
@@ -375,7 +375,7 @@ def test_events_whose_time_does_not_vary_do_not_count(config):
   assert "event_completion/val_toy_1.0_score is NaN, R² needs" in messages[0]
 
 
-def test_more_labelled_videos_than_there_are_are_left_out(config):
+def test_more_labeled_videos_than_there_are_are_left_out(config):
   train, val = made_videos(4, seed=0), made_videos(3, seed=1)
   config.EVAL.FEW_SHOT_NUM_LABELED = [1, 4]
   expected = evaluate("few_shot_classification", config, train, val)
@@ -383,7 +383,7 @@ def test_more_labelled_videos_than_there_are_are_left_out(config):
   result, messages = messages_of("few_shot_classification", config, train, val)
   assert result == expected
   assert len(messages) == 1
-  assert "with 5, 9 labelled videos is left out" in messages[0]
+  assert "with 5, 9 labeled videos is left out" in messages[0]
   config.EVAL.FEW_SHOT_NUM_LABELED = [9]
   result, messages = messages_of("few_shot_classification", config, train, val)
   assert math.isnan(result.value)
@@ -457,9 +457,9 @@ def test_tau_of_warped_and_reversed_videos(distance, config):
   result = evaluate("kendalls_tau", config, reversed_, warped)
   tau = result.scalars["kendalls_tau/toy_train_align_tau"]
   assert tau == pytest.approx(-1, abs=1e-12)
-  # Some frames of the slow part share a neighbour, and tau-b knows ties.
+  # Some frames of the slow part share a neighbor, and tau-b knows ties.
   assert 0.95 < result.value <= 1
-  # Where each frame has a neighbour of its own, tau is 1.
+  # Where each frame has a neighbor of its own, tau is 1.
   dense = video(np.linspace(0, 1.5, 3000) ** 2 / 1.5)
   assert pairwise_taus([video(angles), dense], distance)[0, 1] == (
     pytest.approx(1, abs=1e-12)
@@ -735,12 +735,12 @@ def classifier():
   )
 
 
-def labelled_batch(labels, seed):
+def labeled_batch(labels, seed):
   batch = tiny.batch(seed=seed)
   return {**batch, "frame_labels": tf.constant(labels, tf.int64)}
 
 
-def test_algo_loss_of_a_classifier_is_the_mean_over_labelled_frames(
+def test_algo_loss_of_a_classifier_is_the_mean_over_labeled_frames(
   config, classifier
 ):
   labels = [
@@ -748,7 +748,7 @@ def test_algo_loss_of_a_classifier_is_the_mean_over_labelled_frames(
     [[-1, -1, -1], [-1, -1, -1]],
     [[0, 1, 2], [2, 2, -1]],
   ]
-  val = [labelled_batch(x, seed) for seed, x in enumerate(labels)]
+  val = [labeled_batch(x, seed) for seed, x in enumerate(labels)]
   losses = []
   for batch in val:
     logits = classifier.head(tf.reshape(classifier(batch), [6, -1])).numpy()
@@ -768,12 +768,12 @@ def test_algo_loss_of_a_classifier_is_the_mean_over_labelled_frames(
 
 
 def test_algo_loss_of_a_classifier_without_labels_is_nan(config, classifier):
-  without = [labelled_batch(np.full([2, 3], -1), seed) for seed in (0, 1)]
+  without = [labeled_batch(np.full([2, 3], -1), seed) for seed in (0, 1)]
   task = TASKS["algo_loss"](config)
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
     result = task.evaluate_batches(
-      classifier, [labelled_batch(np.ones([2, 3]), 0)], without
+      classifier, [labeled_batch(np.ones([2, 3]), 0)], without
     )
   assert [str(warning.message) for warning in caught] == [
     "dataset: algo_loss has no label in the val batches, which classification"
@@ -784,8 +784,8 @@ def test_algo_loss_of_a_classifier_without_labels_is_nan(config, classifier):
 
 
 def test_a_label_that_the_classifier_does_not_know(config, classifier):
-  good = labelled_batch(np.full([2, 3], 2), 0)
-  bad = labelled_batch([[0, 1, -1], [2, 3, 2]], 0)
+  good = labeled_batch(np.full([2, 3], 2), 0)
+  bad = labeled_batch([[0, 1, -1], [2, 3, 2]], 0)
   with pytest.raises(UserError) as info:
     TASKS["algo_loss"](config).evaluate_batches(
       classifier, [good], [good, bad], dataset_name="toy"

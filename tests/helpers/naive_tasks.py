@@ -11,7 +11,7 @@ from sklearn.svm import SVC
 
 
 def headline(task, config, train, val):
-  """Of fully labelled videos with finite embeddings; NaN = not defined."""
+  """Of fully labeled videos with finite embeddings; NaN = not defined."""
   return globals()[task](config.EVAL, train, val)
 
 

@@ -12,8 +12,8 @@ _BASE, _FRAME_STEP, _VIDEO_STEP = 40, 3, 20
 
 
 def jpeg(video, number, size=(16, 16)):
-  colour = (_BASE + number * _FRAME_STEP, _BASE + video * _VIDEO_STEP, _BASE)
-  return tf.io.encode_jpeg(np.full((*size, 3), colour, np.uint8)).numpy()
+  color = (_BASE + number * _FRAME_STEP, _BASE + video * _VIDEO_STEP, _BASE)
+  return tf.io.encode_jpeg(np.full((*size, 3), color, np.uint8)).numpy()
 
 
 def frame_numbers(frames):

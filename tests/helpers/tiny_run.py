@@ -35,7 +35,7 @@ SETTINGS = (
 
 
 def write_records(folder, dataset="tiny", seed=0):
-  """Writes labelled videos of a square that moves, in two splits."""
+  """Writes labeled videos of a square that moves, in two splits."""
   rng = np.random.default_rng(seed)
   for split, count in (("train", 4), ("val", 3)):
     videos = [square_video(f"{split}{number}", rng) for number in range(count)]

@@ -6,13 +6,13 @@ import av
 import numpy as np
 
 HEIGHT, WIDTH = 64, 96
-# Colours of the quarters: top left, top right, bottom left, bottom right.
+# Colors of the quarters: top left, top right, bottom left, bottom right.
 RED, GREEN, BLUE, WHITE = (250, 0, 0), (0, 250, 0), (0, 0, 250), (250,) * 3
 QUARTERS = "RGBW"
 
 
 def quartered(number=0, seed=None):
-  """An image of four colours; the bottom right darkens frame by frame."""
+  """An image of four colors; the bottom right darkens frame by frame."""
   image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
   image[: HEIGHT // 2, : WIDTH // 2] = RED
   image[: HEIGHT // 2, WIDTH // 2 :] = GREEN
@@ -40,7 +40,7 @@ def make(
 ):
   """Writes a video of `quartered` frames; `pts` are numbers of ticks.
 
-  `crop` takes rows and columns away; odd sizes need 4:4:4 colour.
+  `crop` takes rows and columns away; odd sizes need 4:4:4 color.
   """
   pts = pts or range(first, first + num_frames)
   with av.open(str(path), "w", options=container_options or {}) as container:
@@ -77,8 +77,8 @@ def make_audio(path):
   return path
 
 
-def colours(image):
-  """Names the colours of an image's quarters, in the order of QUARTERS."""
+def colors(image):
+  """Names the colors of an image's quarters, in the order of QUARTERS."""
   height, width = image.shape[:2]
   names = ""
   for y in (height // 4, 3 * height // 4):

@@ -38,7 +38,7 @@ def test_codecs_and_containers(tmp_path, name, codec):
   for frame in frames:
     assert frame.image.dtype == np.uint8
     assert frame.image.shape == (video_files.HEIGHT, video_files.WIDTH, 3)
-    assert video_files.colours(frame.image) == video_files.QUARTERS
+    assert video_files.colors(frame.image) == video_files.QUARTERS
   # The order of presentation: the corner darkens.
   corner = [int(frame.image[-9, -9].mean()) for frame in frames]
   assert np.all(np.diff(corner) < 1)
@@ -83,11 +83,11 @@ def test_depths_and_alpha(tmp_path, name, codec, pix_fmt):
   assert len(frames) == 4
   for frame in frames:
     assert frame.image.dtype == np.uint8
-    assert video_files.colours(frame.image) == video_files.QUARTERS
+    assert video_files.colors(frame.image) == video_files.QUARTERS
 
 
 @pytest.mark.parametrize("pix_fmt", ["gray", "gray10le"])
-def test_grey(tmp_path, pix_fmt):
+def test_gray(tmp_path, pix_fmt):
   path = video_files.make(tmp_path / "a.mkv", "ffv1", 4, pix_fmt=pix_fmt)
   for frame in videos.read(path):
     red, green, blue = np.moveaxis(frame.image, -1, 0)
@@ -132,14 +132,14 @@ def test_rotation_of_the_metadata_is_applied(tmp_path, degrees, expected):
   # Counter-clockwise: after 90 degrees the right column is the top row.
   path = video_files.make(tmp_path / "a.mp4", num_frames=2, rotation=degrees)
   image = next(videos.read(path)).image
-  assert video_files.colours(image) == expected
+  assert video_files.colors(image) == expected
   turned = degrees in (90, 270)
   sides = (video_files.HEIGHT, video_files.WIDTH)
   assert image.shape[:2] == (sides[::-1] if turned else sides)
   assert image.flags.c_contiguous
   # OpenCV applies the rotation too.
   _, other = cv2.VideoCapture(str(path)).read()
-  assert video_files.colours(other[..., ::-1]) == expected
+  assert video_files.colors(other[..., ::-1]) == expected
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_mirroring_of_the_metadata_is_applied(tmp_path, degrees, expected):
   path = video_files.make(
     tmp_path / "a.mp4", num_frames=2, rotation=degrees, hflip=True
   )
-  assert video_files.colours(next(videos.read(path)).image) == expected
+  assert video_files.colors(next(videos.read(path)).image) == expected
 
 
 def test_frames_are_read_one_at_a_time(tmp_path):

@@ -101,7 +101,7 @@ def test_bfloat16_equals_keras_and_keeps_float32_statistics(shape):
 
 
 @pytest.mark.parametrize("settings", [{"axis": 1}, {"axis": -2}])
-def test_another_axis_is_normalised_as_keras_does(settings):
+def test_another_axis_is_normalized_as_keras_does(settings):
   shape = SHAPES["images"]
   keras_layer, fused = pair(shape, **settings)
   x = inputs_of(shape)

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 import config as configuration
+from core import run_directory
 from core.errors import UserError
 from tests.helpers import tiny
 from training import checkpoints
@@ -14,7 +15,7 @@ from training.optimizers import build_optimizer
 
 
 def run(logdir, *settings, seed=0):
-  """What a training process builds: algorithm, optimiser and saver."""
+  """What a training process builds: algorithm, optimizer and saver."""
   algo = tiny.algorithm(*settings, seed=seed)
   optimizer = build_optimizer(tiny.config(*settings))
   optimizer.build(checkpoints.trainable_variables(algo))
@@ -171,7 +172,7 @@ def test_what_is_not_finite_is_not_saved(trained, copied, value, kind):
     " the last one is good; lower OPTIMIZER.LR.INITIAL_LR and continue with"
     " --force_train"
   )
-  assert checkpoints.list_checkpoints(copied) == [(1, f"{copied}/ckpt-1")]
+  assert run_directory.list_checkpoints(copied) == [(1, f"{copied}/ckpt-1")]
   checkpoints.restore_networks(algo, checkpoints.latest_checkpoint(copied))
   data = tiny.batch()
   np.testing.assert_array_equal(algo(data), trained[1](data))
@@ -182,7 +183,7 @@ def test_ten_are_kept(tmp_path):
   paths = [saver.save(step) for step in range(0, 1200, 100)]
   assert paths == [f"{tmp_path}/ckpt-{step}" for step in range(0, 1200, 100)]
   steps = list(range(200, 1200, 100))
-  assert checkpoints.list_checkpoints(tmp_path) == [
+  assert run_directory.list_checkpoints(tmp_path) == [
     (step, f"{tmp_path}/ckpt-{step}") for step in steps
   ]
   assert checkpoints.latest_checkpoint(tmp_path) == f"{tmp_path}/ckpt-1100"
@@ -190,7 +191,7 @@ def test_ten_are_kept(tmp_path):
   _, _, saver = run(tmp_path)
   assert saver.restore_latest() == 1100
   saver.save(1200)
-  found = checkpoints.list_checkpoints(tmp_path)
+  found = run_directory.list_checkpoints(tmp_path)
   assert [step for step, _ in found] == [*steps[1:], 1200]
 
 
@@ -284,7 +285,7 @@ def test_init_from_another_network_is_refused(pretrained):
 @pytest.mark.parametrize("exists", [True, False])
 def test_a_directory_without_checkpoints(tmp_path, exists):
   logdir = tmp_path if exists else tmp_path / "none"
-  assert checkpoints.list_checkpoints(logdir) == []
+  assert run_directory.list_checkpoints(logdir) == []
   with pytest.raises(UserError) as caught:
     checkpoints.latest_checkpoint(logdir)
   assert str(caught.value) == (
@@ -303,7 +304,7 @@ def test_only_complete_checkpoints_are_listed_in_order_of_steps(tmp_path):
     "ckpt-x.index",
   ):
     (tmp_path / name).touch()
-  assert checkpoints.list_checkpoints(tmp_path) == [
+  assert run_directory.list_checkpoints(tmp_path) == [
     (9, f"{tmp_path}/ckpt-9"),
     (10, f"{tmp_path}/ckpt-10"),
   ]

@@ -18,7 +18,7 @@ def test_annotators_are_averaged_and_gaps_and_overlaps_parted():
   assert merged == [Segment(0, 2, 4), Segment(1, 4, 6.5), Segment(2, 6.5, 9)]
 
 
-def test_neighbours_are_found_by_start_not_by_label():
+def test_neighbors_are_found_by_start_not_by_label():
   merged = merge_annotators(
     [[Segment(0, 6, 9), Segment(1, 0, 2), Segment(10, 4, 6)]]
   )
