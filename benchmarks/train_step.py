@@ -31,7 +31,7 @@ from algos.algorithm import Algorithm
 from core import command_line, errors
 from dataset_preparation import build_records
 from dataset_preparation.conversion import FrameEncoding
-from dataset_preparation.shards import Writing
+from dataset_preparation.shards import ShardOptions
 from training import checkpoints
 from training.log import TrainLog
 from training.optimizers import build_optimizer
@@ -65,7 +65,7 @@ def write_videos(folder: pathlib.Path, num_videos: int = 8) -> None:
   build_records.prepare(
     *(paths, "benchmark_train", folder),
     storing=FrameEncoding(size=None),
-    writing=Writing(num_workers=1),
+    writing=ShardOptions(num_workers=1),
   )
 
 

@@ -167,7 +167,8 @@ def test_what_happens_in_the_script():
 def test_a_quarter_of_the_videos_is_mirrored(monkeypatch):
   # What takes long to draw.
   monkeypatch.setattr(
-    "dataset_preparation.pouring_background.draw_background", lambda *_: None
+    "dataset_preparation.synthetic_pouring.background.draw_background",
+    lambda *_: None,
   )
   styles = [
     scene.draw_style(np.random.default_rng(seed)) for seed in range(400)
