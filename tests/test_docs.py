@@ -24,6 +24,7 @@ from tests.helpers.paths import ROOT
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
 DOCS = "\n".join(path.read_text() for path in PAGES).replace("\\\n", " ")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", DOCS, re.S | re.M)
+SMOKE = "--config=configs/smoke.yml"
 
 
 def command(*words):
@@ -50,7 +51,7 @@ def run(command, home, *more, cwd=ROOT, status=0):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-  """A home folder with labeled videos and all that five lines make of them."""
+  """A home folder, after the five lines for own videos."""
   folder = tmp_path_factory.mktemp("home")
   rows = ["video,start,end,phase"]
   for split, count in (("train", 4), ("val", 3)):
@@ -66,8 +67,7 @@ def home(tmp_path_factory):
   for split in ("train", "val"):
     convert = command("n.videos_to_tfrecords", f"--name mine_{split} ")
     run(convert, folder, f"--label_file={labels}")
-  training = command("train.py --logdir ~/mine_logs")
-  run(training, folder, "--config=configs/smoke.yml")
+  run(command("--logdir ~/mine_logs --set"), folder, SMOKE)
   run(command("extract_embeddings.py"), folder)
   run(command("visualize_alignment.py"), folder)
   return folder
@@ -120,7 +120,7 @@ def test_records_are_looked_at(home):
 
 
 def test_a_run_starts_from_another(home):
-  printed = run(command("--init_from"), home, "--config=configs/smoke.yml")
+  printed = run(command("--init_from"), home, SMOKE)
   assert f"Starting from the network of {home}/mine_logs" in printed
   assert (home / "fine" / "ckpt-1.index").exists()
 
