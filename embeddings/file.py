@@ -282,7 +282,7 @@ def _not_ours(path: str | os.PathLike, why: str) -> UserError:
   return UserError(
     f"{path}: expected an embeddings file, an .npz archive of plain arrays, but"
     f" it is {why}; make one with extract_embeddings.py --save_path FILE, or"
-    ' write one as README.md, "Training and evaluation in depth", shows'
+    " write one as docs/training_and_evaluation.md shows"
   )
 
 

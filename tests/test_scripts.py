@@ -21,7 +21,7 @@ def run(script, *arguments, path, cwd):
 
 @pytest.fixture
 def commands(tmp_path):
-  """A PATH with nothing but what the scripts need around Python."""
+  """A PATH with what the scripts need besides Python, and nothing else."""
   folder = tmp_path / "commands"
   folder.mkdir()
   for name in ("dirname", "cmp", "cp"):
@@ -30,7 +30,7 @@ def commands(tmp_path):
 
 
 def fake_python(path, version):
-  """Says that it is of a version, and fails at all else."""
+  """Writes a Python that reports a version and fails at all else."""
   release = "(" + version.replace(".", ", ") + ")"
   path.parent.mkdir(parents=True, exist_ok=True)
   path.write_text(
@@ -48,9 +48,7 @@ exit 1
 
 @pytest.mark.parametrize("script", ["run.sh", "test.sh"])
 @pytest.mark.parametrize("version", ["3.9.2", "3.10.14", "3.14.0"])
-def test_a_python_that_is_not_supported_is_told(
-  script, version, commands, tmp_path
-):
+def test_unsupported_python_is_refused(script, version, commands, tmp_path):
   fake = fake_python(commands / "python3", version)
   done = run(ROOT / script, "out", path=commands, cwd=tmp_path)
   assert done.returncode == 1
@@ -62,7 +60,7 @@ def test_a_python_that_is_not_supported_is_told(
 
 
 @pytest.mark.parametrize("script", ["run.sh", "test.sh"])
-def test_no_python_is_told(script, commands, tmp_path):
+def test_missing_python_is_refused(script, commands, tmp_path):
   done = run(ROOT / script, path=commands, cwd=tmp_path)
   assert done.returncode == 1
   assert done.stderr == (
@@ -72,7 +70,7 @@ def test_no_python_is_told(script, commands, tmp_path):
 
 @pytest.fixture
 def project(tmp_path):
-  """A checkout without requirements, to make environments in."""
+  """A checkout without requirements, for making environments."""
   folder = tmp_path / "project"
   folder.mkdir()
   shutil.copy(ROOT / "environment.sh", folder)
@@ -91,30 +89,25 @@ def assert_starts(project, commands):
 
 
 def test_an_environment_is_made_once_and_healed(project, commands):
+  # The first Python that is supported comes last.
+  fake_python(commands / "python3", "3.14.0")
+  fake_python(commands / "python3.13", "3.10.0")
   base = pathlib.Path(sys.base_prefix) / "bin" / "python3"
-  (commands / "python3").symlink_to(base)
-  # As an installation leaves it that was interrupted early.
+  (commands / "python3.12").symlink_to(base)
+  # An installation was interrupted early.
   subprocess.run(
     [base, "-m", "venv", "--without-pip", project / ".venv"], check=True
   )
   assert "Installing the pinned" in assert_starts(project, commands)
   assert "Installing" not in assert_starts(project, commands)
-  # As another Python has made it.
+  # Another Python made the environment.
   python = project / ".venv" / "bin" / "python"
   python.unlink()
   fake_python(python, "3.10.14")
   assert "Installing the pinned" in assert_starts(project, commands)
 
 
-def test_a_supported_python_is_taken_where_the_first_is_not(project, commands):
-  fake_python(commands / "python3", "3.14.0")
-  fake_python(commands / "python3.13", "3.10.0")
-  base = pathlib.Path(sys.base_prefix) / "bin" / "python3"
-  (commands / "python3.12").symlink_to(base)
-  assert "Installing the pinned" in assert_starts(project, commands)
-
-
-def test_a_python_without_venv_is_told(project, commands):
+def test_python_without_venv_is_refused(project, commands):
   fake_python(commands / "python3", "3.12.4")
   done = run("start.sh", path=commands, cwd=project)
   assert done.returncode == 1

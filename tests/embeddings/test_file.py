@@ -255,10 +255,9 @@ def test_other_files_are_refused_in_one_line(tmp_path, write, message):
   text = str(caught.value)
   assert text.startswith(f"{path}: expected an embeddings file")
   assert message in text and "extract_embeddings.py" in text
-  readme = (ROOT / "README.md").read_text()
-  _, _, section = readme.partition("\n## Training and evaluation in depth\n")
-  assert 'README.md, "Training and evaluation in depth", shows' in text
-  assert "np.savez(" in section.partition("\n## ")[0]
+  page = "docs/training_and_evaluation.md"
+  assert f"write one as {page} shows" in text
+  assert "np.savez(" in (ROOT / page).read_text()
   assert "\n" not in text
 
 

@@ -1,0 +1,262 @@
+"""The commands of README and docs, run as they stand there, on tiny videos."""
+
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+
+import av
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import config
+import embeddings
+from algos import ALGOS
+from dataset_preparation.labels import label_file
+from dataset_preparation.labels.video_labels import Extent
+from evaluation import TASKS
+from tests.helpers import image_files, video_files
+from tests.helpers.paths import ROOT
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
+DOCS = "\n".join(path.read_text() for path in PAGES).replace("\\\n", " ")
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", DOCS, re.S | re.M)
+SMOKE = "--config=configs/smoke.yml"
+
+
+def command(*words):
+  """The only line of the blocks of commands that has all words."""
+  lines = "".join(text for kind, text in BLOCKS if kind == "bash").splitlines()
+  (found,) = [line for line in lines if all(word in line for word in words)]
+  return found.partition("  #")[0]
+
+
+def run(command, home, *more, cwd=ROOT, status=0):
+  """Runs a command with `~` being `home`; returns all that it prints."""
+  words = [word.replace("~", str(home)) for word in shlex.split(command)]
+  done = subprocess.run(
+    [sys.executable, *words[1:], *more],
+    cwd=cwd,
+    env=os.environ | {"HOME": str(home), "CUDA_VISIBLE_DEVICES": ""},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
+  )
+  assert done.returncode == status, f"{command}\n{done.stdout}"
+  return done.stdout
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+  """A home folder, after the five lines for own videos."""
+  folder = tmp_path_factory.mktemp("home")
+  rows = ["video,start,end,phase"]
+  for split, count in (("train", 4), ("val", 3)):
+    (folder / "videos" / split).mkdir(parents=True)
+    for number in range(count):
+      name, length = f"{split}{number}", 14 + 2 * number
+      path = folder / "videos" / split / f"{name}.mp4"
+      video_files.make(path, num_frames=length, fps=10)
+      middle, end = length / 20, length / 10
+      rows += [f"{name},0,{middle},reach", f"{name},{middle},{end},pour"]
+  labels = folder / "labels.csv"
+  labels.write_text("\n".join(rows))
+  for split in ("train", "val"):
+    convert = command("n.videos_to_tfrecords", f"--name mine_{split} ")
+    run(convert, folder, f"--label_file={labels}")
+  run(command("--logdir ~/mine_logs --set"), folder, SMOKE)
+  run(command("extract_embeddings.py"), folder)
+  run(command("visualize_alignment.py"), folder)
+  return folder
+
+
+def test_own_videos_in_five_lines_and_evaluation(home):
+  loaded = embeddings.load(home / "mine.npy")
+  assert loaded["names"] == ["val0", "val1", "val2"]
+  assert loaded["seq_lens"] == [14, 16, 18]
+  with av.open(home / "aligned.mp4") as aligned:
+    assert len(list(aligned.decode(video=0))) == 14
+  (evaluation,) = re.findall(r"`(python evaluate.py --logdir ~/.*?)`", DOCS)
+  assert "kendalls_tau/mine_val_align_tau" in run(evaluation, home)
+  lines = (home / "mine_logs/eval_logs/metrics.jsonl").read_text().splitlines()
+  untrained, trained = map(json.loads, lines)
+  assert (untrained["step"], trained["step"]) == (0, 1)
+  assert 0 <= trained["classification/val_mine_1.0_accuracy"] <= 1
+
+
+@pytest.mark.parametrize(
+  "script, folder", [("videos", "videos/all"), ("images", "frames")]
+)
+def test_one_folder_is_split_by_group(script, folder, tmp_path):
+  (tmp_path / folder).mkdir(parents=True)
+  rows = ["video,group"]
+  for number in range(6):
+    take = tmp_path / folder / f"take{number}"
+    if script == "videos":
+      video_files.make(take.with_suffix(".mp4"), num_frames=3)
+    else:
+      image_files.make(take, count=3)
+    rows.append(f"take{number},scene{number // 2}")
+  groups = tmp_path / "groups.csv"
+  groups.write_text("\n".join(rows))
+  convert = command(f"n.{script}_to_tfrecords", "--split train=0.8,val=0.2")
+  assert "--group_file" in DOCS
+  output = f"--output_dir={tmp_path}/records"
+  run(convert, tmp_path, output, f"--group_file={groups}")
+  info = json.loads((tmp_path / "records" / "dataset.json").read_text())
+  sizes = [split["num_videos"] for split in info["splits"].values()]
+  assert sum(sizes) == 6 and all(size % 2 == 0 for size in sizes)
+
+
+def test_records_are_looked_at(home):
+  draw = command("visualize_tfrecords", "--sheet")
+  run(draw.replace("sheet.png", "~/sheet.png"), home)
+  assert (home / "sheet.png").exists()
+  check = command("visualize_tfrecords", "--check")
+  assert "4 records, all sound" in run(check, home)
+
+
+def test_a_run_starts_from_another(home):
+  printed = run(command("--init_from"), home, SMOKE)
+  assert f"Starting from the network of {home}/mine_logs" in printed
+  assert (home / "fine" / "ckpt-1.index").exists()
+
+
+def test_a_report_of_two_runs(tmp_path):
+  for name, tau in (("L1", 0.25), ("L2", 0.75)):
+    logs = tmp_path / name / "eval_logs"
+    logs.mkdir(parents=True)
+    line = {"step": 1, "kendalls_tau/mine_val_align_tau": tau}
+    (logs / "metrics.jsonl").write_text(json.dumps(line) + "\n")
+  compare = command("evaluation.report").replace("L1 L2", "~/L1 ~/L2")
+  table = run(compare, tmp_path)
+  assert "0.250" in table and "**0.750**" in table
+
+
+def test_embeddings_of_other_programs_are_evaluated(tmp_path, monkeypatch):
+  (code,) = [text for kind, text in BLOCKS if text.startswith("np.savez")]
+  monkeypatch.chdir(tmp_path)
+  for split in ("train", "val"):
+    values = {
+      "np": np,
+      "embs": np.random.default_rng(0).normal(size=(18, 3)),
+      "offsets": np.array([0, 8, 18]),
+      "names": ["a", "b"],
+      "labels": np.arange(18) // 6,
+      "steps": np.concatenate([np.arange(8), np.arange(10)]),
+    }
+    exec(code.replace("val.npz", f"{split}.npz"), values)
+  loaded = embeddings.load("val.npz")
+  assert loaded["names"] == ["a", "b"]
+  assert loaded["labels"][1].tolist() == [1] * 4 + [2] * 6
+  (evaluation,) = re.findall(r"`(python evaluate.py --train_embs.*?)`", DOCS)
+  table = run(re.sub(r"(\w+\.npz)", r"~/\1", evaluation), tmp_path)
+  assert "kendalls_tau/pouring_val_align_tau" in table
+
+
+@pytest.mark.parametrize("name", ["videos_to", "images_to", "penn_action"])
+def test_preparation_runs_by_its_path(name, tmp_path):
+  (path,) = ROOT.glob(f"dataset_preparation/{name}*.py")
+  flags = run(f"python {path} --help", tmp_path, cwd="/", status=1)
+  assert "--label_file" in flags
+
+
+def test_flags_are_those_that_scripts_define():
+  """Of each command those of its script, of all others those of any."""
+
+  def defined(paths):
+    text = "".join(path.read_text() for path in paths)
+    return set(re.findall(r'(?:DEFINE\w*|define_path)\([^"]*"(\w+)"', text))
+
+  ours = defined(
+    path for path in ROOT.rglob("*.py") if path.parts[-2] != "tests"
+  )
+  # Of test.sh and Apache Beam.
+  ours |= {"all", "help", "runner", "project", "region", "temp_location"}
+  ours |= {"flink_master", "spark_job_server", "sdk_container_image"}
+  flag = r"(?<![\w-])--(?:no(?=continuous|grid))?(\w+)"
+  assert set(re.findall(flag, DOCS)) <= ours
+  calls = re.findall(r"python (?:-m )?([\w./]+) ([^`\n&]*)", DOCS)
+  for name, arguments in calls:
+    path = ROOT / (name.removesuffix(".py").replace(".", "/") + ".py")
+    paths = [path] if path.exists() else [path.with_suffix("") / "__main__.py"]
+    if "preparation" in name:
+      paths += ROOT.glob("dataset_preparation/*.py")
+    if "beam" not in name:
+      assert set(re.findall(flag, arguments)) <= defined(paths), name
+  assert len(calls) > 20
+
+
+def test_settings_are_those_of_the_configuration():
+  settings = re.findall(r"--set ((?!KEY)[\w.]+=(?!\.\.\.)[^\s`]+)", DOCS)
+  assert len(settings) > 10
+  config.load(settings=settings)
+  rows = re.findall(r"^\| `([A-Z][\w.]+)` \| `(.+?)` \|", DOCS, re.M)
+  defaults = config.load(settings=[f"{key}={value}" for key, value in rows])
+  assert len(rows) > 10 and defaults == config.CONFIG
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(page):
+  for target in re.findall(r"\]\(((?!http)[^)]+)\)", page.read_text()):
+    name, _, anchor = target.partition("#")
+    path = page.parent / name if name else page
+    assert path.exists(), target
+    if anchor:
+      titles = re.findall(r"^#+ (.+)$", path.read_text(), re.M)
+      words = [re.sub(r"[^\w -]", "", title.lower()) for title in titles]
+      assert anchor in [title.replace(" ", "-") for title in words], target
+
+
+def test_files_that_are_named_exist():
+  names = re.findall(
+    r"(?<!\d\. )`(?!L/|LOGDIR|config\.yml)([\w/]+(?:\.py|\.sh|\.yml|/))`", DOCS
+  )
+  assert len(names) > 40
+  assert not [name for name in names if not (ROOT / name).exists()]
+  assert not [
+    door for door in ROOT.glob("*.py") if f"`{door.name}`" not in DOCS
+  ]
+
+
+@pytest.mark.xfail(reason="Names some modules that are yet to come.")
+@pytest.mark.parametrize("title", ["One setting", "One video"])
+def test_walks_through_the_house_pass_each_module_once(title):
+  section = DOCS.split(f"## {title}")[1].split("\n## ")[0]
+  modules = re.findall(r"^\d+\. `(\S+)`", section, re.M)
+  assert len(modules) == len(set(modules)) > 5
+  assert not [name for name in modules if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize(
+  "registry, folder", [(ALGOS, "algos"), (TASKS, "evaluation")]
+)
+def test_tables_have_the_rows_of_the_registries(registry, folder):
+  rows = re.findall(rf"^\| `(\w+)` \|.*`{folder}/\w+\.py` \|$", DOCS, re.M)
+  assert sorted(rows) == sorted(registry)
+
+
+def test_examples_of_label_files_say_the_same(tmp_path):
+  examples = [text for kind, text in BLOCKS if kind in ("csv", "json")]
+  assert len(examples) == 4
+  for text in examples:
+    path = tmp_path / "labels"
+    path.write_text(text)
+    file = label_file.read_label_file(path)
+    labels = file.videos["clip1"]
+    found = labels.of_frames([0.0, 0.8, 1.6], range(3), Extent(3, 2.4))
+    assert found == [0, 0, 1]
+    assert file.class_names in ((), ("reach", "pour"))
+
+
+@pytest.mark.parametrize(
+  "code", [text for _, text in BLOCKS if text.startswith("from tcc")]
+)
+def test_the_loss_alone(code):
+  embs = np.random.default_rng(0).normal(size=(3, 5, 2))
+  values = {"N": 3, "embs": embs, "sequences": embs, "encoder": tf.constant}
+  exec(code, values)
+  assert np.isfinite(values["loss"])
