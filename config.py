@@ -17,7 +17,7 @@ from easydict import EasyDict
 from core import run_directory, strict_yaml
 from core.errors import UserError
 from core.files import atomic_write
-from core.settings import Rules, differences, merge, plain, value_of
+from core.settings import Rules, get_value, list_differences, merge, to_plain
 
 CONFIG = EasyDict(
   {
@@ -421,22 +421,22 @@ def load(
   _check_bounds(config)
   for key in _PATHS:
     section, _, name = key.rpartition(".")
-    path = os.path.expanduser(value_of(config, key))
-    value_of(config, section)[name] = path
+    path = os.path.expanduser(get_value(config, key))
+    get_value(config, section)[name] = path
   return config
 
 
 def _check_bounds(config: EasyDict) -> None:
   """Raises a UserError if a lower bound is above its upper bound."""
   for lower, upper in _BOUNDS:
-    low, high = value_of(config, lower), value_of(config, upper)
+    low, high = get_value(config, lower), get_value(config, upper)
     if low > high:
       raise UserError(
         f"{lower}: expected at most {upper}, {high}; received {low}, set both"
       )
 
 
-def for_run(
+def merge_run(
   logdir: str | None,
   file: str | None = None,
   settings: Sequence[str] = (),
@@ -467,7 +467,7 @@ def for_run(
   return config
 
 
-def of_logdir(logdir: str | os.PathLike) -> EasyDict:
+def load_run(logdir: str | os.PathLike) -> EasyDict:
   """Reads the configuration that training left in a log directory.
 
   Args:
@@ -496,7 +496,7 @@ def unused_settings(config: EasyDict) -> list[str]:
   used = f"{config.MODEL.EMBEDDER_TYPE.upper()}_EMBEDDER_MODEL."
   return [
     f"MODEL.{key}"
-    for key in differences(config.MODEL, CONFIG.MODEL)
+    for key in list_differences(config.MODEL, CONFIG.MODEL)
     if "_EMBEDDER_MODEL." in key and not key.startswith(used)
   ]
 
@@ -504,7 +504,7 @@ def unused_settings(config: EasyDict) -> list[str]:
 def save(config: EasyDict, logdir: str | os.PathLike) -> None:
   """Writes a configuration to `config.yml` in a log directory."""
   with atomic_write(run_directory.config_file(logdir)) as path:
-    path.write_text(yaml.safe_dump(plain(config), sort_keys=False))
+    path.write_text(yaml.safe_dump(to_plain(config), sort_keys=False))
 
 
 def _read_yaml(path: str | os.PathLike) -> dict[str, Any]:

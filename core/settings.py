@@ -30,12 +30,12 @@ class Rules:
   non_empty: tuple[str, ...]
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
   """Copies a tree of settings into dicts and lists, as YAML knows them."""
   if isinstance(value, dict):
-    return {key: plain(item) for key, item in value.items()}
+    return {key: to_plain(item) for key, item in value.items()}
   if isinstance(value, (list, tuple)):
-    return [plain(item) for item in value]
+    return [to_plain(item) for item in value]
   return value
 
 
@@ -62,14 +62,14 @@ def check_name(key: str, name: str, registry: Mapping[str, Any]) -> None:
     )
 
 
-def value_of(tree: Mapping[str, Any], key: str) -> Any:
+def get_value(tree: Mapping[str, Any], key: str) -> Any:
   """The value at a full key such as `TRAIN.MAX_ITERS`; the tree for none."""
   for name in filter(None, key.split(".")):
     tree = tree[name]
   return tree
 
 
-def differences(
+def list_differences(
   first: Mapping[str, Any], second: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[str]:
   """Yields the full keys of the settings in which two trees differ.
@@ -84,7 +84,7 @@ def differences(
   """
   for name, value in first.items():
     if isinstance(value, dict):
-      yield from differences(value, second[name], f"{prefix}{name}.")
+      yield from list_differences(value, second[name], f"{prefix}{name}.")
     elif value != second[name]:
       yield f"{prefix}{name}"
 
@@ -143,7 +143,7 @@ def _keys(section: Mapping[str, Any], prefix: str = "") -> Iterable[str]:
 def _checked(key: str, value: Any, source: str, rules: Rules) -> Any:
   """Returns the value in the default's type, or says why it can't be."""
   try:
-    value = _converted(value, value_of(rules.defaults, key))
+    value = _converted(value, get_value(rules.defaults, key))
   except TypeError as error:
     raise UserError(
       f"{source}: {key} expects {error}; received {value!r}"
@@ -179,11 +179,11 @@ def _converted(value: Any, default: Any) -> Any:
   """Gives `value` the type of `default`; raises TypeError naming that type."""
   if isinstance(default, list):
     if not isinstance(value, (list, tuple)):
-      raise TypeError(f"a list such as {plain(default)}")
+      raise TypeError(f"a list such as {to_plain(default)}")
     if default and isinstance(default[0], list):
       return [_converted_layer(item, default[0]) for item in value]
     if isinstance(default[0], str) and "" in value:
-      raise TypeError(f"a list of names such as {plain(default)}")
+      raise TypeError(f"a list of names such as {to_plain(default)}")
     return [_converted(item, default[0]) for item in value]
   if isinstance(default, bool) or isinstance(value, bool):
     if type(value) is not type(default):

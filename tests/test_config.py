@@ -188,22 +188,22 @@ def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
   assert config.MODEL.BASE_MODEL.NETWORK == f"{tmp_path}/net.keras"
   assert config.MODEL.RESNET_PRETRAINED_WEIGHTS == f"{tmp_path}/weights.h5"
   configuration.save(config, tmp_path / "logs")
-  assert configuration.of_logdir("~/logs") == config
-  assert configuration.for_run("~/logs") == config
+  assert configuration.load_run("~/logs") == config
+  assert configuration.merge_run("~/logs") == config
 
 
 def test_saved_configuration_is_read_back_and_used(tmp_path):
   config = configuration.load([], ["IMAGE_SIZE=64", "DATASETS=[a]"])
   configuration.save(config, tmp_path)
   config.LOGDIR = str(tmp_path)
-  assert configuration.of_logdir(tmp_path) == config
-  again = configuration.for_run(str(tmp_path), None, ["DATASETS=[b]"])
+  assert configuration.load_run(tmp_path) == config
+  again = configuration.merge_run(str(tmp_path), None, ["DATASETS=[b]"])
   assert (again.IMAGE_SIZE, again.DATASETS) == (64, ["b"])
 
 
 def test_directory_without_configuration_is_named(tmp_path):
   with pytest.raises(UserError, match=r"config.yml: not found; expected the"):
-    configuration.of_logdir(tmp_path)
+    configuration.load_run(tmp_path)
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yml")), ids=str)
