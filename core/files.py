@@ -1,11 +1,14 @@
 """Files that are written whole or not at all."""
 
 import contextlib
-import fcntl
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import NoReturn, TextIO
+from contextlib import AbstractContextManager
+from typing import NoReturn
+
+from absl import logging
+from filelock import FileLock, Timeout
 
 from core.errors import UserError
 
@@ -43,52 +46,63 @@ def atomic_write(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     temporary.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def locked(path: str | os.PathLike) -> Iterator[None]:
-  """Waits until no other process is in such a block for the same file.
+def locked(path: str | os.PathLike) -> AbstractContextManager[None]:
+  """Wait until no other process reads and replaces the same file.
 
   Args:
     path: The file that is read and then replaced. The lock lies beside it,
-      `.<name>.lock`, as long as it is held.
+      `.<name>.lock`, while it is held.
 
-  Yields:
-    Nothing.
+  Returns:
+    A context manager that holds the lock.
 
   Raises:
     UserError: The folder of `path` can't be made or written to.
   """
   path = pathlib.Path(path)
-  place = make_folder(path.parent) / f".{path.name}.lock"
-  while True:
-    with place.open("w") as lock:
-      fcntl.flock(lock, fcntl.LOCK_EX)
-      # Whoever held it last removed it: others may have made a new one.
-      if not _is_at(lock, place):
-        continue
-      try:
-        yield
-      finally:
-        place.unlink()
-      return
+  return _hold_lock(path.with_name(f".{path.name}.lock"), None)
 
 
-def claim(lock: TextIO, taken: str) -> None:
-  """Locks a file until it is closed, without waiting.
+def exclusive(
+  lock_file: str | os.PathLike, message: str
+) -> AbstractContextManager[None]:
+  """Hold a lock, or fail at once if another process holds it.
 
   Args:
-    lock: An open file.
-    taken: The message if another process has locked it.
+    lock_file: The lock, a file that exists while it is held.
+    message: The error if another process holds it.
+
+  Returns:
+    A context manager that holds the lock.
 
   Raises:
-    UserError: Another process has.
+    UserError: Another process holds the lock, or its folder can't be made or
+      written to.
   """
+  return _hold_lock(pathlib.Path(lock_file), message)
+
+
+@contextlib.contextmanager
+def _hold_lock(lock_file: pathlib.Path, message: str | None) -> Iterator[None]:
+  """Hold a lock; wait for it where there is no message to fail with."""
+  make_folder(lock_file.parent)
+  lock = FileLock(lock_file, timeout=-1 if message is None else 0)
   try:
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError as error:
-    raise UserError(taken) from error
+    lock.acquire()
+  except Timeout as error:
+    raise UserError(message) from error
+  except OSError as error:  # A file system without locks.
+    logging.info("%s: can't be locked (%s)", lock_file, error.strerror)
+  try:
+    yield
+  finally:
+    # Windows does not remove an open file; the empty file stays there.
+    with contextlib.suppress(OSError):
+      lock_file.unlink()
+    lock.release()
 
 
-def check_name(path: str | os.PathLike) -> None:
+def check_utf8_name(path: str | os.PathLike) -> None:
   """Checks that a path can be stored and printed.
 
   Args:
@@ -106,7 +120,7 @@ def check_name(path: str | os.PathLike) -> None:
     ) from error
 
 
-def folders_below(root: str | os.PathLike) -> Iterator[pathlib.Path]:
+def walk_folders(root: str | os.PathLike) -> Iterator[pathlib.Path]:
   """All folders in a folder, those that are linked to as well.
 
   Args:
@@ -140,13 +154,6 @@ def raise_unreadable(error: OSError) -> NoReturn:
     f"{error.filename}: can't be read ({error.strerror}); correct its"
     " permissions or remove it"
   ) from error
-
-
-def _is_at(file: TextIO, path: pathlib.Path) -> bool:
-  try:
-    return os.path.samestat(os.fstat(file.fileno()), path.stat())
-  except FileNotFoundError:
-    return False
 
 
 def make_folder(folder: str | os.PathLike) -> pathlib.Path:
