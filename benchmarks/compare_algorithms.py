@@ -28,7 +28,7 @@ import config as configuration
 from core import command_line, run_directory
 from core.errors import UserError
 from core.files import make_folder
-from core.settings import get_value, list_differences
+from core.settings import flatten
 from evaluation import TASKS, metrics, report
 
 FLAGS = flags.FLAGS
@@ -112,12 +112,13 @@ def planned_steps(
   if not run_directory.config_file(logdir).exists():
     return None
   stored = configuration.load_run(logdir)
-  for key in list_differences(wanted, stored):
-    settled = key in _SETTLED and get_value(wanted, key) == _SETTLED[key]
-    if key not in _OWN_KEYS and not settled:
+  found = flatten(stored)
+  for key, value in flatten(wanted).items():
+    settled = key in _SETTLED and value == _SETTLED[key]
+    if value != found[key] and key not in _OWN_KEYS and not settled:
       raise UserError(
-        f"{logdir}: holds a run with {key}={get_value(stored, key)}, expected"
-        f" {get_value(wanted, key)}; choose another --output_dir"
+        f"{logdir}: holds a run with {key}={found[key]}, expected {value};"
+        " choose another --output_dir"
       )
   budget = logdir / _BUDGET_FILE
   found = budget.read_text() if budget.exists() else "no budget"

@@ -37,14 +37,7 @@ def define_path(
     help_text: What `--help` says of it.
     required: Whether it has to be given.
   """
-  flags.DEFINE(
-    _PathParser(),
-    name,
-    default,
-    help_text,
-    serializer=flags.ArgumentSerializer(),
-    required=required,
-  )
+  flags.DEFINE(_PathParser(), name, default, help_text, required=required)
 
 
 def _parse_flags(argv: list[str], known_only: bool = False) -> list[str]:

@@ -380,7 +380,7 @@ def test_a_training_that_is_not_there(tmp_path):
   nowhere = tmp_path / "typo"
   done = run(f"--logdir={nowhere}", "--nocontinuous_eval")
   assert done.returncode == 1
-  assert f"{nowhere}/config.yml: not found; expected the log" in done.stderr
+  assert f"{nowhere}/config.yml: expected the configuration" in done.stderr
   assert "waiting" not in done.stderr
   done = run(f"--logdir={nowhere}", "--start_timeout_minutes=0.001")
   assert done.returncode == 1
