@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Write files whole or not at all, lock them, walk and make folders."""
 
 import contextlib
 import os
@@ -15,21 +15,21 @@ from core.errors import UserError
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """Gives a temporary path beside `path`, renamed to it on success.
+  """Give a temporary path beside `path` and rename it to `path` on success.
 
-  A reader never sees a part of the file, and an error or an interruption
-  leaves what was at `path` before. The temporary name keeps the ending of
-  `path`, because writers choose the format by it, and starts with a dot, so
-  that no file pattern of ours matches it.
+  A reader never sees a part of the file, and an error or an interruption leaves
+  what was at `path` before. The temporary name keeps the ending of `path`,
+  because writers choose the format by it, and starts with a dot, so that none
+  of our file patterns matches it.
 
   Args:
-    path: Where the complete file shall be.
+    path: Where to put the complete file.
 
   Yields:
     The temporary path to write to.
 
   Raises:
-    UserError: The folder of `path` can't be made or written to.
+    UserError: The file or its folder can't be written.
   """
   path = pathlib.Path(path)
   make_folder(path.parent)
@@ -39,8 +39,8 @@ def atomic_write(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     os.replace(temporary, path)
   except OSError as error:
     raise UserError(
-      f"{path}: can't be written ({error.strerror or error}); choose another"
-      " place or make room"
+      f"{path}: expected to write this file, received an error"
+      f" ({error.strerror or error}); choose another place or make room"
     ) from error
   finally:
     temporary.unlink(missing_ok=True)
@@ -50,8 +50,7 @@ def locked(path: str | os.PathLike) -> AbstractContextManager[None]:
   """Wait until no other process reads and replaces the same file.
 
   Args:
-    path: The file that is read and then replaced. The lock lies beside it,
-      `.<name>.lock`, while it is held.
+    path: The file. The lock lies beside it, `.<name>.lock`, while it is held.
 
   Returns:
     A context manager that holds the lock.
@@ -60,31 +59,27 @@ def locked(path: str | os.PathLike) -> AbstractContextManager[None]:
     UserError: The folder of `path` can't be made or written to.
   """
   path = pathlib.Path(path)
-  return _hold_lock(path.with_name(f".{path.name}.lock"), None)
+  return exclusive(path.with_name(f".{path.name}.lock"), None)
 
 
+@contextlib.contextmanager
 def exclusive(
-  lock_file: str | os.PathLike, message: str
-) -> AbstractContextManager[None]:
+  lock_file: str | os.PathLike, message: str | None
+) -> Iterator[None]:
   """Hold a lock, or fail at once if another process holds it.
 
   Args:
     lock_file: The lock, a file that exists while it is held.
-    message: The error if another process holds it.
+    message: The error if another process holds the lock; None waits for it.
 
-  Returns:
-    A context manager that holds the lock.
+  Yields:
+    Nothing.
 
   Raises:
     UserError: Another process holds the lock, or its folder can't be made or
       written to.
   """
-  return _hold_lock(pathlib.Path(lock_file), message)
-
-
-@contextlib.contextmanager
-def _hold_lock(lock_file: pathlib.Path, message: str | None) -> Iterator[None]:
-  """Hold a lock; wait for it where there is no message to fail with."""
+  lock_file = pathlib.Path(lock_file)
   make_folder(lock_file.parent)
   lock = FileLock(lock_file, timeout=-1 if message is None else 0)
   try:
@@ -103,10 +98,10 @@ def _hold_lock(lock_file: pathlib.Path, message: str | None) -> Iterator[None]:
 
 
 def check_utf8_name(path: str | os.PathLike) -> None:
-  """Checks that a path can be stored and printed.
+  """Check that the name of a file or folder can be stored and printed.
 
   Args:
-    path: Path of a file or folder.
+    path: Path of the file or folder.
 
   Raises:
     UserError: It is not in UTF-8.
@@ -121,43 +116,42 @@ def check_utf8_name(path: str | os.PathLike) -> None:
 
 
 def walk_folders(root: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """All folders in a folder, those that are linked to as well.
+  """Yield a folder and all folders in it by name, also those linked to.
 
   Args:
     root: The folder.
 
   Yields:
-    The folder itself and all in it, by name; none that starts with a dot.
+    The folder itself and all in it whose names do not start with a dot.
 
   Raises:
-    UserError: A folder can't be read, or a link leads to one that is searched
-      already.
+    UserError: A folder can't be read, or a link leads to one a second time.
   """
   found: dict[str, str] = {}
-  for folder, below, _ in os.walk(
+  for folder, subfolders, _ in os.walk(
     root, onerror=raise_unreadable, followlinks=True
   ):
     real = os.path.realpath(folder)
     if real in found:
       raise UserError(
-        f"{folder}: is the same folder as {found[real]}; expected each once,"
-        " remove the link"
+        f"{folder}: expected each folder once, received a link to"
+        f" {found[real]}; remove the link"
       )
     found[real] = folder
-    below[:] = sorted(name for name in below if not name.startswith("."))
+    subfolders[:] = sorted(n for n in subfolders if not n.startswith("."))
     yield pathlib.Path(folder)
 
 
 def raise_unreadable(error: OSError) -> NoReturn:
-  """Raises a UserError about a file or folder that the system refuses."""
+  """Raise a UserError about a file or folder that can't be read."""
   raise UserError(
-    f"{error.filename}: can't be read ({error.strerror}); correct its"
-    " permissions or remove it"
+    f"{error.filename}: expected to read this, received an error"
+    f" ({error.strerror}); correct its permissions or remove it"
   ) from error
 
 
 def make_folder(folder: str | os.PathLike) -> pathlib.Path:
-  """Makes a folder, with its parents, and checks that it can be written to.
+  """Make a folder with its parents, and check that it can be written to.
 
   Args:
     folder: Path of the folder; it may exist already.
@@ -171,14 +165,12 @@ def make_folder(folder: str | os.PathLike) -> pathlib.Path:
   folder = pathlib.Path(folder)
   try:
     folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+      raise PermissionError("it is not writable")
   except OSError as error:
     raise UserError(
-      f"{folder}: can't make this folder ({error.strerror or error}); choose"
-      " another output directory"
+      f"{folder}: expected a folder to write to, received an error"
+      f" ({error.strerror or error}); choose another output directory or change"
+      " its permissions"
     ) from error
-  if not os.access(folder, os.W_OK | os.X_OK):
-    raise UserError(
-      f"{folder}: this folder is not writable; choose another output directory"
-      " or change its permissions"
-    )
   return folder
