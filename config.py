@@ -270,17 +270,13 @@ _SETTINGS = {
     # Largest change of brightness; white is 1.
     "BRIGHTNESS_MAX_DELTA": Setting(32.0 / 255, low=0, high=1),
     "CONTRAST": True,
-    "CONTRAST_LOWER": Setting(
-      0.5, low=0, not_above="AUGMENTATION.CONTRAST_UPPER"
-    ),
+    "CONTRAST_LOWER": Setting(0.5, low=0, not_above="CONTRAST_UPPER"),
     "CONTRAST_UPPER": Setting(1.5, low=0),
     "HUE": False,
     # Largest turn of the hue as a share of the circle.
     "HUE_MAX_DELTA": Setting(0.2, low=0, high=0.5),
     "SATURATION": False,
-    "SATURATION_LOWER": Setting(
-      0.5, low=0, not_above="AUGMENTATION.SATURATION_UPPER"
-    ),
+    "SATURATION_LOWER": Setting(0.5, low=0, not_above="SATURATION_UPPER"),
     "SATURATION_UPPER": Setting(1.5, low=0),
   },
   "LOGGING": {

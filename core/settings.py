@@ -39,7 +39,7 @@ class Setting:
     choices: The allowed texts; empty = any.
     can_be_empty: Whether a list may have no items.
     is_path: Whether `~` stands for the home folder.
-    not_above: Full key of a setting that has to be as large or larger.
+    not_above: Name of a setting in the same section, which is an upper bound.
   """
 
   default: Any
@@ -104,10 +104,11 @@ def merge_all(
     merge(config, parse_setting(setting), "--set", rules)
   values = flatten(config)
   for key, rule in rules.items():
-    if rule.not_above and values[key] > values[rule.not_above]:
+    bound = key.rpartition(".")[0] + f".{rule.not_above}"
+    if rule.not_above and values[key] > values[bound]:
       raise UserError(
-        f"{key}: expected at most {rule.not_above}, {values[rule.not_above]},"
-        f" received {values[key]}; set both"
+        f"{key}: expected at most {bound}, {values[bound]}, received"
+        f" {values[key]}; set both"
       )
   return config
 
