@@ -1,3 +1,4 @@
+import copy
 import json
 
 import pytest
@@ -11,34 +12,24 @@ from tests.helpers.paths import ROOT
 CONFIGS = ROOT / "configs"
 
 
-def test_partial_file_keeps_the_other_defaults(tmp_path):
+def test_settings_go_over_a_partial_file_and_the_defaults(tmp_path):
   path = tmp_path / "part.yml"
   path.write_text("TRAIN:\n  MAX_ITERS: 7\nOPTIMIZER: {LR: {INITIAL_LR: 2}}\n")
+  expected = copy.deepcopy(configuration.CONFIG)
+  expected.TRAIN.MAX_ITERS = 7
+  expected.OPTIMIZER.LR.INITIAL_LR = 2.0
   config = configuration.load([path])
-  assert config.TRAIN.MAX_ITERS == 7
-  assert config.OPTIMIZER.LR.INITIAL_LR == 2.0
+  assert config == expected
   assert isinstance(config.OPTIMIZER.LR.INITIAL_LR, float)
-  config.TRAIN.MAX_ITERS = configuration.CONFIG.TRAIN.MAX_ITERS
-  config.OPTIMIZER.LR.INITIAL_LR = 1e-4
-  assert config == configuration.CONFIG
-
-
-def test_settings_go_over_files_and_numbers_may_lack_a_dot(tmp_path):
-  path = tmp_path / "part.yml"
-  path.write_text("TRAIN: {MAX_ITERS: 7}")
+  # YAML reads a number without a dot as text.
+  layers = "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, true]]"
   config = configuration.load(
-    [path],
-    [
-      "TRAIN.MAX_ITERS=9",
-      "OPTIMIZER.LR.INITIAL_LR=1e-3",
-      "DATASETS=[a, b]",
-      "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, true]]",
-    ],
+    [path], ["OPTIMIZER.LR.INITIAL_LR=1e-3", "DATASETS=[a, b]", layers]
   )
-  assert config.TRAIN.MAX_ITERS == 9
-  assert config.OPTIMIZER.LR.INITIAL_LR == 0.001
-  assert config.DATASETS == ["a", "b"]
-  assert config.MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS == [[8, 3, True]]
+  expected.OPTIMIZER.LR.INITIAL_LR = 0.001
+  expected.DATASETS = ["a", "b"]
+  expected.MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS = [[8, 3, True]]
+  assert config == expected
 
 
 NEED_NAMES = "DATASETS: expected a list such as ['pouring'], received"
@@ -155,44 +146,25 @@ def test_file_mistakes_name_the_file(tmp_path, content, message):
     configuration.load([path])
 
 
-def test_an_empty_file_changes_nothing(tmp_path):
-  path = tmp_path / "empty.yml"
-  path.write_text("# Nothing.\n")
-  assert configuration.load([path]) == configuration.CONFIG
-
-
-def test_bounds_are_checked_when_all_is_merged():
-  config = configuration.load(
-    [], ["AUGMENTATION.CONTRAST_LOWER=2", "AUGMENTATION.CONTRAST_UPPER=2"]
-  )
-  assert config.AUGMENTATION.CONTRAST_LOWER == 2
-
-
-def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch):
+def test_a_run_keeps_its_configuration(tmp_path, monkeypatch):
+  """And a tilde is the home folder."""
   monkeypatch.setenv("HOME", str(tmp_path))
-  config = configuration.load(
-    [],
-    [
-      "LOGDIR=~/logs",
-      "MODEL.BASE_MODEL.NETWORK=~/net.keras",
-      "MODEL.RESNET_PRETRAINED_WEIGHTS=~/weights.h5",
-    ],
-  )
+  weights = "MODEL.RESNET_PRETRAINED_WEIGHTS=~/weights.h5"
+  network = "MODEL.BASE_MODEL.NETWORK=~/net.keras"
+  settings = ["LOGDIR=~/logs", weights, network, "IMAGE_SIZE=64"]
+  # Bounds count when all is merged.
+  settings += [f"AUGMENTATION.CONTRAST_{end}=2" for end in ("LOWER", "UPPER")]
+  config = configuration.load([], settings)
   assert config.LOGDIR == f"{tmp_path}/logs"
   assert config.MODEL.BASE_MODEL.NETWORK == f"{tmp_path}/net.keras"
   assert config.MODEL.RESNET_PRETRAINED_WEIGHTS == f"{tmp_path}/weights.h5"
   configuration.save(config, tmp_path / "logs")
   assert configuration.load_run("~/logs") == config
-  assert configuration.merge_run("~/logs") == config
-
-
-def test_saved_configuration_is_read_back_and_used(tmp_path):
-  config = configuration.load([], ["IMAGE_SIZE=64", "DATASETS=[a]"])
-  configuration.save(config, tmp_path)
-  config.LOGDIR = str(tmp_path)
-  assert configuration.load_run(tmp_path) == config
-  again = configuration.merge_run(str(tmp_path), None, ["DATASETS=[b]"])
-  assert (again.IMAGE_SIZE, again.DATASETS) == (64, ["b"])
+  empty = tmp_path / "empty.yml"
+  empty.write_text("# Nothing.\n")
+  assert configuration.merge_run("~/logs", str(empty)) == config
+  config.DATASETS = ["b"]
+  assert configuration.merge_run("~/logs", None, ["DATASETS=[b]"]) == config
 
 
 def test_directory_without_configuration_is_named(tmp_path):
