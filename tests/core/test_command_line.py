@@ -47,6 +47,6 @@ def test_path_flags_know_the_home_folder_and_help_lists_them(tmp_path):
   for error in told[0:12:2]:
     assert error.startswith("error: ") and f"{tmp_path}/none" in error
   assert told[12] == (
-    "error: unexpected argument 'word': options start with --"
+    "error: expected options only, received 'word'; write --NAME=VALUE"
   )
   assert "--logdir: Log directory of an evaluated run." in done.stdout
