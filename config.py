@@ -18,7 +18,7 @@ from easydict import EasyDict
 from core import run_directory
 from core.errors import UserError
 from core.files import atomic_write
-from core.settings import Setting, declare, flatten, merge_all
+from core.settings import Setting, declare, flatten, merge_settings
 
 _SETTINGS = {
   # Folder of checkpoints, TensorBoard logs and the merged configuration.
@@ -310,7 +310,7 @@ def load(
     UserError: A file can't be read, a key is unknown, or a value has the wrong
       type or is not allowed.
   """
-  return merge_all(CONFIG, _RULES, files, settings)
+  return merge_settings(CONFIG, _RULES, files, settings)
 
 
 def merge_run(

@@ -76,7 +76,7 @@ def declare(
   return defaults, rules
 
 
-def merge_all(
+def merge_settings(
   defaults: EasyDict,
   rules: Mapping[str, Setting],
   files: Iterable[str | os.PathLike],
@@ -99,9 +99,9 @@ def merge_all(
   """
   config = copy.deepcopy(defaults)
   for path in files:
-    merge(config, read_yaml(path), str(path), rules)
+    _merge(config, _read_yaml(path), str(path), rules)
   for setting in settings:
-    merge(config, parse_setting(setting), "--set", rules)
+    _merge(config, _parse_setting(setting), "--set", rules)
   values = flatten(config)
   for key, rule in rules.items():
     bound = key.rpartition(".")[0] + f".{rule.not_above}"
@@ -158,26 +158,14 @@ def check_name(
       )
 
 
-def merge(
+def _merge(
   config: EasyDict,
   changes: Any,
   source: str,
   rules: Mapping[str, Setting],
   prefix: str = "",
 ) -> None:
-  """Merge changes into a configuration, in place and recursively.
-
-  Args:
-    config: The configuration, or the section of it at `prefix`.
-    changes: New values as nested dicts, any part of the same tree.
-    source: Where they come from, for messages.
-    rules: What `declare` returned.
-    prefix: Full key of the section with a dot at its end; empty at the root.
-
-  Raises:
-    UserError: A key is unknown, or a value has the wrong type or is not
-      allowed.
-  """
+  """Merge nested dicts into the section of a configuration at `prefix`."""
   if not isinstance(changes, dict):
     label = f"{source}: {prefix[:-1]}" if prefix else source
     raise UserError(
@@ -189,7 +177,7 @@ def merge(
     if key in rules:
       config[name] = _check_value(value, rules[key], f"{source}: {key}")
     elif name in config:
-      merge(config[name], value, source, rules, f"{key}.")
+      _merge(config[name], value, source, rules, f"{key}.")
     else:
       raise UserError(
         f"{source}: expected a key of config.py, received {key}; did you mean"
@@ -197,20 +185,10 @@ def merge(
       )
 
 
-def read_yaml(path: str | os.PathLike) -> Any:
-  """Read a YAML file.
-
-  Args:
-    path: The file.
-
-  Returns:
-    What `parse_yaml` returns; an empty dict for an empty file.
-
-  Raises:
-    UserError: The file can't be read or is not valid.
-  """
+def _read_yaml(path: str | os.PathLike) -> Any:
+  """Read a YAML file; an empty one gives an empty dict."""
   try:
-    content = parse_yaml(pathlib.Path(path).read_text("utf-8"), str(path))
+    content = _parse_yaml(pathlib.Path(path).read_text("utf-8"), str(path))
   except (OSError, UnicodeDecodeError) as error:
     raise UserError(
       f"{path}: expected a YAML file in UTF-8, received an error"
@@ -219,37 +197,27 @@ def read_yaml(path: str | os.PathLike) -> Any:
   return {} if content is None else content
 
 
-def parse_setting(setting: str) -> dict[str, Any]:
-  """Parse a setting such as `TRAIN.MAX_ITERS=100` into nested dicts.
-
-  Args:
-    setting: Full key and value; the value is YAML.
-
-  Returns:
-    The value inside a dict for each part of the key.
-
-  Raises:
-    UserError: There is no key, no equals sign or no valid value.
-  """
+def _parse_setting(setting: str) -> dict[str, Any]:
+  """Parse `TRAIN.MAX_ITERS=100` into nested dicts; the value is YAML."""
   key, separator, text = setting.partition("=")
   if not separator or not key:
     raise UserError(
       "--set: expected KEY=value such as TRAIN.MAX_ITERS=100, received"
       f" {setting!r}"
     )
-  value = parse_yaml(text, f"--set {setting}")
+  value = _parse_yaml(text, f"--set {setting}")
   for name in reversed(key.split(".")):
     value = {name: value}
   return value
 
 
 class _Loader(yaml.SafeLoader):
-  """Reads what `yaml.safe_load` reads, but no key twice."""
+  """Loads what `yaml.safe_load` loads, but refuses a key that comes twice."""
 
   def construct_mapping(
     self, node: yaml.MappingNode, deep: bool = False
   ) -> dict[Any, Any]:
-    """Make a dict of a mapping; a second equal key is an error."""
+    """Construct a dict; a key that comes twice is an error."""
     seen = []
     for key, _ in node.value:
       if key.value in seen:
@@ -260,19 +228,8 @@ class _Loader(yaml.SafeLoader):
     return super().construct_mapping(node, deep)
 
 
-def parse_yaml(text: str, source: str) -> Any:
-  """Parse YAML like `yaml.safe_load`, with one-line errors.
-
-  Args:
-    text: The YAML.
-    source: Where it comes from, for messages.
-
-  Returns:
-    What `yaml.safe_load` returns.
-
-  Raises:
-    UserError: It is not valid, or a mapping has a key twice.
-  """
+def _parse_yaml(text: str, source: str) -> Any:
+  """Parse YAML like `yaml.safe_load`, with errors of one line."""
   try:
     return yaml.load(text, _Loader)
   # A ValueError: text that looks like a date or a number and is none.
