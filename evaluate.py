@@ -378,7 +378,7 @@ def main() -> None:
       FLAGS.timeout_minutes,
     )
   evaluate(
-    configuration.of_logdir(FLAGS.logdir),
+    configuration.load_run(FLAGS.logdir),
     FLAGS.continuous_eval,
     FLAGS.max_embs,
     FLAGS.visualize,

@@ -59,7 +59,7 @@ def extract(
 
 def main() -> None:
   """Reads the flags and extracts."""
-  config = configuration.of_logdir(FLAGS.logdir)
+  config = configuration.load_run(FLAGS.logdir)
   if FLAGS.path_to_tfrecords:
     config.PATH_TO_TFRECORDS = FLAGS.path_to_tfrecords
   if FLAGS.frames_per_batch:

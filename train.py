@@ -266,7 +266,7 @@ def _caught_signals() -> Iterator[list[int]]:
 
 def main() -> None:
   """Reads the flags, trains, and ends with the status of a caught signal."""
-  config = configuration.for_run(FLAGS.logdir, FLAGS.config, FLAGS.set)
+  config = configuration.merge_run(FLAGS.logdir, FLAGS.config, FLAGS.set)
   stopped_by = train(
     config, FLAGS.force_train, FLAGS.debug, FLAGS.visualize, FLAGS.init_from
   )

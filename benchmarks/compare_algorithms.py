@@ -28,7 +28,7 @@ import config as configuration
 from core import command_line, run_directory
 from core.errors import UserError
 from core.files import make_folder
-from core.settings import differences, value_of
+from core.settings import flatten
 from evaluation import TASKS, metrics, report
 
 FLAGS = flags.FLAGS
@@ -111,13 +111,14 @@ def planned_steps(
   """
   if not run_directory.config_file(logdir).exists():
     return None
-  stored = configuration.of_logdir(logdir)
-  for key in differences(wanted, stored):
-    settled = key in _SETTLED and value_of(wanted, key) == _SETTLED[key]
-    if key not in _OWN_KEYS and not settled:
+  stored = configuration.load_run(logdir)
+  found = flatten(stored)
+  for key, value in flatten(wanted).items():
+    settled = key in _SETTLED and value == _SETTLED[key]
+    if value != found[key] and key not in _OWN_KEYS and not settled:
       raise UserError(
-        f"{logdir}: holds a run with {key}={value_of(stored, key)}, expected"
-        f" {value_of(wanted, key)}; choose another --output_dir"
+        f"{logdir}: holds a run with {key}={found[key]}, expected {value};"
+        " choose another --output_dir"
       )
   budget = logdir / _BUDGET_FILE
   found = budget.read_text() if budget.exists() else "no budget"

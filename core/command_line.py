@@ -1,4 +1,4 @@
-"""The command line of every script: flags, and errors in one line."""
+"""Flags of the scripts, and one-line errors instead of stack traces."""
 
 import functools
 import os
@@ -11,16 +11,16 @@ from absl import app, flags, logging
 
 from core.errors import UserError
 
-# A flag belongs to the script that defines it: --help lists it there.
+# --help lists a flag under the script that defines it.
 flags.disclaim_key_flags()
 
-# As shells have it: 128 and the number of the signal.
+# As in shells, 128 plus the number of the signal.
 _INTERRUPTED = 130
 _PROJECT = pathlib.Path(__file__).resolve().parents[1]
 
 
 class _PathParser(flags.ArgumentParser):
-  """Gives `~` its meaning, which no shell does in `--flag=~/videos`."""
+  """Expands `~`, which shells leave as it is in `--flag=~/videos`."""
 
   def parse(self, argument: str) -> str:
     return os.path.expanduser(argument)
@@ -29,22 +29,15 @@ class _PathParser(flags.ArgumentParser):
 def define_path(
   name: str, default: str | None, help_text: str, required: bool = False
 ) -> None:
-  """Defines a flag whose value is a path, `~` being the home folder.
+  """Define a flag whose value is a path; `~` is the home folder.
 
   Args:
     name: Name of the flag.
-    default: Its value if it is not given; None = none.
-    help_text: What `--help` says of it.
-    required: Whether it has to be given.
+    default: Its value if it is not given.
+    help_text: The description in `--help`.
+    required: Whether it must be given.
   """
-  flags.DEFINE(
-    _PathParser(),
-    name,
-    default,
-    help_text,
-    serializer=flags.ArgumentSerializer(),
-    required=required,
-  )
+  flags.DEFINE(_PathParser(), name, default, help_text, required=required)
 
 
 def _parse_flags(argv: list[str], known_only: bool = False) -> list[str]:
@@ -60,7 +53,7 @@ def _stop(message: str, status: int = 1) -> None:
 
 
 def _is_ours_or_serious(record: LogRecord) -> bool:
-  """Keeps the notes of libraries on their inner workings off the terminal."""
+  """Select our own log records, and warnings of libraries."""
   ours = pathlib.Path(record.pathname).is_relative_to(_PROJECT)
   return record.levelno >= WARNING or (
     ours and "site-packages" not in record.pathname
@@ -72,18 +65,19 @@ def run(
   takes_arguments: bool = False,
   takes_unknown_flags: bool = False,
 ) -> None:
-  """Runs a script: flags, `main`, exit status 1 and one line on a user's error.
+  """Parse the flags and run `main`; turn a user's error into one line.
 
   Args:
-    main: Called once the absl flags are parsed.
-    takes_arguments: Whether `main` gets what is no flag, as a list of words;
-      otherwise it is called without arguments and such words are an error.
-    takes_unknown_flags: Whether flags that are not defined are among them.
+    main: Called after the flags are parsed. The exit status is 1 after a
+      `UserError` and 130 after Ctrl-C.
+    takes_arguments: Whether to call `main` with the list of words that are not
+      flags; otherwise such words are an error.
+    takes_unknown_flags: Whether that list includes flags that are not defined.
   """
 
   def guarded(argv: list[str]) -> None:
     if argv[1:] and not takes_arguments:
-      _stop(f"unexpected argument {argv[1]!r}: options start with --")
+      _stop(f"expected options only, received {argv[1]!r}; write --NAME=VALUE")
     logging.set_verbosity(logging.INFO)
     getLogger("tensorflow").setLevel(WARNING)
     logging.get_absl_handler().addFilter(_is_ours_or_serious)
@@ -94,8 +88,8 @@ def run(
       message = str(error)
     except KeyboardInterrupt:
       message, status = "interrupted", _INTERRUPTED
-    # Past the handler the traceback is gone, and with it what its frames held:
-    # input pipelines must end before the interpreter does.
+    # Outside the handler no traceback keeps frames alive: input pipelines in
+    # them must end before the interpreter does.
     if message is not None:
       _stop(message, status)
 

@@ -1,14 +1,14 @@
-"""The error a user can cause."""
+"""Errors that a user can cause."""
 
 
 class UserError(Exception):
-  """A mistake of the user, told in one line.
+  """A user's mistake, described in one line.
 
-  The message names the file or the key, what was expected, what came and what
-  to do about it. Everything else is a bug and keeps its stack trace.
+  The message is `KEY_OR_FILE: expected A, received B; do C`. All other
+  exceptions are bugs and keep their stack traces.
   """
 
 
 def first_line(error: Exception) -> str:
-  """The first line an error says, or its type where it says nothing."""
+  """Return the first line of an error's message, or its type without one."""
   return (str(error).strip().splitlines() or [type(error).__name__])[0]

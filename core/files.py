@@ -1,32 +1,35 @@
-"""Files that are written whole or not at all."""
+"""Write files whole or not at all, lock them, walk and make folders."""
 
 import contextlib
-import fcntl
 import os
 import pathlib
 from collections.abc import Iterator
-from typing import NoReturn, TextIO
+from contextlib import AbstractContextManager
+from typing import NoReturn
+
+from absl import logging
+from filelock import FileLock, Timeout
 
 from core.errors import UserError
 
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """Gives a temporary path beside `path`, renamed to it on success.
+  """Give a temporary path beside `path` and rename it to `path` on success.
 
-  A reader never sees a part of the file, and an error or an interruption
-  leaves what was at `path` before. The temporary name keeps the ending of
-  `path`, because writers choose the format by it, and starts with a dot, so
-  that no file pattern of ours matches it.
+  A reader never sees a part of the file, and an error or an interruption leaves
+  what was at `path` before. The temporary name keeps the ending of `path`,
+  because writers choose the format by it, and starts with a dot, so that none
+  of our file patterns matches it.
 
   Args:
-    path: Where the complete file shall be.
+    path: Where to put the complete file.
 
   Yields:
     The temporary path to write to.
 
   Raises:
-    UserError: The folder of `path` can't be made or written to.
+    UserError: The file or its folder can't be written.
   """
   path = pathlib.Path(path)
   make_folder(path.parent)
@@ -36,63 +39,69 @@ def atomic_write(path: str | os.PathLike) -> Iterator[pathlib.Path]:
     os.replace(temporary, path)
   except OSError as error:
     raise UserError(
-      f"{path}: can't be written ({error.strerror or error}); choose another"
-      " place or make room"
+      f"{path}: expected to write this file, received an error"
+      f" ({error.strerror or error}); choose another place or make room"
     ) from error
   finally:
     temporary.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def locked(path: str | os.PathLike) -> Iterator[None]:
-  """Waits until no other process is in such a block for the same file.
+def locked(path: str | os.PathLike) -> AbstractContextManager[None]:
+  """Wait until no other process reads and replaces the same file.
 
   Args:
-    path: The file that is read and then replaced. The lock lies beside it,
-      `.<name>.lock`, as long as it is held.
+    path: The file. The lock lies beside it, `.<name>.lock`, while it is held.
 
-  Yields:
-    Nothing.
+  Returns:
+    A context manager that holds the lock.
 
   Raises:
     UserError: The folder of `path` can't be made or written to.
   """
   path = pathlib.Path(path)
-  place = make_folder(path.parent) / f".{path.name}.lock"
-  while True:
-    with place.open("w") as lock:
-      fcntl.flock(lock, fcntl.LOCK_EX)
-      # Whoever held it last removed it: others may have made a new one.
-      if not _is_at(lock, place):
-        continue
-      try:
-        yield
-      finally:
-        place.unlink()
-      return
+  return exclusive(path.with_name(f".{path.name}.lock"), None)
 
 
-def claim(lock: TextIO, taken: str) -> None:
-  """Locks a file until it is closed, without waiting.
+@contextlib.contextmanager
+def exclusive(
+  lock_file: str | os.PathLike, message: str | None
+) -> Iterator[None]:
+  """Hold a lock, or fail at once if another process holds it.
 
   Args:
-    lock: An open file.
-    taken: The message if another process has locked it.
+    lock_file: The lock, a file that exists while it is held.
+    message: The error if another process holds the lock; None waits for it.
+
+  Yields:
+    Nothing.
 
   Raises:
-    UserError: Another process has.
+    UserError: Another process holds the lock, or its folder can't be made or
+      written to.
   """
+  lock_file = pathlib.Path(lock_file)
+  make_folder(lock_file.parent)
+  lock = FileLock(lock_file, timeout=-1 if message is None else 0)
   try:
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-  except BlockingIOError as error:
-    raise UserError(taken) from error
+    lock.acquire()
+  except Timeout as error:
+    raise UserError(message) from error
+  except OSError as error:  # A file system without locks.
+    logging.info("%s: can't be locked (%s)", lock_file, error.strerror)
+  try:
+    yield
+  finally:
+    # Windows does not remove an open file; the empty file stays there.
+    with contextlib.suppress(OSError):
+      lock_file.unlink()
+    lock.release()
 
 
-def check_name(path: str | os.PathLike) -> None:
-  """Checks that a path can be stored and printed.
+def check_utf8_name(path: str | os.PathLike) -> None:
+  """Check that the name of a file or folder can be stored and printed.
 
   Args:
-    path: Path of a file or folder.
+    path: Path of the file or folder.
 
   Raises:
     UserError: It is not in UTF-8.
@@ -106,51 +115,43 @@ def check_name(path: str | os.PathLike) -> None:
     ) from error
 
 
-def folders_below(root: str | os.PathLike) -> Iterator[pathlib.Path]:
-  """All folders in a folder, those that are linked to as well.
+def walk_folders(root: str | os.PathLike) -> Iterator[pathlib.Path]:
+  """Yield a folder and all folders in it by name, also those linked to.
 
   Args:
     root: The folder.
 
   Yields:
-    The folder itself and all in it, by name; none that starts with a dot.
+    The folder itself and all in it whose names do not start with a dot.
 
   Raises:
-    UserError: A folder can't be read, or a link leads to one that is searched
-      already.
+    UserError: A folder can't be read, or a link leads to one a second time.
   """
   found: dict[str, str] = {}
-  for folder, below, _ in os.walk(
+  for folder, subfolders, _ in os.walk(
     root, onerror=raise_unreadable, followlinks=True
   ):
     real = os.path.realpath(folder)
     if real in found:
       raise UserError(
-        f"{folder}: is the same folder as {found[real]}; expected each once,"
-        " remove the link"
+        f"{folder}: expected each folder once, received a link to"
+        f" {found[real]}; remove the link"
       )
     found[real] = folder
-    below[:] = sorted(name for name in below if not name.startswith("."))
+    subfolders[:] = sorted(n for n in subfolders if not n.startswith("."))
     yield pathlib.Path(folder)
 
 
 def raise_unreadable(error: OSError) -> NoReturn:
-  """Raises a UserError about a file or folder that the system refuses."""
+  """Raise a UserError about a file or folder that can't be read."""
   raise UserError(
-    f"{error.filename}: can't be read ({error.strerror}); correct its"
-    " permissions or remove it"
+    f"{error.filename}: expected to read this, received an error"
+    f" ({error.strerror}); correct its permissions or remove it"
   ) from error
 
 
-def _is_at(file: TextIO, path: pathlib.Path) -> bool:
-  try:
-    return os.path.samestat(os.fstat(file.fileno()), path.stat())
-  except FileNotFoundError:
-    return False
-
-
 def make_folder(folder: str | os.PathLike) -> pathlib.Path:
-  """Makes a folder, with its parents, and checks that it can be written to.
+  """Make a folder with its parents, and check that it can be written to.
 
   Args:
     folder: Path of the folder; it may exist already.
@@ -164,14 +165,12 @@ def make_folder(folder: str | os.PathLike) -> pathlib.Path:
   folder = pathlib.Path(folder)
   try:
     folder.mkdir(parents=True, exist_ok=True)
+    if not os.access(folder, os.W_OK | os.X_OK):
+      raise PermissionError("it is not writable")
   except OSError as error:
     raise UserError(
-      f"{folder}: can't make this folder ({error.strerror or error}); choose"
-      " another output directory"
+      f"{folder}: expected a folder to write to, received an error"
+      f" ({error.strerror or error}); choose another output directory or change"
+      " its permissions"
     ) from error
-  if not os.access(folder, os.W_OK | os.X_OK):
-    raise UserError(
-      f"{folder}: this folder is not writable; choose another output directory"
-      " or change its permissions"
-    )
   return folder

@@ -1,25 +1,33 @@
-"""Imports TensorFlow as scripts want it, quiet and modest; they do so first.
+"""Import TensorFlow without its start-up messages; scripts import this first.
 
-TensorFlow's libraries print several lines to stderr while they load, which no
-setting turns off and which would bury our own one-line errors. What goes wrong
-while importing still raises. TF_CPP_MIN_LOG_LEVEL=0 shows everything.
+The static initializers of TensorFlow's libraries log a few lines before they
+read TF_CPP_MIN_LOG_LEVEL, and would bury our one-line errors. They write to C's
+`stderr`, which is the null device meanwhile. File descriptor 2 stays as it is,
+and with it what Python prints. TF_CPP_MIN_LOG_LEVEL=0 shows everything.
 
-Of a GPU's memory it takes what it needs instead of all, so that the evaluator
-runs beside the training; TF_FORCE_GPU_ALLOW_GROWTH=false takes all.
+Unless TF_FORCE_GPU_ALLOW_GROWTH=false says otherwise, TensorFlow takes memory
+of a GPU as it needs it, so that the evaluator runs beside the training.
 """
 
+import ctypes
 import os
+import sys
+
+# The name of C's `stderr`; on Windows it is no variable.
+_STDERR = {"linux": "stderr", "darwin": "__stderrp"}.get(sys.platform)
 
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
 if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
   os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-  stderr = os.dup(2)
-  silence = os.open(os.devnull, os.O_WRONLY)
-  os.dup2(silence, 2)
-  try:
-    import tensorflow  # noqa: F401
-  finally:
-    os.dup2(stderr, 2)
-    os.close(silence)
-    os.close(stderr)
+  if _STDERR:
+    libc = ctypes.CDLL(None)
+    libc.fopen.restype = ctypes.c_void_p
+    stderr = ctypes.c_void_p.in_dll(libc, _STDERR)
+    original = stderr.value
+    # It stays open: a library may have kept it.
+    stderr.value = libc.fopen(os.devnull.encode(), b"w") or original
+    try:
+      import tensorflow  # noqa: F401
+    finally:
+      stderr.value = original

@@ -1,10 +1,10 @@
-"""The names of everything inside a log directory.
+"""Names of all files inside a log directory.
 
 LOGDIR/config.yml                the merged configuration of the run
 LOGDIR/ckpt-<step>.index, ...    checkpoints
 LOGDIR/train_logs/               TensorBoard curves of training
 LOGDIR/eval_logs/                TensorBoard curves of evaluation
-LOGDIR/eval_logs/metrics.jsonl   a line an evaluated checkpoint
+LOGDIR/eval_logs/metrics.jsonl   a line for each evaluated checkpoint
 """
 
 import os
@@ -15,36 +15,36 @@ CHECKPOINT_NAME = "ckpt"
 
 
 def config_file(logdir: str | os.PathLike) -> pathlib.Path:
-  """The configuration that training leaves behind."""
+  """Return the path of the configuration that training saves."""
   return pathlib.Path(logdir) / "config.yml"
 
 
 def train_logs(logdir: str | os.PathLike) -> pathlib.Path:
-  """The folder of the curves of training."""
+  """Return the folder of the curves of training."""
   return pathlib.Path(logdir) / "train_logs"
 
 
 def eval_logs(logdir: str | os.PathLike) -> pathlib.Path:
-  """The folder of the curves of evaluation."""
+  """Return the folder of the curves of evaluation."""
   return pathlib.Path(logdir) / "eval_logs"
 
 
 def metrics_file(logdir: str | os.PathLike) -> pathlib.Path:
-  """The file of all metrics, a line an evaluation."""
+  """Return the path of the metrics, a line for each evaluation."""
   return eval_logs(logdir) / "metrics.jsonl"
 
 
 def list_checkpoints(logdir: str | os.PathLike) -> list[tuple[int, str]]:
-  """Lists the complete checkpoints of a run.
+  """List the complete checkpoints of a run.
 
-  TensorFlow writes the index of a checkpoint last and renames it into place,
-  so a checkpoint that has one is whole.
+  TensorFlow writes the index of a checkpoint last and renames it into place, so
+  a checkpoint with an index is complete.
 
   Args:
     logdir: The log directory, which need not exist.
 
   Returns:
-    Step and path (without ending) of each checkpoint, in order of steps.
+    Step and path (without ending) of each checkpoint, sorted by step.
   """
   found = []
   for path in pathlib.Path(logdir).glob(f"{CHECKPOINT_NAME}-*.index"):
@@ -55,6 +55,6 @@ def list_checkpoints(logdir: str | os.PathLike) -> list[tuple[int, str]]:
 
 
 def has_training(logdir: str | os.PathLike) -> bool:
-  """Whether training has written curves or checkpoints to a log directory."""
+  """Return whether a log directory has curves or checkpoints of training."""
   patterns = ("checkpoint", f"{CHECKPOINT_NAME}-*", "train_logs")
   return any(any(pathlib.Path(logdir).glob(p)) for p in patterns)

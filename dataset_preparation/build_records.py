@@ -128,7 +128,7 @@ def plan(
   """
   for of_part in paths.values():
     for path in of_part.values():
-      files.check_name(path)
+      files.check_utf8_name(path)
   names = [dataset_info.split_name(part) for part in paths]
   dataset, replaced = names[0][0], [split for _, split in names]
   stored = read_info(output_dir, dataset)

@@ -54,7 +54,7 @@ def find_folders(
     return _listed(root, pathlib.Path(vid_list))
   found = {
     folder.relative_to(root).as_posix(): folder
-    for folder in files.folders_below(root)
+    for folder in files.walk_folders(root)
     if folder != root and image_folders.files(folder, endings)
   }
   if not found:

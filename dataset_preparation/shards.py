@@ -143,7 +143,7 @@ def _check_output(
   """Finds early what would make `write` fail at its end; gives the folder."""
   dataset, _ = dataset_info.split_name(name)
   folder = dataset_info.records_folder(output_dir, dataset)
-  files.check_name(folder)
+  files.check_utf8_name(folder)
   files.make_folder(folder)
   dataset_info.read_file(folder, dataset)
   there = dataset_info.shard_paths(folder, name)
@@ -263,10 +263,10 @@ def _work(folder: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
   It is removed at the end, or where an error left nothing worth keeping.
   """
   work = files.make_folder(_work_folder(folder, name))
-  with (work / "lock").open("w") as lock:
-    files.claim(
-      lock, f"{work}: another process is converting {name}; wait for it"
-    )
+  with files.exclusive(
+    work / "lock",
+    f"{work}: another process is converting {name}; wait for it",
+  ):
     try:
       for leftover in work.glob(f"*{_RECORD_ENDING}*"):
         leftover.unlink()

@@ -71,7 +71,7 @@ def list_files(folder: str | os.PathLike) -> list[str]:
     )
   return [
     path.relative_to(folder).as_posix()
-    for each in files.folders_below(folder)
+    for each in files.walk_folders(folder)
     for path in each.iterdir()
     # A link to nothing is no folder either: its conversion tells.
     if not path.is_dir()

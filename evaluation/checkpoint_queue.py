@@ -79,16 +79,11 @@ def evaluator_lock(logdir: str | os.PathLike) -> Iterator[None]:
   Raises:
     UserError: Another process is in such a block.
   """
-  folder = files.make_folder(run_directory.eval_logs(logdir))
-  with (folder / ".lock").open("w") as lock:
-    try:
-      files.claim(
-        lock,
-        f"{logdir}: another evaluator is at work on this log directory; let it"
-        " finish, or stop it first",
-      )
-    except OSError as error:  # A file system without locks.
-      logging.info("%s: can't be locked (%s)", logdir, error.strerror)
+  with files.exclusive(
+    run_directory.eval_logs(logdir) / ".lock",
+    f"{logdir}: another evaluator is at work on this log directory; let it"
+    " finish, or stop it first",
+  ):
     yield
 
 

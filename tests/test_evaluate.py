@@ -134,7 +134,7 @@ def test_mean_of_the_data_sets_that_gave_a_number():
 
 
 def test_all_checkpoints_share_one_compiled_network(copy, monkeypatch):
-  config = configuration.of_logdir(copy)
+  config = configuration.load_run(copy)
   config.EVAL.TASKS = ["algo_loss", "kendalls_tau"]
   traced = []
   features = Algorithm.features
@@ -159,7 +159,7 @@ def test_all_tasks_share_one_embedding_of_each_split(copy, monkeypatch):
     return embed_split(embed_video, config, dataset, split, *rest)
 
   monkeypatch.setattr(extraction, "embed_split", counted)
-  config = configuration.of_logdir(copy)
+  config = configuration.load_run(copy)
   assert set(config.EVAL.TASKS) == set(TASKS)
   evaluate.evaluate(config)
   assert list(metrics.read(copy)) == [0, 2, 4]
@@ -169,7 +169,7 @@ def test_all_tasks_share_one_embedding_of_each_split(copy, monkeypatch):
 
 
 def test_an_evaluation_of_some_videos_is_not_for_good(copy, capsys):
-  config = configuration.of_logdir(copy)
+  config = configuration.load_run(copy)
   config.EVAL.TASKS = ["kendalls_tau"]
   evaluate.evaluate(config, max_embs=2)
   assert evaluated_steps(copy) == [0, 2, 4]
@@ -194,7 +194,7 @@ def test_an_evaluation_of_some_videos_is_not_for_good(copy, capsys):
 
 @pytest.mark.parametrize("continuous", [False, True])
 def test_a_second_evaluator_is_refused(copy, continuous):
-  config = configuration.of_logdir(copy)
+  config = configuration.load_run(copy)
   with evaluator_lock(copy):
     with pytest.raises(UserError, match="another evaluator is at work on this"):
       evaluate.evaluate(config, continuous_eval=continuous)
@@ -206,14 +206,14 @@ def test_nothing_is_embedded_for_the_loss_alone(copy, monkeypatch):
     raise AssertionError(arguments)
 
   monkeypatch.setattr(extraction, "embed_split", unwanted)
-  config = configuration.of_logdir(copy)
+  config = configuration.load_run(copy)
   config.EVAL.TASKS = ["algo_loss"]
   evaluate.evaluate(config, continuous_eval=False)
   assert math.isfinite(metrics.read(copy)[4]["algo_loss/val_loss"])
 
 
 def test_a_damaged_record_in_the_batches_of_the_loss_is_named(copy, tmp_path):
-  config = configuration.of_logdir(copy)
+  config = configuration.load_run(copy)
   config.EVAL.TASKS = ["algo_loss"]
   records = shutil.copytree(config.PATH_TO_TFRECORDS, tmp_path / "records")
   config.PATH_TO_TFRECORDS = str(records)
@@ -232,7 +232,7 @@ def test_a_wrong_dataset_json_stops_before_anything_is_embedded(
   copy, tmp_path, monkeypatch
 ):
   monkeypatch.setattr(evaluate, "_evaluator", None)
-  config = configuration.of_logdir(copy)
+  config = configuration.load_run(copy)
   records = shutil.copytree(config.PATH_TO_TFRECORDS, tmp_path / "records")
   config.PATH_TO_TFRECORDS = str(records)
   (records / "dataset.json").write_text("{")
@@ -266,7 +266,7 @@ def test_directory_without_checkpoint_is_named(tiny_records, tmp_path):
 def test_a_damaged_checkpoint_is_told_and_the_others_evaluated(copy):
   data = copy / "ckpt-2.data-00000-of-00001"
   data.write_bytes(data.read_bytes()[:100])
-  config = configuration.of_logdir(copy)
+  config = configuration.load_run(copy)
   with pytest.raises(
     UserError, match="step 2 could not be evaluated: "
   ) as info:
@@ -278,7 +278,7 @@ def test_a_damaged_checkpoint_is_told_and_the_others_evaluated(copy):
 
 
 def test_a_line_cut_short_by_an_interruption_is_made_up_for(copy):
-  config = configuration.of_logdir(copy)
+  config = configuration.load_run(copy)
   evaluate.evaluate(config)
   file = copy / "eval_logs" / "metrics.jsonl"
   whole = file.read_bytes()
@@ -291,7 +291,7 @@ def test_a_line_cut_short_by_an_interruption_is_made_up_for(copy):
 
 
 def test_details_are_beside_the_scalars(copy):
-  evaluate.evaluate(configuration.of_logdir(copy), continuous_eval=False)
+  evaluate.evaluate(configuration.load_run(copy), continuous_eval=False)
   line = json.loads((copy / "eval_logs" / "metrics.jsonl").read_text())
   details = line["details"]
   assert details["classification/tiny_1.0_used"]["train"]["videos"] == 4
@@ -301,7 +301,7 @@ def test_details_are_beside_the_scalars(copy):
 
 
 def test_names_of_phases_come_from_dataset_json(copy, tmp_path, capsys):
-  config = configuration.of_logdir(copy)
+  config = configuration.load_run(copy)
   records = tmp_path / "records"
   shutil.copytree(config.PATH_TO_TFRECORDS, records)
   info = dataset_info.SplitInfo(3, 40, phases={"2": 1})
@@ -314,7 +314,7 @@ def test_names_of_phases_come_from_dataset_json(copy, tmp_path, capsys):
 
 
 def test_images_are_logged_on_demand(copy):
-  config = configuration.of_logdir(copy)
+  config = configuration.load_run(copy)
   evaluate.evaluate(config, continuous_eval=False, visualize=True)
   tags = set(tiny_run.tags(copy / "eval_logs"))
   assert {
@@ -380,7 +380,7 @@ def test_a_training_that_is_not_there(tmp_path):
   nowhere = tmp_path / "typo"
   done = run(f"--logdir={nowhere}", "--nocontinuous_eval")
   assert done.returncode == 1
-  assert f"{nowhere}/config.yml: not found; expected the log" in done.stderr
+  assert f"{nowhere}/config.yml: expected the configuration" in done.stderr
   assert "waiting" not in done.stderr
   done = run(f"--logdir={nowhere}", "--start_timeout_minutes=0.001")
   assert done.returncode == 1
@@ -417,7 +417,7 @@ def test_every_checkpoint_is_evaluated_once_beside_training(
 
 
 def extract(logdir, split, path):
-  config = configuration.of_logdir(logdir)
+  config = configuration.load_run(logdir)
   algo = checkpoints.build_to_restore(config)
   checkpoints.restore_networks(algo, checkpoints.latest_checkpoint(logdir))
   embeddings.save(
@@ -442,7 +442,7 @@ def test_files_of_embeddings_get_the_same_numbers(copy, tmp_path):
   files = {split: tmp_path / f"{split}.npy" for split in ("train", "val")}
   for split, path in files.items():
     extract(copy, split, path)
-  evaluate.evaluate(configuration.of_logdir(copy), continuous_eval=False)
+  evaluate.evaluate(configuration.load_run(copy), continuous_eval=False)
   done = run(
     f"--train_embs={files['train']}",
     f"--val_embs={files['val']}",

@@ -48,7 +48,7 @@ def test_training_writes_checkpoints_curves_and_configuration(
   assert train.train(config) == 0
   saved = run_directory.list_checkpoints(tmp_path)
   assert [step for step, _ in saved] == [0, 2, 4]
-  assert configuration.of_logdir(tmp_path) == config
+  assert configuration.load_run(tmp_path) == config
   logged = tiny_run.curves(tmp_path / "train_logs")
   assert set(logged) == {
     "loss",
@@ -252,13 +252,13 @@ def test_a_run_starts_from_the_network_of_another(tiny_records, tmp_path):
   train.train(second, init_from=first.LOGDIR)
   networks = []
   for config, step in ((first, 2), (second, 0)):
-    algo = checkpoints.build_to_restore(configuration.of_logdir(config.LOGDIR))
+    algo = checkpoints.build_to_restore(configuration.load_run(config.LOGDIR))
     path = dict(run_directory.list_checkpoints(config.LOGDIR))[step]
     checkpoints.restore_networks(algo, path)
     networks.append([*algo.cnn.get_weights(), *algo.emb.get_weights()])
   for old, new in zip(*networks, strict=True):
     np.testing.assert_array_equal(old, new)
-  saved = configuration.of_logdir(second.LOGDIR)
+  saved = configuration.load_run(second.LOGDIR)
   assert saved.CLASSIFICATION.NUM_CLASSES == 3
   evaluate.evaluate(saved)
   assert set(metrics.read(second.LOGDIR)) == {0, 1}
@@ -307,7 +307,7 @@ def test_a_configuration_is_left_as_it_was(tiny_records, tmp_path):
   before = copy.deepcopy(config)
   train.train(config)
   assert config == before
-  saved = configuration.of_logdir(tmp_path)
+  saved = configuration.load_run(tmp_path)
   assert saved.CLASSIFICATION.NUM_CLASSES == 3
   assert saved.PRECISION == models.resolve_precision("auto")
 

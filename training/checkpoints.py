@@ -236,7 +236,7 @@ def init_from(algo: Algorithm, logdir: str) -> None:
   """
   path = latest_checkpoint(logdir)
   networks = _networks(algo)
-  if not _has_head_of(algo, configuration.of_logdir(logdir)):
+  if not _has_head_of(algo, configuration.load_run(logdir)):
     networks.pop("head", None)
   try:
     _restore(networks, path)

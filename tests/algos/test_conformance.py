@@ -9,7 +9,6 @@ import pytest
 import tensorflow as tf
 
 import algos
-import config as configuration
 import models
 import train
 from data.sampling import PositivePairSampler
@@ -102,11 +101,6 @@ def random_state(algo):
 
 def loss_of(algo, data, training=True):
   return algo.compute_losses(algo(data, training=training), data, training)
-
-
-def test_names_in_the_registry_are_those_of_the_configuration():
-  assert tuple(algos.ALGOS) == configuration.CHOICES["TRAINING_ALGO"]
-  assert tuple(models.EMBEDDERS) == configuration.CHOICES["MODEL.EMBEDDER_TYPE"]
 
 
 @pytest.mark.parametrize("train_base", ["train_all", "only_bn", "frozen"])

@@ -52,7 +52,7 @@ def test_start_of_training(tiny_records, tmp_path):
   settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}"]
   logdir = tmp_path / "logs"
   assert train_step.startup_seconds(settings, str(logdir)) > 0
-  assert configuration.of_logdir(logdir).TRAIN.MAX_ITERS == 1
+  assert configuration.load_run(logdir).TRAIN.MAX_ITERS == 1
 
 
 def test_preparation(tmp_path, monkeypatch):

@@ -2,40 +2,51 @@ import os
 import subprocess
 import sys
 
-import pytest
-
 from tests.helpers.paths import ROOT
 
+# Runs scripts one after the other, since each imports TensorFlow.
+RUN = """
+import runpy, sys
+from absl import app, flags
+app.define_help_flags()
+for line in sys.argv[1:]:
+  known = set(flags.FLAGS)
+  sys.argv = line.split()
+  module = sys.argv[0]
+  try:
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+  except SystemExit as error:
+    print(module, "ended with", error.code, file=sys.stderr)
+  for name in set(flags.FLAGS) - known:
+    delattr(flags.FLAGS, name)
+  flags.FLAGS.unparse_flags()
+"""
 
-@pytest.mark.parametrize(
-  "command",
-  [
-    "train.py --config=~/none",
-    "evaluate.py --logdir=~/none --nocontinuous_eval",
-    "evaluate.py --train_embs=~/none --val_embs=~/other --dataset=mine",
-    "extract_embeddings.py --logdir=~/none --dataset=mine --split=val",
-    "visualize_alignment.py --embs_path=~/none",
-    "-m evaluation.metrics --logdir=~/none",
-  ],
-)
-def test_the_home_folder_in_one_word_with_the_flag(tmp_path, command):
+
+def test_path_flags_know_the_home_folder_and_help_lists_them(tmp_path):
   """Shells leave `--flag=~/none` as it is."""
+  lines = [
+    "train --config=~/none",
+    "evaluate --logdir=~/none --nocontinuous_eval",
+    "evaluate --train_embs=~/none --val_embs=~/other --dataset=mine",
+    "extract_embeddings --logdir=~/none --dataset=mine --split=val",
+    "visualize_alignment --embs_path=~/none",
+    "evaluation.metrics --logdir=~/none",
+    "evaluation.metrics --logdir=~/none word",
+    "evaluation.metrics --help",
+  ]
   done = subprocess.run(
-    [sys.executable, *command.split()],
+    [sys.executable, "-W", "ignore:::runpy", "-c", RUN, *lines],
     cwd=ROOT,
-    env={**os.environ, "HOME": str(tmp_path)},
+    env=os.environ | {"HOME": str(tmp_path)},
     capture_output=True,
     text=True,
   )
-  assert done.returncode == 1
-  assert f"{tmp_path}/none" in done.stderr.splitlines()[-1]
-
-
-def test_help_lists_path_flags_under_the_script():
-  done = subprocess.run(
-    [sys.executable, "-m", "evaluation.metrics", "--help"],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
+  told = done.stderr.splitlines()
+  assert told[1::2] == [f"{line.split()[0]} ended with 1" for line in lines[:7]]
+  for error in told[0:12:2]:
+    assert error.startswith("error: ") and f"{tmp_path}/none" in error
+  assert told[12] == (
+    "error: expected options only, received 'word'; write --NAME=VALUE"
   )
   assert "--logdir: Log directory of an evaluated run." in done.stdout

@@ -184,8 +184,8 @@ def test_linked_folders_are_followed(tmp_path, input_dir):
   with pytest.raises(UserError) as error:
     find_videos(tmp_path / "in")
   assert str(error.value) == (
-    f"{tmp_path}/in/more/up: is the same folder as {tmp_path}/in; expected each"
-    " once, remove the link"
+    f"{tmp_path}/in/more/up: expected each folder once, received a link to"
+    f" {tmp_path}/in; remove the link"
   )
 
 

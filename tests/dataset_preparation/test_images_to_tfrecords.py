@@ -287,6 +287,6 @@ def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
   with pytest.raises(UserError) as error:
     prepare(found, "mine_val", tmp_path / "out")
   assert str(error.value) == (
-    f"{folder}: can't be read (Permission denied); correct its permissions or"
-    " remove it"
+    f"{folder}: expected to read this, received an error (Permission denied);"
+    " correct its permissions or remove it"
   )

@@ -343,7 +343,7 @@ def test_changed_sources_are_converted_again(
   with pytest.raises(UserError, match=r"v3\.mp4: "):
     write(folder, out)
   assert sorted(os.listdir(out / ".mine_train.incomplete")) == [
-    *("0.json", "0.tfrecord", "lock")
+    *("0.json", "0.tfrecord")
   ]
   (folder / "v3.mp4").write_bytes((input_dir / "v3.mp4").read_bytes())
   (folder / "v0.mp4").write_bytes((input_dir / "v1.mp4").read_bytes())

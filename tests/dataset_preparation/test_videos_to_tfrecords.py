@@ -312,7 +312,7 @@ def test_no_videos_and_no_folder_are_named(tmp_path, input_dir):
 def test_an_output_that_is_a_file_is_named(tmp_path, input_dir):
   (tmp_path / "out").touch()
   with pytest.raises(
-    UserError, match=f"{tmp_path}/out: can't make this folder"
+    UserError, match=f"{tmp_path}/out: expected a folder to write to"
   ):
     convert(input_dir, "mine_val", tmp_path / "out")
 
@@ -505,13 +505,13 @@ def test_an_output_that_cannot_be_written(tmp_path, input_dir, monkeypatch):
   assert done.returncode == 1
   assert "Traceback" not in done.stderr
   assert done.stderr.splitlines()[-1].startswith(
-    "error: /proc/out: can't make this folder ("
+    "error: /proc/out: expected a folder to write to, received an error ("
   )
   # The administrator, as whom tests may run, may write everywhere.
   monkeypatch.setattr(files.os, "access", lambda path, mode: False)
   with pytest.raises(UserError) as error:
     convert(input_dir, "mine_val", tmp_path)
   assert str(error.value) == (
-    f"{tmp_path}: this folder is not writable; choose another output directory"
-    " or change its permissions"
+    f"{tmp_path}: expected a folder to write to, received an error (it is not"
+    " writable); choose another output directory or change its permissions"
   )
