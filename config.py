@@ -387,7 +387,7 @@ _BOUNDS = (
 )
 
 # Where `~` is the home folder. PATH_TO_TFRECORDS names a folder a data set,
-# see dataset_info.records_folder.
+# see shard_files.records_folder.
 _PATHS = (
   "LOGDIR",
   "MODEL.BASE_MODEL.NETWORK",

@@ -119,7 +119,7 @@ def test_folders_of_images_are_split_by_group(tmp_path):
   assert "--split train=0.8,val=0.2" in convert and "--group_file" in README
   output = f"--output_dir={tmp_path}/records"
   run(convert, tmp_path, output, f"--group_file={groups}")
-  info = dataset_info.read(f"{tmp_path}/records", "mine")
+  info = dataset_info.load_dataset_info(f"{tmp_path}/records", "mine")
   sizes = [split.num_videos for split in info.splits.values()]
   assert sum(sizes) == 6 and all(size % 2 == 0 for size in sizes)
 

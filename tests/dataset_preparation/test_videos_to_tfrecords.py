@@ -14,7 +14,7 @@ import pytest
 
 from core import files
 from core.errors import UserError
-from data import dataset_info
+from data import dataset_info, shard_files
 from dataset_preparation.build_records import LabelOptions, prepare
 from dataset_preparation.conversion import FrameEncoding
 from dataset_preparation.shards import ShardOptions
@@ -120,9 +120,9 @@ def test_unlabeled_videos(tmp_path, input_dir):
       assert image.shape == (30, 40, 3)
       assert video_files.colors(image) == video_files.QUARTERS
   assert (info.num_videos, info.num_frames, info.fps) == (3, 62, 10.0)
-  assert dataset_info.read(str(tmp_path), "mine") == dataset_info.DatasetInfo(
-    (), {"train": info}
-  )
+  assert dataset_info.load_dataset_info(
+    str(tmp_path), "mine"
+  ) == dataset_info.DatasetInfo((), {"train": info})
 
 
 def test_labeled_videos(tmp_path, input_dir, label_file):
@@ -137,7 +137,7 @@ def test_labeled_videos(tmp_path, input_dir, label_file):
   # The last segment holds no instant; the frames after it stay with the one
   # before.
   assert found["clip10"]["frame_labels"] == [0] * 5 + [1] * 7
-  info = dataset_info.read(str(out), "mine")
+  info = dataset_info.load_dataset_info(str(out), "mine")
   assert info.class_names == ("phase 0", "phase 1", "phase 2")
 
 
@@ -160,13 +160,16 @@ def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
   convert(input_dir, "mine_train", out, files_per_shard=2)
   convert(input_dir, "mine_val", out, files_per_shard=1, label_file=label_file)
   convert(input_dir, "mine_val_extra", tmp_path / "extra")
-  train = dataset_info.record_paths(str(out), "mine", "train")
-  val = dataset_info.record_paths(str(out), "mine", "val")
+  train = shard_files.list_record_files(str(out), "mine", "train")
+  val = shard_files.list_record_files(str(out), "mine", "val")
   assert [len(read_records([path])) for path in train] == [2, 1]
   assert [read_records([path])[0]["name"] for path in val] == [
     *("Clip1", "clip2", "clip10")
   ]
-  assert set(dataset_info.read(str(out), "mine").splits) == {"train", "val"}
+  assert set(dataset_info.load_dataset_info(str(out), "mine").splits) == {
+    "train",
+    "val",
+  }
   before = listing(out)
 
   convert(input_dir, "mine_train", out, ["*2.mp4"], overwrite=True)
@@ -175,7 +178,7 @@ def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
     *("mine_train-0-of-2.tfrecord", "mine_train-1-of-2.tfrecord")
   }
   assert set(after) - set(before) == {"mine_train-0-of-1.tfrecord"}
-  info = dataset_info.read(str(out), "mine")
+  info = dataset_info.load_dataset_info(str(out), "mine")
   assert info.splits["train"].num_videos == 1
   assert info.splits["val"].num_videos == 3
   assert len(info.class_names) == 3
@@ -189,7 +192,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, input_dir, label_file):
 
 def test_the_output_folder_may_be_a_template(tmp_path, input_dir):
   convert(input_dir, "mine_val", f"{tmp_path}/%s_records", size=(8, 8))
-  paths = dataset_info.record_paths(f"{tmp_path}/%s_records", "mine", "val")
+  paths = shard_files.list_record_files(f"{tmp_path}/%s_records", "mine", "val")
   assert paths == [str(tmp_path / "mine_records/mine_val-0-of-1.tfrecord")]
 
 
