@@ -74,9 +74,8 @@ def count_phases(config: EasyDict) -> int:
     names or the training videos are labeled with, whichever are more.
 
   Raises:
-    UserError: There are several data sets, the only one, or the part of it that
-      PER_DATASET_FRACTION leaves, has no labels, or it has more than
-      CLASSIFICATION.NUM_CLASSES.
+    UserError: There are several data sets, the part of the only one to train
+      with has no labels, or it has more phases than CLASSIFICATION.NUM_CLASSES.
   """
   if len(config.DATASETS) != 1:
     raise UserError(
@@ -90,35 +89,26 @@ def count_phases(config: EasyDict) -> int:
     )
   [dataset] = config.DATASETS
   records = list_split_records(config, dataset, "train")
-  _, _, phase_counts = examples.count_examples(records)
-  labeled = max(phase_counts, default=-1) + 1
-  if not labeled:
-    raise UserError(
-      f"{records[0].path}: expected labels of frames, which classification"
-      f" needs, received none in {dataset}; convert the videos with"
-      " --label_file, or choose another TRAINING_ALGO"
-    )
   used = list_training_records(config, dataset)
-  labels = (examples.read_example(record).frame_labels for record in used)
-  if max(itertools.chain.from_iterable(labels), default=-1) < 0:
+  _, _, phase_counts = examples.count_examples(used)
+  if max(phase_counts, default=-1) < 0:
     raise UserError(
-      "DATA.PER_DATASET_FRACTION: expected labeled videos, which classification"
-      f" needs, received none among the first {len(used)} training videos of"
-      f" {dataset}, which {config.DATA.PER_DATASET_FRACTION} leaves; raise it,"
-      " or convert with the labeled videos first"
+      f"{records[0].path}: expected labels of frames for classification,"
+      f" received none in the first {len(used)} of {len(records)} training"
+      f" videos of {dataset}; convert the videos with --label_file, raise"
+      " DATA.PER_DATASET_FRACTION, or choose another TRAINING_ALGO"
     )
-  given = config.CLASSIFICATION.NUM_CLASSES
+  _, _, phase_counts = examples.count_examples(records)
+  labeled, given = max(phase_counts) + 1, config.CLASSIFICATION.NUM_CLASSES
   if 0 < given < labeled:
     raise UserError(
       f"CLASSIFICATION.NUM_CLASSES: expected at least {labeled}, as the"
       f" training videos of {dataset} have labels from 0 to {labeled - 1},"
       f" received {given}; raise it, or set 0, which counts them"
     )
-  if given:
-    return given
   folder = shard_files.records_folder(config.PATH_TO_TFRECORDS, dataset)
   stored = dataset_info.read_dataset_file(folder, dataset)
-  return max(labeled, len(stored.class_names) if stored else 0)
+  return given or max(labeled, len(stored.class_names) if stored else 0)
 
 
 def train_batches(

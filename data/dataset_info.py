@@ -17,12 +17,14 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from core.errors import UserError
-from core.files import atomic_write, locked
+from core.files import atomic_write, locked, raise_unreadable
 from data import examples, shard_files, tfrecords
 from data.known_datasets import are_custom_names, name_phases, pad_names
 
 FILE_NAME = "dataset.json"
 FORMAT_VERSION = 1
+# Keys of a split in the file that differ from the fields of `SplitInfo`.
+_FIELDS = {"phases": "phase_counts"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,10 +94,14 @@ def load_dataset_info(
   num_phases = 0
   for split in shard_files.list_splits(folder, dataset) - splits.keys():
     paths = shard_files.list_record_files(folder, dataset, split)
-    splits[split] = count_split(paths)
+    num_videos, num_frames, counts = examples.count_examples(
+      tfrecords.list_records(paths)
+    )
+    splits[split] = SplitInfo(
+      num_videos, num_frames, phase_counts={str(k): counts[k] for k in counts}
+    )
     num_phases = max(num_phases, splits[split].num_phases)
-  if not splits:
-    # Raises an error that says how to make records.
+  if not splits:  # Raise an error that says how to make records.
     shard_files.list_record_files(folder, dataset, "train")
   names = stored.class_names if stored else ()
   return DatasetInfo(
@@ -124,15 +130,6 @@ def load_class_names(
   return stored.class_names if stored else name_phases(dataset, 0)
 
 
-def count_split(paths: Sequence[pathlib.Path]) -> SplitInfo:
-  """Count videos, frames and phases in the record files of a split."""
-  num_videos, num_frames, phases = examples.count_examples(
-    tfrecords.list_records(paths)
-  )
-  counts = {str(phase): count for phase, count in phases.items()}
-  return SplitInfo(num_videos, num_frames, phase_counts=counts)
-
-
 def _complete_names(
   dataset: str, names: Sequence[str], num_phases: int
 ) -> tuple[str, ...]:
@@ -157,19 +154,16 @@ def read_dataset_file(folder: pathlib.Path, dataset: str) -> DatasetInfo | None:
   """
   path = folder / FILE_NAME
   try:
-    text = path.read_text()
+    content = path.read_bytes()
   except (FileNotFoundError, NotADirectoryError):
     return None
-  except (OSError, UnicodeDecodeError) as error:
-    raise UserError(
-      f"{path}: expected JSON, received what can't be read ({error}); correct"
-      " or remove it"
-    ) from error
-  return parse_dataset_file(text, path, dataset)
+  except OSError as error:
+    raise_unreadable(error)
+  return parse_dataset_file(content, path, dataset)
 
 
 def parse_dataset_file(
-  text: str, path: str | os.PathLike, dataset: str
+  text: str | bytes, path: str | os.PathLike, dataset: str
 ) -> DatasetInfo:
   """Parse the content of `dataset.json`.
 
@@ -186,27 +180,18 @@ def parse_dataset_file(
   """
   try:
     content = json.loads(text)
-  except ValueError as error:
-    raise UserError(
-      f"{path}: expected JSON, received what can't be read ({error}); correct"
-      " or remove it"
-    ) from error
-  try:
     version, about = content["format_version"], content["dataset"]
     splits = {
-      split: SplitInfo(
-        phase_counts=fields.get("phases", {}),
-        **{key: fields[key] for key in fields if key != "phases"},
-      )
+      split: SplitInfo(**{_FIELDS.get(key, key): fields[key] for key in fields})
       for split, fields in content["splits"].items()
     }
-    names = tuple(str(name) for name in content["class_names"])
+    names = tuple(map(str, content["class_names"]))
     num_phases = max((x.num_phases for x in splits.values()), default=0)
   except (KeyError, TypeError, AttributeError, ValueError) as error:
     raise UserError(
-      f"{path}: expected format_version, dataset, class_names and splits with"
-      f" num_videos, num_frames and fps, received others ({error}); correct or"
-      " remove it"
+      f"{path}: expected JSON with format_version, dataset, class_names and"
+      " splits with num_videos, num_frames and fps, received something else"
+      f" ({error}); correct or remove it"
     ) from error
   if version != FORMAT_VERSION:
     raise UserError(
@@ -224,14 +209,13 @@ def parse_dataset_file(
 
 def format_dataset_file(dataset: str, info: DatasetInfo) -> str:
   """Return the content of `dataset.json`, see `parse_dataset_file`."""
-
-  def rename_counts(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {"phases" if k == "phase_counts" else k: v for k, v in fields}
-
+  keys = {field: key for key, field in _FIELDS.items()}
   content = {
     "format_version": FORMAT_VERSION,
     "dataset": dataset,
-    **dataclasses.asdict(info, dict_factory=rename_counts),
+    **dataclasses.asdict(
+      info, dict_factory=lambda items: {keys.get(k, k): v for k, v in items}
+    ),
   }
   return json.dumps(content, indent=2) + "\n"
 

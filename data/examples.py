@@ -12,6 +12,7 @@ import collections
 import dataclasses
 import io
 import pathlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import BinaryIO
 
@@ -33,59 +34,41 @@ MAX_BYTES = 2**31 - 2**16
 # More than a frame's place in its list and its label take.
 FRAME_OVERHEAD = 48
 
-# The messages of TensorFlow's example.proto and feature.proto: name, type and
-# whether it is repeated, of each field by its number. A map is on the wire what
-# it is here, a list of entries, and the last entry of a key counts.
-_MESSAGES = {
-  "BytesList": {1: ("value", "bytes", True)},
-  "Int64List": {1: ("value", "int64", True)},
-  "Feature": {
-    1: ("bytes_list", "BytesList", False),
-    3: ("int64_list", "Int64List", False),
-  },
-  "Features": {1: ("entries", "FeaturesEntry", True)},
-  "FeaturesEntry": {
-    1: ("key", "string", False),
-    2: ("value", "Feature", False),
-  },
-  "FeatureList": {1: ("features", "Feature", True)},
-  "FeatureLists": {1: ("entries", "FeatureListsEntry", True)},
-  "FeatureListsEntry": {
-    1: ("key", "string", False),
-    2: ("value", "FeatureList", False),
-  },
-  "SequenceExample": {
-    1: ("context", "Features", False),
-    2: ("feature_lists", "FeatureLists", False),
-  },
+# The messages of TensorFlow's feature.proto and example.proto.
+_SCHEMA = {
+  "BytesList": "bytes* value=1",
+  "Int64List": "int64* value=1",
+  "Feature": "BytesList bytes_list=1, Int64List int64_list=3",
+  "Features": "FeatureEntry* feature=1",
+  "Features.FeatureEntry": "string key=1, Feature value=2",
+  "FeatureList": "Feature* feature=1",
+  "FeatureLists": "FeatureListEntry* feature_list=1",
+  "FeatureLists.FeatureListEntry": "string key=1, FeatureList value=2",
+  "SequenceExample": "Features context=1, FeatureLists feature_lists=2",
 }
 
 
 def _build_message_class() -> type[Message]:
-  """Build the class `SequenceExample` from `_MESSAGES`."""
+  """Build `tf.train.SequenceExample`, as far as records need it."""
+  file = descriptor_pb2.FileDescriptorProto(name="records", syntax="proto3")
   kinds = descriptor_pb2.FieldDescriptorProto
-  scalars = {
-    "bytes": kinds.TYPE_BYTES,
-    "int64": kinds.TYPE_INT64,
-    "string": kinds.TYPE_STRING,
-  }
-  file = descriptor_pb2.FileDescriptorProto(
-    name="examples.proto", package="examples", syntax="proto3"
-  )
-  for message, fields in _MESSAGES.items():
-    descriptor = file.message_type.add(name=message)
-    for number, (name, kind, repeated) in fields.items():
-      descriptor.field.add(
-        name=name,
-        number=number,
-        label=kinds.LABEL_REPEATED if repeated else kinds.LABEL_OPTIONAL,
-        type=scalars.get(kind, kinds.TYPE_MESSAGE),
-        type_name=None if kind in scalars else f".examples.{kind}",
-      )
+  messages = {}
+  for name, fields in _SCHEMA.items():
+    parent, _, own = name.rpartition(".")
+    siblings = messages[parent].nested_type if parent else file.message_type
+    messages[name] = message = siblings.add(name=own)
+    message.options.map_entry = bool(parent)
+    for kind, many, key, number in re.findall(r"(\w+)(\*?) (\w+)=(\d)", fields):
+      field = message.field.add(name=key, number=int(number))
+      field.label = kinds.LABEL_REPEATED if many else kinds.LABEL_OPTIONAL
+      if kind.islower():
+        field.type = getattr(kinds, f"TYPE_{kind.upper()}")
+      else:
+        field.type_name = kind
   pool = descriptor_pool.DescriptorPool()
   pool.AddSerializedFile(file.SerializeToString())
   return message_factory.GetMessageClass(
-    pool.FindMessageTypeByName("examples.SequenceExample")
+    pool.FindMessageTypeByName("SequenceExample")
   )
 
 
@@ -101,8 +84,8 @@ class Example:
     jpegs: [L] encoded frames.
     frame_labels: [L] phases, -1 = none; empty without labels.
     label: Label of the whole video, -1 = none.
-    length: Number of frames that the record states, which those of other
-      programs may get wrong; None if it states none.
+    length: Number of frames that the record states, if it states one; those of
+      other programs may be wrong.
     record: Where it lies.
   """
 
@@ -110,7 +93,7 @@ class Example:
   jpegs: list[bytes]
   frame_labels: list[int]
   label: int
-  length: int | None
+  length: int
   record: Record
 
   def __str__(self) -> str:
@@ -147,26 +130,22 @@ def write_example(
       f"{name}: expected {len(sizes)} labels of frames, received"
       f" {len(frame_labels)}"
     )
-  # Keys in alphabetical order, as in TensorFlow's deterministic serialization.
-  context = {
-    LABEL: _int64_feature(label),
-    LENGTH: _int64_feature(len(sizes)),
-    NAME: {"bytes_list": {"value": [name.encode()]}},
-  }
-  lists = {}
-  if frame_labels is not None:
-    lists[FRAME_LABELS] = {"features": map(_int64_feature, frame_labels)}
-  message = _SequenceExample(
-    context={"entries": _entries(context)},
-    feature_lists={"entries": _entries(lists)},
-  )
-  before = message.feature_lists.SerializeToString()
+  message = _SequenceExample()
+  context, lists = message.context.feature, message.feature_lists.feature_list
+  context[NAME].bytes_list.value.append(name.encode())
+  context[LENGTH].int64_list.value.append(len(sizes))
+  context[LABEL].int64_list.value.append(label)
+  for frame_label in frame_labels or ():
+    feature = lists[FRAME_LABELS].feature.add()
+    feature.int64_list.value.append(frame_label)
+  before = message.feature_lists.SerializeToString(deterministic=True)
   message.ClearField("feature_lists")
   # What follows is the feature list of the frames, and what contains it.
   frames = sum(len(_frame_head(size)) + size for size in sizes)
   entry = _head(1, len(VIDEO)) + VIDEO.encode() + _head(2, frames)
   before += _head(1, len(entry) + frames) + entry
-  head = message.SerializeToString() + _head(2, len(before) + frames) + before
+  head = message.SerializeToString(deterministic=True)
+  head += _head(2, len(before) + frames) + before
 
   def pieces() -> Iterator[bytes]:
     yield head
@@ -175,14 +154,6 @@ def write_example(
         yield _frame_head(size) + source.read(size)
 
   tfrecords.write_record(target, len(head) + frames, pieces())
-
-
-def _int64_feature(value: int) -> dict:
-  return {"int64_list": {"value": [value]}}
-
-
-def _entries(items: dict[str, dict]) -> list[dict]:
-  return [{"key": key, "value": value} for key, value in items.items()]
 
 
 def _frame_head(size: int) -> bytes:
@@ -226,27 +197,18 @@ def read_example(record: Record, use_frame_labels: bool = True) -> Example:
       f"{record}: expected a SequenceExample, received other data; convert the"
       " videos again"
     ) from error
-  context = {x.key: x.value for x in message.context.entries}
-  lists = {x.key: x.value.features for x in message.feature_lists.entries}
-  names, labels, lengths = (
-    getattr(context[key], kind).value if key in context else ()
-    for key, kind in (
-      (NAME, "bytes_list"),
-      (LABEL, "int64_list"),
-      (LENGTH, "int64_list"),
-    )
-  )
+  context, lists = message.context.feature, message.feature_lists.feature_list
   example = Example(
-    name=b"".join(names).decode(errors="replace"),
-    jpegs=[b"".join(x.bytes_list.value) for x in lists.get(VIDEO, ())],
+    name=b"".join(context[NAME].bytes_list.value).decode(errors="replace"),
+    jpegs=[b"".join(x.bytes_list.value) for x in lists[VIDEO].feature],
     frame_labels=[
       label
-      for x in lists.get(FRAME_LABELS, ())
+      for x in lists[FRAME_LABELS].feature
       for label in x.int64_list.value
       if use_frame_labels
     ],
-    label=labels[0] if labels else -1,
-    length=lengths[0] if lengths else None,
+    label=[*context[LABEL].int64_list.value, -1][0],
+    length=[*context[LENGTH].int64_list.value, len(lists[VIDEO].feature)][0],
     record=record,
   )
   count, num_labels = len(example.jpegs), len(example.frame_labels)
@@ -269,21 +231,17 @@ def check_frames(example: Example) -> None:
   Raises:
     UserError: A frame is damaged, or of another size than the first.
   """
-  first = None
+  sizes = []
   for number, jpeg in enumerate(example.jpegs):
+    frame = f"a JPEG image as frame {number}"
     try:
       with Image.open(io.BytesIO(jpeg), formats=["JPEG"]) as image:
         image.load()
-        size = f"{image.width} x {image.height}"
+        sizes.append(f"{image.width} x {image.height} pixels")
     except (OSError, SyntaxError, ValueError) as error:
-      raise _damage(
-        example, f"a JPEG image as frame {number}", "a damaged one"
-      ) from error
-    first = first or size
-    if size != first:
-      raise _damage(
-        example, f"{first} pixels in frame {number} as in frame 0", size
-      )
+      raise _damage(example, frame, "a damaged one") from error
+    if sizes[-1] != sizes[0]:
+      raise _damage(example, f"{frame} of {sizes[0]} as frame 0", sizes[-1])
 
 
 def check_numbers(example: Example, num_phases: int = 0) -> None:
@@ -297,13 +255,12 @@ def check_numbers(example: Example, num_phases: int = 0) -> None:
     UserError: There is another number of frames, or a label is out of range.
   """
   count = len(example.jpegs)
-  if example.length not in (None, count):
+  if example.length != count:
     raise _damage(example, f"a `{LENGTH}` of {count} frames", example.length)
-  allowed = f"to {num_phases - 1}" if num_phases else "or more"
+  allowed = f"-1 to {num_phases - 1}" if num_phases else "-1 or more"
   for number, label in enumerate(example.frame_labels):
     if label < -1 or 0 < num_phases <= label:
-      expected = f"a label of -1 {allowed} for frame {number}"
-      raise _damage(example, expected, label)
+      raise _damage(example, f"label {allowed} in frame {number}", label)
 
 
 def _damage(example: Example, expected: str, received: object) -> UserError:
@@ -341,10 +298,8 @@ def count_examples(
   Raises:
     UserError: A record is damaged.
   """
-  num_videos = num_frames = 0
-  phases = collections.Counter()
+  num_frames, phases = [], collections.Counter()
   for example in map(read_example, records):
-    num_videos += 1
-    num_frames += len(example.jpegs)
+    num_frames.append(len(example.jpegs))
     phases.update(example.frame_labels)
-  return num_videos, num_frames, dict(sorted(phases.items()))
+  return len(num_frames), sum(num_frames), dict(sorted(phases.items()))

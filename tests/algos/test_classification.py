@@ -102,9 +102,10 @@ def test_records_without_labels_are_refused(tmp_path):
   with pytest.raises(UserError) as caught:
     Classification(config)
   assert str(caught.value) == (
-    f"{tmp_path}/bare_train-0-of-1.tfrecord: expected labels of frames, which"
-    " classification needs, received none in bare; convert the videos with"
-    " --label_file, or choose another TRAINING_ALGO"
+    f"{tmp_path}/bare_train-0-of-1.tfrecord: expected labels of frames for"
+    " classification, received none in the first 2 of 2 training videos of"
+    " bare; convert the videos with --label_file, raise"
+    " DATA.PER_DATASET_FRACTION, or choose another TRAINING_ALGO"
   )
 
 
@@ -125,9 +126,5 @@ def test_labels_outside_the_part_that_is_used_do_not_count(tmp_path):
 
   with pytest.raises(UserError) as caught:
     Classification(settings(0.5))
-  assert str(caught.value) == (
-    "DATA.PER_DATASET_FRACTION: expected labeled videos, which classification"
-    " needs, received none among the first 2 training videos of late, which 0.5"
-    " leaves; raise it, or convert with the labeled videos first"
-  )
+  assert "none in the first 2 of 4 training videos of late" in str(caught.value)
   assert datasets.count_phases(settings(0.75)) == 2

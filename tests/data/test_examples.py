@@ -70,7 +70,7 @@ def test_an_example_is_read_back(tmp_path):
   assert (sound.name, sound.jpegs) == ("näme", [JPEG, WIDE])
   assert (sound.frame_labels, sound.label, sound.length) == ([3, -1], 2**40, 2)
   assert (bare.name, bare.jpegs) == ("", [JPEG])
-  assert (bare.frame_labels, bare.label, bare.length) == ([], -1, None)
+  assert (bare.frame_labels, bare.label, bare.length) == ([], -1, 1)
   unlabeled = examples.read_example(sound.record, use_frame_labels=False)
   assert unlabeled.frame_labels == []
 
@@ -117,7 +117,7 @@ def clip(*frames, labels=None):
     ),
     (
       clip(JPEG, WIDE),
-      "expected 16 x 16 pixels in frame 1 as in frame 0, received 32 x 16;",
+      "frame 1 of 16 x 16 pixels as frame 0, received 32 x 16 pixels;",
     ),
   ],
 )

@@ -35,7 +35,7 @@ def test_problems_are_listed(tmp_path):
   records = tfrecords.list_records(damaged(tmp_path))
   found = visualize_tfrecords.find_problems(records, num_phases=2)
   messages = [
-    ", video 'label': expected a label of -1 to 1 for frame 2, received 2",
+    ", video 'label': expected label -1 to 1 in frame 2, received 2",
     ", video 'labels': expected 3 frame_labels, one a frame, received 2",
     ", video 'cut': expected a JPEG image as frame 1, received a damaged one",
     ", video 'len': expected a `len` of 3 frames, received 7",
@@ -107,9 +107,9 @@ def write_labels(folder, dataset, *labels):
   "dataset, labels, problem",
   [
     ("pouring", [0, 4, -1], None),
-    ("pouring", [0, 7], "expected a label of -1 to 4 for frame 1, received 7"),
+    ("pouring", [0, 7], "expected label -1 to 4 in frame 1, received 7"),
     ("toy", [0, 7], None),
-    ("toy", [0, -5], "expected a label of -1 or more for frame 1, received -5"),
+    ("toy", [0, -5], "expected label -1 or more in frame 1, received -5"),
   ],
 )
 def test_labels_are_checked_without_a_file(
