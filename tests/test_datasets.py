@@ -20,6 +20,13 @@ def batches_of(configuration, batch_size=3, **keywords):
   return list(batches.as_numpy_iterator())
 
 
+def load(folder, *settings):
+  """A configuration for the records of a folder: small, two steps."""
+  small = ["IMAGE_SIZE=16", "TRAIN.NUM_FRAMES=2", "TRAIN.MAX_ITERS=2"]
+  data = ["DATASETS=[toy]", f"PATH_TO_TFRECORDS={folder}"]
+  return config.load(settings=[*data, *small, *settings])
+
+
 def names(batch):
   return [int(name.split()[-1]) for name in batch["name"]]
 
@@ -100,19 +107,16 @@ def test_frames_that_are_the_same_stay_the_same_when_augmented(toy_config):
   assert len(seen) > 30
 
 
-@pytest.mark.parametrize("start", [1, 5, 11])
-def test_continuing_gives_the_batches_the_full_run_sees(toy_config, start):
+def test_continuing_gives_the_batches_the_full_run_sees(toy_config):
   settings = toy_config(
     "AUGMENTATION.RANDOM_FLIP=true", "AUGMENTATION.BRIGHTNESS=true"
   )
   full = batches_of(settings)
   assert len(full) == 12
-  assert_same(batches_of(settings, start_step=start), full[start:])
-
-
-def test_nothing_is_left_after_the_last_step(toy_config):
-  assert batches_of(toy_config(), start_step=12) == []
-  assert batches_of(toy_config(), start_step=20) == []
+  for start in (1, 5, 11):
+    assert_same(batches_of(settings, start_step=start), full[start:])
+  for start in (12, 20):
+    assert batches_of(settings, start_step=start) == []
 
 
 def test_batches_follow_from_the_seed(toy_config):
@@ -193,15 +197,8 @@ def test_batches_of_data_sets_that_take_turns(tmp_path):
     folder.mkdir()
     record = record_files.serialized(index, 12)
     record_files.write(folder, [[record, record]], dataset=name)
-  settings = config.load(
-    settings=[
-      "DATASETS=[run,jump,swim]",
-      f"PATH_TO_TFRECORDS={tmp_path}/%s_tfrecords/",
-      "TRAIN.NUM_FRAMES=2",
-      "TRAIN.MAX_ITERS=7",
-      "IMAGE_SIZE=16",
-    ]
-  )
+  settings = load(f"{tmp_path}/%s_tfrecords", "DATASETS=[run,jump,swim]")
+  settings.TRAIN.MAX_ITERS = 7
   rows = [names(batch) for batch in batches_of(settings, 2)]
   assert rows == [[i % 3] * 2 for i in range(7)]
 
@@ -215,25 +212,8 @@ def test_fraction_keeps_the_first_training_videos(toy_config, fraction, number):
   # Evaluation sees all of them.
   full = datasets.list_split_records(settings, "toy", "train")
   assert len(full) == 7 and kept == full[:number]
-  names = {
-    name
-    for batch in datasets.train_batches(settings, 1).as_numpy_iterator()
-    for name in batch["name"]
-  }
-  assert names == {
-    video["name"]
-    for video in list(datasets.iterate_videos(settings, "toy", "train"))[
-      :number
-    ]
-  }
-
-
-def test_fraction_is_meant_as_it_is_written(tmp_path):
-  record_files.write(tmp_path, [[b"video"] * 100])
-  settings = config.load(
-    settings=[f"PATH_TO_TFRECORDS={tmp_path}", "DATA.PER_DATASET_FRACTION=0.29"]
-  )
-  assert len(datasets.list_training_records(settings, "toy")) == 29
+  drawn = {names(batch)[0] for batch in batches_of(settings, 1)}
+  assert drawn == set(range(number))
 
 
 def test_per_class_reads_every_file_of_the_split(tmp_path):
@@ -241,41 +221,23 @@ def test_per_class_reads_every_file_of_the_split(tmp_path):
     shard = [record_files.serialized(index, 2)]
     record_files.write(tmp_path, [shard], dataset=label)
     record_files.write(tmp_path, [shard], dataset=label, split="val")
-  settings = config.load(
-    settings=["DATA.PER_CLASS=true", f"PATH_TO_TFRECORDS={tmp_path}"]
-  )
-  paths = [
-    r.path.name for r in datasets.list_split_records(settings, "any", "train")
-  ]
-  assert paths == [f"{label}_train-0-of-1.tfrecord" for label in ("cat", "dog")]
+  settings = load(tmp_path, "DATA.PER_CLASS=true")
+  records = datasets.list_split_records(settings, "any", "train")
+  found = [record.path.name for record in records]
+  assert found == [f"{label}_train-0-of-1.tfrecord" for label in ("cat", "dog")]
   settings.DATA.PER_CLASS = False
   with pytest.raises(UserError, match=r"any_train-\*-of-\*.tfrecord: expected"):
     datasets.list_split_records(settings, "any", "train")
 
 
-def bare_record(length, extra=(), frame_labels=None):
-  """A record without name, len and label; `extra` are frames that follow."""
-  jpegs = [record_files.jpeg(0, frame) for frame in range(length)]
-  return record_files.bare([*jpegs, *extra], frame_labels)
-
-
-def test_labels_of_frames_can_be_left_out(toy_config):
-  for batch in batches_of(toy_config("DATA.FRAME_LABELS=false")):
-    assert (batch["frame_labels"] == -1).all()
-    assert (batch["seq_labels"] >= 0).all()
+JPEG = record_files.jpeg(0, 0)
 
 
 def test_bare_records_train(tmp_path):
-  record_files.write(tmp_path, [[bare_record(3), bare_record(9)]])
-  settings = config.load(
-    settings=[
-      "DATASETS=[toy]",
-      f"PATH_TO_TFRECORDS={tmp_path}",
-      "TRAIN.MAX_ITERS=2",
-      "IMAGE_SIZE=16",
-    ]
+  record_files.write(
+    tmp_path, [[record_files.bare([JPEG] * 3), record_files.bare([JPEG] * 9)]]
   )
-  for batch in batches_of(settings, 2):
+  for batch in batches_of(load(tmp_path), 2):
     assert (batch["frame_labels"] == -1).all()
     assert (batch["seq_labels"] == -1).all()
     assert sorted(batch["seq_lens"]) == [3, 9]
@@ -283,15 +245,10 @@ def test_bare_records_train(tmp_path):
 
 def test_a_record_that_ends_in_zero_bytes_is_read_whole(tmp_path):
   # The order of fields is free; here a label that is 0 comes last.
-  record = bare_record(2) + record_files.bare([], [2, 0])
+  record = record_files.bare([JPEG] * 2) + record_files.bare([], [2, 0])
   assert record.endswith(b"\0")
   record_files.write(tmp_path, [[record]])
-  settings = config.load(
-    settings=["DATASETS=[toy]", f"PATH_TO_TFRECORDS={tmp_path}"]
-  )
-  settings.TRAIN.update(MAX_ITERS=1, NUM_FRAMES=2)
-  settings.DATA.RANDOM_OFFSET = 0
-  [batch] = batches_of(settings, 1)
+  batch = batches_of(load(tmp_path, "DATA.RANDOM_OFFSET=0"), 1)[0]
   assert batch["frame_labels"].tolist() == [[2, 0]]
 
 
@@ -329,50 +286,31 @@ def test_videos_come_in_order_with_encoded_frames(toy_config):
     )
 
 
-def test_a_data_set_without_records_is_named(toy_config):
-  settings = toy_config("DATASETS=[toy,missing]")
-  with pytest.raises(
-    UserError, match=r"missing_train-\*-of-\*.tfrecord: expected records"
-  ):
-    datasets.train_batches(settings, 2)
-
-
-def test_an_empty_record_file_is_named(tmp_path):
+def test_records_that_are_missing_or_cut_stop_before_the_first_batch(tmp_path):
+  with pytest.raises(UserError, match=r"toy_train-\*-of-\*.tfrecord: expected"):
+    datasets.train_batches(load(tmp_path), 2)
   [path] = record_files.write(tmp_path, [[]])
-  settings = config.load(settings=[f"PATH_TO_TFRECORDS={tmp_path}"])
-  with pytest.raises(
-    UserError, match=f"{path}: expected videos, received none"
-  ):
-    datasets.list_split_records(settings, "toy", "train")
-
-
-def test_a_truncated_file_stops_before_the_first_batch(tmp_path):
-  [path] = record_files.write(tmp_path, [[bare_record(3)]])
-  path.write_bytes(path.read_bytes()[:-9])
-  settings = config.load(
-    settings=["DATASETS=[toy]", f"PATH_TO_TFRECORDS={tmp_path}"]
-  )
-  with pytest.raises(
-    UserError, match=f"{path}: expected a TFRecord file of whole"
-  ):
-    datasets.train_batches(settings, 2)
+  with pytest.raises(UserError, match=f"{path}: expected videos, received non"):
+    datasets.train_batches(load(tmp_path), 2)
+  path.write_bytes(b"too short")
+  with pytest.raises(UserError, match=f"{path}: expected a TFRecord file of"):
+    datasets.train_batches(load(tmp_path), 2)
 
 
 @pytest.mark.parametrize(
   "record, message",
   [
     (b"\xff\xff\xff", "expected a SequenceExample"),
-    (bare_record(2, frame_labels=[0, 1, 2]), "expected 2 frame_labels"),
-    (bare_record(0), "expected frames under the key `video`"),
-    (bare_record(3, extra=[b"no JPEG"]), "expected a JPEG image as frame 3"),
+    (record_files.bare([JPEG] * 2, [0, 1, 2]), "expected 2 frame_labels"),
+    (record_files.bare([]), "expected frames under the key `video`"),
+    (record_files.bare([JPEG, b"no JPEG"]), "expected a JPEG image as frame 1"),
   ],
 )
 def test_a_damaged_record_among_the_videos_is_named(tmp_path, record, message):
-  [path] = record_files.write(tmp_path, [[bare_record(2), record]])
-  settings = config.load(
-    settings=[f"PATH_TO_TFRECORDS={tmp_path}", "TRAIN.NUM_FRAMES=2"]
+  [path] = record_files.write(
+    tmp_path, [[record_files.bare([JPEG] * 2), record]]
   )
-  settings.update(DATASETS=["toy"])
+  settings = load(tmp_path)
   with pytest.raises(UserError, match=f"{re.escape(str(path))}.*{message}"):
     list(datasets.iterate_videos(settings, "toy", "train"))
   # Whether the frame that is no JPEG is sampled or not.
@@ -384,31 +322,24 @@ def test_a_damaged_record_among_the_videos_is_named(tmp_path, record, message):
     list(batches)
 
 
-def test_labels_that_are_left_out_may_be_wrong(tmp_path):
-  record = bare_record(3, frame_labels=[0, 1])
+def test_labels_of_frames_can_be_left_out_even_if_they_are_wrong(tmp_path):
+  record = record_files.sequence_example("clip", [JPEG] * 3, [0, 1], 7)
   record_files.write(tmp_path, [[record]])
-  settings = config.load(
-    settings=[
-      "DATASETS=[toy]",
-      "DATA.FRAME_LABELS=false",
-      f"PATH_TO_TFRECORDS={tmp_path}",
-      "TRAIN.MAX_ITERS=1",
-      "IMAGE_SIZE=16",
-    ]
-  )
+  settings = load(tmp_path, "DATA.FRAME_LABELS=false")
   [video] = datasets.iterate_videos(settings, "toy", "train")
   assert video["frame_labels"].tolist() == [-1] * 3
-  [batch] = batches_of(settings, 1)
-  assert (batch["frame_labels"] == -1).all()
+  for batch in batches_of(settings, 1):
+    assert (batch["frame_labels"] == -1).all()
+    assert batch["seq_labels"].tolist() == [7]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_bytes_that_changed_are_told_by_batches_and_videos(tmp_path, split):
-  [path] = record_files.write(tmp_path, [[bare_record(2)] * 3], split=split)
-  record_files.flip_bit(path, -20)
-  settings = config.load(
-    settings=["DATASETS=[toy]", f"PATH_TO_TFRECORDS={tmp_path}"]
+  [path] = record_files.write(
+    tmp_path, [[record_files.bare([JPEG] * 2)] * 3], split=split
   )
+  record_files.flip_bit(path, -20)
+  settings = load(tmp_path)
   message = rf"{re.escape(str(path))}: record at byte \d+: expected data that"
   with pytest.raises(UserError, match=message):
     list(datasets.iterate_videos(settings, "toy", split))

@@ -139,7 +139,10 @@ def test_dataset_json_is_read_before_anything_is_converted(tmp_path, input_dir):
   )
   done = run(module, input_dir, tmp_path)
   assert done.returncode == 1
-  assert "is about the data set 'yours'" in done.stderr.splitlines()[-1]
+  assert (
+    "expected the data set 'mine', received 'yours'"
+    in done.stderr.splitlines()[-1]
+  )
   content = {
     **{"format_version": 1, "dataset": "mine", "class_names": ["b", "a"]},
     "splits": {

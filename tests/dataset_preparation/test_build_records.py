@@ -115,9 +115,8 @@ def test_phases_that_have_other_names_in_another_split(
   with pytest.raises(UserError) as error:
     run(input_dir, "mine_val", out, labels, ("pour", "reach"))
   assert str(error.value) == (
-    "mine_train: names phase 0 'reach', expected the same in all splits,"
-    " received 'pour'; give --phases in that order, or correct class_names in"
-    " dataset.json"
+    "mine_train: expected 'reach' as phase 0 in all splits, received 'pour';"
+    " give --phases in that order, or correct class_names in dataset.json"
   )
   assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 

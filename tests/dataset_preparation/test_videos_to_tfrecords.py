@@ -193,7 +193,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, input_dir, label_file):
 def test_the_output_folder_may_be_a_template(tmp_path, input_dir):
   convert(input_dir, "mine_val", f"{tmp_path}/%s_records", size=(8, 8))
   paths = shard_files.list_record_files(f"{tmp_path}/%s_records", "mine", "val")
-  assert paths == [str(tmp_path / "mine_records/mine_val-0-of-1.tfrecord")]
+  assert paths == [tmp_path / "mine_records/mine_val-0-of-1.tfrecord"]
 
 
 @pytest.mark.parametrize(
@@ -277,7 +277,7 @@ def test_wrong_number_of_segments(tmp_path, input_dir, label_file):
 def test_another_data_set_in_the_folder_is_refused(tmp_path, input_dir):
   convert(input_dir, "mine_val", tmp_path, size=(8, 8))
   before = listing(tmp_path)
-  with pytest.raises(UserError, match="is about the data set 'mine'"):
+  with pytest.raises(UserError, match="received 'mine'; keep one data set a"):
     convert(input_dir, "yours_val", tmp_path)
   assert listing(tmp_path) == before
 
@@ -372,8 +372,8 @@ def test_script_as_a_module_tells_a_mistake_in_one_line(tmp_path, input_dir):
   assert done.returncode == 1
   assert "Traceback" not in done.stderr
   assert done.stderr.splitlines()[-1] == (
-    "error: --name: expected <dataset>_<split>, such as pouring_train, of"
-    " letters, digits, '_', '-' and '.'; received 'train'"
+    "error: --name: expected <dataset>_<split> of letters, digits, '_', '-' and"
+    " '.', received 'train'; give a name such as pouring_train"
   )
   assert not os.listdir(tmp_path)
 
