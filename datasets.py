@@ -1,10 +1,10 @@
-"""TFRecords in, batches out.
+"""Turn records into batches for training and whole videos for embedding.
 
 Every random choice is a function of the seed and of the number of the step, so
 a run that continues from a checkpoint sees the batches it would have seen.
 """
 
-import functools
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -12,17 +12,27 @@ import tensorflow as tf
 from easydict import EasyDict
 
 from core.errors import UserError
-from data import dataset_info, preprocessing, record_index
-from data.record_index import Record
+from data import (
+  dataset_info,
+  example_parser,
+  examples,
+  preprocessing,
+  shard_files,
+  tfrecords,
+)
 from data.sampling import FrameSampler, context_steps
 from data.subsets import first_fraction
+from data.tfrecords import Record
 
 # Keeps the frames that algo_loss sees apart from those of training.
 _EVAL_SEED = 1 << 20
+_READ_BUFFER_BYTES = 1 << 18
 
 
-def records_of(config: EasyDict, dataset: str, split: str) -> list[Record]:
-  """Lists the records of one split of a data set.
+def list_split_records(
+  config: EasyDict, dataset: str, split: str
+) -> list[Record]:
+  """List the records of one split of a data set.
 
   Args:
     config: The configuration.
@@ -35,26 +45,26 @@ def records_of(config: EasyDict, dataset: str, split: str) -> list[Record]:
   Raises:
     UserError: There are none, or a file is truncated.
   """
-  paths = dataset_info.record_paths(
+  paths = shard_files.list_record_files(
     config.PATH_TO_TFRECORDS, dataset, split, config.DATA.PER_CLASS
   )
-  records = record_index.find_records(paths)
+  records = tfrecords.list_records(paths)
   if not records:
     raise UserError(
-      f"{paths[0]}: holds no videos; convert the {split} videos of {dataset}"
-      " again"
+      f"{paths[0]}: expected videos, received none; convert the {split} videos"
+      f" of {dataset} again"
     )
   return records
 
 
-def training_records_of(config: EasyDict, dataset: str) -> list[Record]:
-  """The records to train with: the first PER_DATASET_FRACTION, at least one."""
-  records = records_of(config, dataset, "train")
+def list_training_records(config: EasyDict, dataset: str) -> list[Record]:
+  """List the records to train with: PER_DATASET_FRACTION, at least one."""
+  records = list_split_records(config, dataset, "train")
   return first_fraction(records, config.DATA.PER_DATASET_FRACTION)
 
 
-def count_classes(config: EasyDict) -> int:
-  """Number of phases that a classifier of the only data set tells apart.
+def count_phases(config: EasyDict) -> int:
+  """Count the phases that a classifier of the only data set tells apart.
 
   Args:
     config: The configuration.
@@ -64,50 +74,41 @@ def count_classes(config: EasyDict) -> int:
     names or the training videos are labeled with, whichever are more.
 
   Raises:
-    UserError: There are several data sets, the only one, or the part of it that
-      PER_DATASET_FRACTION leaves, has no labels, or it has more than
-      CLASSIFICATION.NUM_CLASSES.
+    UserError: There are several data sets, the part of the only one to train
+      with has no labels, or it has more phases than CLASSIFICATION.NUM_CLASSES.
   """
   if len(config.DATASETS) != 1:
     raise UserError(
-      "DATASETS: classification takes one data set, as the phases of several"
-      f" are not the same; received {', '.join(config.DATASETS)}"
+      "DATASETS: expected one data set for classification, as the phases of"
+      f" several differ, received {', '.join(config.DATASETS)}; name one"
     )
   if not config.DATA.FRAME_LABELS:
     raise UserError(
-      "DATA.FRAME_LABELS: classification needs the labels of frames; set true"
+      "DATA.FRAME_LABELS: expected true, as classification needs the labels of"
+      " frames, received false; set it to true"
     )
   [dataset] = config.DATASETS
-  paths = dataset_info.record_paths(
-    config.PATH_TO_TFRECORDS, dataset, "train", config.DATA.PER_CLASS
-  )
-  num_labels = record_index.count(paths).num_labels
-  if not num_labels:
+  records = list_split_records(config, dataset, "train")
+  used = list_training_records(config, dataset)
+  _, _, phase_counts = examples.count_examples(used)
+  if max(phase_counts, default=-1) < 0:
     raise UserError(
-      f"{paths[0]}: the frames of {dataset} have no labels, which"
-      " classification needs; convert the videos with --label_file, or choose"
-      " another TRAINING_ALGO"
+      f"{records[0].path}: expected labels of frames for classification,"
+      f" received none in the first {len(used)} of {len(records)} training"
+      f" videos of {dataset}; convert the videos with --label_file, raise"
+      " DATA.PER_DATASET_FRACTION, or choose another TRAINING_ALGO"
     )
-  used = training_records_of(config, dataset)
-  if not any(map(record_index.has_labels, used)):
+  _, _, phase_counts = examples.count_examples(records)
+  labeled, given = max(phase_counts) + 1, config.CLASSIFICATION.NUM_CLASSES
+  if 0 < given < labeled:
     raise UserError(
-      f"DATA.PER_DATASET_FRACTION: the first {len(used)} training videos of"
-      f" {dataset}, which {config.DATA.PER_DATASET_FRACTION} leaves, have no"
-      " labels, which classification needs; raise it, or convert with the"
-      " labeled videos first"
+      f"CLASSIFICATION.NUM_CLASSES: expected at least {labeled}, as the"
+      f" training videos of {dataset} have labels from 0 to {labeled - 1},"
+      f" received {given}; raise it, or set 0, which counts them"
     )
-  given = config.CLASSIFICATION.NUM_CLASSES
-  if 0 < given < num_labels:
-    raise UserError(
-      f"CLASSIFICATION.NUM_CLASSES: expected at least {num_labels}, as the"
-      f" training videos of {dataset} have labels from 0 to {num_labels - 1},"
-      f" or 0, which counts them; received {given}"
-    )
-  if given:
-    return given
-  folder = dataset_info.records_folder(config.PATH_TO_TFRECORDS, dataset)
-  stored = dataset_info.read_file(folder, dataset)
-  return max(num_labels, len(stored.class_names) if stored else 0)
+  folder = shard_files.records_folder(config.PATH_TO_TFRECORDS, dataset)
+  stored = dataset_info.read_dataset_file(folder, dataset)
+  return given or max(labeled, len(stored.class_names) if stored else 0)
 
 
 def train_batches(
@@ -116,7 +117,7 @@ def train_batches(
   start_step: int = 0,
   sampler: FrameSampler | None = None,
 ) -> tf.data.Dataset:
-  """Batches of augmented videos, from `start_step` to TRAIN.MAX_ITERS.
+  """Make batches of augmented videos, from `start_step` to TRAIN.MAX_ITERS.
 
   Args:
     config: The configuration.
@@ -132,8 +133,8 @@ def train_batches(
   Raises:
     UserError: A data set of DATASETS has no records.
   """
-  return _batches(
-    [training_records_of(config, name) for name in config.DATASETS],
+  return _make_batches(
+    [list_training_records(config, name) for name in config.DATASETS],
     config,
     batch_size,
     range(start_step, config.TRAIN.MAX_ITERS),
@@ -150,7 +151,7 @@ def eval_batches(
   split: str,
   sampler: FrameSampler | None = None,
 ) -> tf.data.Dataset:
-  """The same EVAL.VAL_ITERS batches each time, sampled but not augmented.
+  """Make the same EVAL.VAL_ITERS batches each time, sampled but not augmented.
 
   Args:
     config: The configuration.
@@ -164,8 +165,8 @@ def eval_batches(
   Raises:
     UserError: The split has no records.
   """
-  return _batches(
-    [records_of(config, dataset, split)],
+  return _make_batches(
+    [list_split_records(config, dataset, split)],
     config,
     config.EVAL.BATCH_SIZE,
     range(config.EVAL.VAL_ITERS),
@@ -176,44 +177,30 @@ def eval_batches(
   )
 
 
-class SoundBatches:
-  """Batches as they are; where one can't be read, the damaged record is named.
+def checked_batches(
+  batches: Iterable[dict[str, tf.Tensor]], records: Iterable[Record]
+) -> Iterator[dict[str, tf.Tensor]]:
+  """Yield batches; where one can't be made, name the damaged record.
 
-  Wraps what `train_batches` or `eval_batches` returned, distributed or not.
+  Args:
+    batches: What `train_batches` or `eval_batches` returned, distributed or
+      not.
+    records: The records that the batches are made of.
+
+  Yields:
+    The batches.
+
+  Raises:
+    UserError: A record is damaged.
   """
-
-  def __init__(
-    self,
-    batches: Iterable[dict[str, tf.Tensor]],
-    config: EasyDict,
-    names: Sequence[str],
-    split: str,
-  ) -> None:
-    """Takes the batches.
-
-    Args:
-      batches: The batches.
-      config: The configuration.
-      names: Names of the data sets that the batches are made of.
-      split: Their split.
-    """
-    self._batches = batches
-    self._config = config
-    self._names = names
-    self._split = split
-
-  def __iter__(self) -> Iterator[dict[str, tf.Tensor]]:
-    """Yields the batches; raises a UserError about a damaged record."""
-    try:
-      yield from self._batches
-    # Unknown is what TensorFlow makes of the error of a Python function.
-    except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
-      for name in self._names:
-        record_index.check(records_of(self._config, name, self._split))
-      raise
+  try:
+    yield from batches
+  except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+    examples.check_records(records)
+    raise
 
 
-def _batches(
+def _make_batches(
   records: list[list[Record]],
   config: EasyDict,
   batch_size: int,
@@ -223,26 +210,29 @@ def _batches(
   seed: int,
   augment: bool,
 ) -> tf.data.Dataset:
-  """Builds the pipeline: example number -> bytes -> video -> batch."""
+  """Build the pipeline: number of an example -> record -> video -> batch."""
+  choices = choose_records(
+    list(map(len, records)),
+    step_range,
+    batch_size,
+    seed,
+    config.DATA.SHUFFLE_QUEUE_SIZE,
+  )
+  places = list(itertools.chain.from_iterable(records))
+  paths = tf.constant([str(place.path) for place in places])
+  offsets = tf.constant([place.offset for place in places], tf.int64)
 
-  def read(example: np.int64) -> bytes:
-    step, slot = divmod(int(example), batch_size)
-    return record_index.read(
-      choose_record(
-        records, step, slot, batch_size, seed, config.DATA.SHUFFLE_QUEUE_SIZE
-      )
+  def make_example(
+    number: tf.Tensor, choice: tf.Tensor
+  ) -> dict[str, tf.Tensor]:
+    seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), num=3)
+    video = example_parser.parse_example(
+      _read_record(paths[choice], offsets[choice]), config.DATA.FRAME_LABELS
     )
-
-  def load(example: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    return example, tf.numpy_function(read, [example], tf.string)
-
-  def sample(example: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), example]), num=3)
-    video = parse(serialized, config.DATA.FRAME_LABELS)
     steps = sampler(video["seq_len"], num_frames, seeds)
     # A frame may be in several contexts: prepare it once.
-    distinct, places = tf.unique(context_steps(steps, config.DATA))
-    frames = decode(tf.gather(video["jpegs"], distinct))
+    distinct, where = tf.unique(context_steps(steps, config.DATA))
+    frames = example_parser.decode_frames(tf.gather(video["jpegs"], distinct))
     if augment:
       frames = preprocessing.augment(
         frames, config.AUGMENTATION, config.IMAGE_SIZE, seeds[1]
@@ -253,7 +243,7 @@ def _batches(
       )
     shape = [steps.shape[0], config.DATA.NUM_STEPS, *frames.shape[1:]]
     return {
-      "frames": tf.reshape(tf.gather(frames, places), shape),
+      "frames": tf.reshape(tf.gather(frames, where), shape),
       "steps": steps,
       "seq_lens": video["seq_len"],
       "frame_labels": tf.gather(video["frame_labels"], steps),
@@ -261,26 +251,42 @@ def _batches(
       "name": video["name"],
     }
 
-  examples = tf.data.Dataset.range(
+  numbers = np.arange(
     step_range.start * batch_size, step_range.stop * batch_size
   )
   return (
-    examples.map(load)
-    .map(sample, num_parallel_calls=tf.data.AUTOTUNE)
+    tf.data.Dataset.from_tensor_slices((numbers, choices.ravel()))
+    .map(make_example, num_parallel_calls=tf.data.AUTOTUNE)
     .batch(batch_size, drop_remainder=True)
     .prefetch(config.DATA.NUM_PREFETCH_BATCHES)
   )
 
 
-def choose_record(
-  records: list[list[Record]],
-  step: int,
-  slot: int,
+def _read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+  """Read and verify one record, without a Python function in the pipeline.
+
+  A Python function would need the interpreter's lock when the pipeline ends.
+  """
+  variant = tf.raw_ops.TFRecordDatasetV2(
+    filenames=[path],
+    compression_type="",
+    buffer_size=_READ_BUFFER_BYTES,
+    byte_offsets=[offset - tfrecords.HEADER_BYTES],
+  )
+  data = tf.data.experimental.from_variant(
+    variant, tf.TensorSpec([], tf.string)
+  )
+  return data.take(1).get_single_element()
+
+
+def choose_records(
+  num_videos: Sequence[int],
+  steps: range,
   batch_size: int,
   seed: int,
   shuffle_block: int,
-) -> Record:
-  """The video in one place of a batch, as a function of seed and step.
+) -> np.ndarray:
+  """Choose the videos of batches, as a function of seed and step.
 
   Data sets take turns. Within one, each epoch is a new shuffle of its videos,
   cut into whole batches, so a batch holds different videos where there are
@@ -288,25 +294,37 @@ def choose_record(
   videos that are shuffled little or not at all are left out in turns.
 
   Args:
-    records: The records of each data set.
-    step: Number of the batch.
-    slot: Place in the batch.
+    num_videos: Number of videos of each data set.
+    steps: Numbers of the batches.
     batch_size: Videos a batch.
     seed: Seed of the run.
     shuffle_block: Videos are shuffled within blocks of so many; 0 = all.
 
   Returns:
-    The record to read.
+    [len(steps), batch_size] int64 numbers of videos, those of all data sets
+    being counted one after another.
   """
-  turn, dataset = divmod(step, len(records))
-  videos = records[dataset]
-  epoch = turn // max(1, len(videos) // batch_size)
-  order = _epoch_order(len(videos), (seed, dataset, epoch), shuffle_block)
-  return videos[order[(turn * batch_size + slot) % len(videos)]]
+  numbers = np.arange(steps.start, steps.stop)
+  chosen = np.empty([len(numbers), batch_size], np.int64)
+  for dataset, count in enumerate(num_videos):
+    mine = numbers % len(num_videos) == dataset
+    turns = numbers[mine, np.newaxis] // len(num_videos)
+    epochs, rows = np.unique(
+      turns // max(1, count // batch_size), return_inverse=True
+    )
+    orders = [
+      _shuffle(count, (seed, dataset, epoch), shuffle_block)
+      for epoch in epochs.tolist()
+    ]
+    places = (turns * batch_size + np.arange(batch_size)) % count
+    chosen[mine] = (
+      sum(num_videos[:dataset])
+      + np.reshape(orders, [-1, count])[rows.reshape(-1, 1), places]
+    )
+  return chosen
 
 
-@functools.lru_cache(maxsize=16)
-def _epoch_order(
+def _shuffle(
   num_videos: int, seed: tuple[int, ...], shuffle_block: int
 ) -> np.ndarray:
   rng = np.random.default_rng(seed)
@@ -319,73 +337,10 @@ def _epoch_order(
   )
 
 
-def parse(
-  serialized: tf.Tensor, use_frame_labels: bool = True
-) -> dict[str, tf.Tensor]:
-  """Parses a record; labels that are not there become -1.
-
-  Args:
-    serialized: Scalar string, a `tf.train.SequenceExample`.
-    use_frame_labels: Whether to read labels of frames.
-
-  Returns:
-    name, seq_label, seq_len (scalars), jpegs [L] string, frame_labels [L].
-
-  Raises:
-    tf.errors.InvalidArgumentError: The record is not sound;
-      `record_index.check` says why.
-  """
-  context, sequence = tf.io.parse_single_sequence_example(
-    serialized,
-    context_features={
-      "name": tf.io.FixedLenFeature([], tf.string, default_value=""),
-      "label": tf.io.FixedLenFeature([], tf.int64, default_value=-1),
-    },
-    sequence_features={
-      "video": tf.io.FixedLenSequenceFeature([], tf.string),
-      "frame_labels": tf.io.FixedLenSequenceFeature(
-        [], tf.int64, allow_missing=True
-      ),
-    },
-  )
-  jpegs = sequence["video"]
-  # The frames themselves say how long a video is; some records' `len` does not.
-  num_frames = tf.shape(jpegs, tf.int64)[0]
-  # The decoder takes other formats as well.
-  starts = tf.strings.substr(jpegs, 0, len(record_index.JPEG_START))
-  sound = tf.reduce_all(starts == record_index.JPEG_START)
-  tf.debugging.Assert(sound, ["a frame is no JPEG image"])
-  labels = sequence["frame_labels"]
-  if not use_frame_labels:
-    labels = labels[:0]
-  labels = tf.cond(
-    tf.size(labels) > 0,
-    lambda: labels,
-    lambda: tf.fill([num_frames], tf.constant(-1, tf.int64)),
-  )
-  tf.debugging.assert_equal(tf.size(labels), tf.size(jpegs))
-  return {
-    "name": context["name"],
-    "seq_label": context["label"],
-    "seq_len": num_frames,
-    "jpegs": jpegs,
-    "frame_labels": labels,
-  }
-
-
-def decode(jpegs: tf.Tensor) -> tf.Tensor:
-  """Decodes JPEG images of one size: [F] string to [F, H, W, 3] uint8."""
-  return tf.map_fn(
-    lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3),
-    jpegs,
-    fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
-  )
-
-
-def videos(
+def iterate_videos(
   config: EasyDict, dataset: str, split: str
 ) -> Iterator[dict[str, np.ndarray]]:
-  """The videos of a split, one at a time, their frames still encoded.
+  """Iterate over the videos of a split, their frames still encoded.
 
   Args:
     config: The configuration.
@@ -393,20 +348,20 @@ def videos(
     split: `train`, `val`, ...
 
   Yields:
-    What `parse` returns, as numpy values.
+    What `example_parser.parse_example` returns, as NumPy values.
 
   Raises:
     UserError: There are no records, or one is damaged.
   """
-  records = records_of(config, dataset, split)
-  for record in records:
-    try:
-      yield {
-        key: value.numpy()
-        for key, value in parse(
-          tf.constant(record_index.read(record)), config.DATA.FRAME_LABELS
-        ).items()
-      }
-    except tf.errors.InvalidArgumentError:
-      record_index.check([record])
-      raise
+  for record in list_split_records(config, dataset, split):
+    example = examples.read_example(record, config.DATA.FRAME_LABELS)
+    num_frames = len(example.jpegs)
+    yield {
+      "name": example.name.encode(),
+      "seq_label": np.int64(example.label),
+      "seq_len": np.int64(num_frames),
+      "jpegs": np.array(example.jpegs, object),
+      "frame_labels": np.array(
+        example.frame_labels or [-1] * num_frames, np.int64
+      ),
+    }

@@ -64,7 +64,7 @@ def evaluate(
   """
   tasks = _build_tasks(config)
   for dataset in config.DATASETS:  # Fails early and clean.
-    dataset_info.names_of_classes(config.PATH_TO_TFRECORDS, dataset)
+    dataset_info.load_class_names(config.PATH_TO_TFRECORDS, dataset)
   checkpoints.latest_checkpoint(config.LOGDIR)  # Likewise.
   with evaluator_lock(config.LOGDIR):
     if continuous_eval:
@@ -212,11 +212,9 @@ def run_tasks(
       if _any_has(tasks, "evaluate_embeddings")
     }
     batches = {
-      split: datasets.SoundBatches(
+      split: datasets.checked_batches(
         datasets.eval_batches(config, dataset, split, algo.sampler),
-        config,
-        [dataset],
-        split,
+        datasets.list_split_records(config, dataset, split),
       )
       for split in ("train", "val")
       if _any_has(tasks, "evaluate_batches")
@@ -240,7 +238,7 @@ def _name_phases(
     dataset: Name of the data set.
     embs: Split -> embedded videos, which get `class_names`.
   """
-  names = dataset_info.names_of_classes(config.PATH_TO_TFRECORDS, dataset)
+  names = dataset_info.load_class_names(config.PATH_TO_TFRECORDS, dataset)
   for videos in embs.values():
     videos["class_names"] = names
 

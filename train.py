@@ -56,7 +56,9 @@ def train(
     UserError: The user made a mistake, or the loss is not finite.
   """
   for dataset in config.DATASETS:
-    datasets.records_of(config, dataset, "train")  # Fails early and clean.
+    datasets.list_split_records(
+      config, dataset, "train"
+    )  # Fails early and clean.
   if init_from:
     checkpoints.latest_checkpoint(init_from)  # Likewise.
   _warn_of_unused(config)
@@ -110,7 +112,14 @@ def train(
   with TrainLog(config, variables if debug else [], visualize) as log:
     return _loop(
       config,
-      datasets.SoundBatches(batches, config, config.DATASETS, "train"),
+      datasets.checked_batches(
+        batches,
+        [
+          record
+          for dataset in config.DATASETS
+          for record in datasets.list_training_records(config, dataset)
+        ],
+      ),
       train_step,
       saver,
       log,
@@ -133,7 +142,7 @@ def _settled(config: EasyDict) -> EasyDict:
   config = copy.deepcopy(config)
   config.PRECISION = models.resolve_precision(config.PRECISION)
   if ALGOS[config.TRAINING_ALGO].needs_labels:
-    config.CLASSIFICATION.NUM_CLASSES = datasets.count_classes(config)
+    config.CLASSIFICATION.NUM_CLASSES = datasets.count_phases(config)
   return config
 
 

@@ -25,7 +25,7 @@ class Classification(Algorithm):
       UserError: There are several data sets, or the only one, or the part of it
         to train with, has no labels.
     """
-    num_classes = config.CLASSIFICATION.NUM_CLASSES or datasets.count_classes(
+    num_classes = config.CLASSIFICATION.NUM_CLASSES or datasets.count_phases(
       config
     )
     super().__init__(config)

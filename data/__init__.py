@@ -1,1 +1,1 @@
-"""What a folder of records holds, and the way from it to batches."""
+"""Records, what a folder of them holds, and how their frames become batches."""

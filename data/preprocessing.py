@@ -1,4 +1,4 @@
-"""uint8 frames in, float frames in [-1, 1] out; one random draw a video."""
+"""Turn uint8 frames into augmented float frames in [-1, 1]."""
 
 from collections.abc import Callable
 
@@ -11,7 +11,7 @@ _CROP_MIN_SCALE = 0.8
 def augment(
   frames: tf.Tensor, config: EasyDict, image_size: int, seed: tf.Tensor
 ) -> tf.Tensor:
-  """Augments a video for training.
+  """Augment a video for training.
 
   All frames share one draw: what moves from frame to frame must be the action.
 
@@ -39,7 +39,7 @@ def augment(
 def prepare(
   frames: tf.Tensor, image_size: int, central_crop: bool
 ) -> tf.Tensor:
-  """Prepares frames for evaluation: no randomness.
+  """Prepare frames for evaluation, without randomness.
 
   Args:
     frames: [F, H, W, 3] uint8 frames.
@@ -89,7 +89,7 @@ def _random_square_crop(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
 def _color_operations(
   config: EasyDict, seeds: list[tf.Tensor]
 ) -> list[Callable[[tf.Tensor], tf.Tensor]]:
-  """The color operations that are on, each with its factor drawn."""
+  """List the color operations that are on, each with its factor drawn."""
 
   def draw(index: int, low: float, high: float) -> tf.Tensor:
     return tf.random.stateless_uniform([], seeds[index], low, high)

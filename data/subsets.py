@@ -1,4 +1,4 @@
-"""Parts of a list of videos."""
+"""Subsets of videos."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -7,7 +7,7 @@ Video = TypeVar("Video")
 
 
 def first_fraction(videos: Sequence[Video], fraction: float) -> Sequence[Video]:
-  """Takes the first part of some videos, at least one.
+  """Return the first part of some videos, at least one.
 
   Args:
     videos: n videos.

@@ -31,8 +31,7 @@ from absl import flags, logging
 
 from core import command_line, errors
 from core.errors import UserError
-from data import dataset_info
-from data import record_writer as records
+from data import dataset_info, shard_files, tfrecords
 from data.dataset_info import DatasetInfo
 from dataset_preparation import (
   build_records,
@@ -88,7 +87,8 @@ class Convert(beam.DoFn):
       yield beam.pvalue.TaggedOutput(
         _RESULTS, dataclasses.replace(report, warnings=warnings)
       )
-      yield beam.pvalue.TaggedOutput(_RECORDS, records.only_record(target))
+      [record] = tfrecords.list_records([target])
+      yield beam.pvalue.TaggedOutput(_RECORDS, tfrecords.read_record(record))
 
 
 def _with_path(
@@ -167,7 +167,7 @@ def build(
   Raises:
     UserError: There are such records already.
   """
-  dataset, _ = dataset_info.split_name(parts[0].name)
+  dataset, _ = shard_files.parse_set_name(parts[0].name)
   folder = _folder(output_dir, dataset)
   written, results = [], []
   for part in parts:
@@ -220,7 +220,7 @@ def _names(sources: Sequence[Source]) -> list[str]:
 def _folder(output_dir: str, dataset: str) -> str:
   if "://" in output_dir:
     return output_dir.replace("%s", dataset).rstrip("/")
-  return str(dataset_info.records_folder(output_dir, dataset))
+  return str(shard_files.records_folder(output_dir, dataset))
 
 
 def _check_room(folder: str, name: str, overwrite: bool) -> None:
@@ -249,27 +249,27 @@ def _write_info(
   stale = sorted(replaced - set(shard_paths))
   if stale:
     FileSystems.delete(stale)
-  dataset, _ = dataset_info.split_name(next(iter(orders)))
+  dataset, _ = shard_files.parse_set_name(next(iter(orders)))
   info = _read_info(folder, dataset)
   for name, order in orders.items():
     place = {source: index for index, source in enumerate(order)}
     of_split = [result for split, result in results if split == name]
     of_split.sort(key=lambda result, place=place: place[result.name])
-    _, split = dataset_info.split_name(name)
-    info = dataset_info.with_split(
+    _, split = shard_files.parse_set_name(name)
+    info = dataset_info.merge_split(
       info, dataset, split, shards.collect(name, of_split), class_names
     )
   with FileSystems.create(f"{folder}/{dataset_info.FILE_NAME}") as file:
-    file.write(dataset_info.to_json(dataset, info).encode())
+    file.write(dataset_info.format_dataset_file(dataset, info).encode())
 
 
 def _read_info(output_dir: str, dataset: str) -> DatasetInfo | None:
-  """What `dataset.json` says, see `dataset_info.read_file`."""
+  """What `dataset.json` says, see `dataset_info.read_dataset_file`."""
   path = f"{_folder(output_dir, dataset)}/{dataset_info.FILE_NAME}"
   if not FileSystems.exists(path):
     return None
   with FileSystems.open(path) as file:
-    return dataset_info.parse(file.read().decode(), path, dataset)
+    return dataset_info.parse_dataset_file(file.read().decode(), path, dataset)
 
 
 def _options(beam_flags: Sequence[str]) -> PipelineOptions:
@@ -323,7 +323,7 @@ def _run(
 def _remove_unfinished(output_dir: str, parts: Sequence[SplitPlan]) -> None:
   """Removes from this machine what Beam leaves where a run ends early."""
   for part in parts:
-    folder = _folder(output_dir, dataset_info.split_name(part.name)[0])
+    folder = _folder(output_dir, shard_files.parse_set_name(part.name)[0])
     for left in pathlib.Path(folder).glob(f"beam-temp-{part.name}-*"):
       shutil.rmtree(left, ignore_errors=True)
 
@@ -359,10 +359,10 @@ def main(beam_flags: Sequence[str]) -> None:
     preparation_flags.writing(),
   )
   # What the workers print may be far away.
-  dataset, _ = dataset_info.split_name(parts[0].name)
+  dataset, _ = shard_files.parse_set_name(parts[0].name)
   info = _read_info(args.output_dir, dataset)
   written = {
-    part.name: info.splits[dataset_info.split_name(part.name)[1]]
+    part.name: info.splits[shard_files.parse_set_name(part.name)[1]]
     for part in parts
   }
   print(build_records.summary(written, info.class_names))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from core import files
 from core.errors import UserError
-from data import dataset_info
+from data import dataset_info, known_datasets, shard_files
 from data.dataset_info import DatasetInfo, SplitInfo
 from dataset_preparation import shards, splits
 from dataset_preparation.conversion import FrameEncoding, Source
@@ -93,9 +93,9 @@ def prepare(
 def stored_info(
   output_dir: str | os.PathLike, dataset: str
 ) -> DatasetInfo | None:
-  """What `dataset.json` says, see `dataset_info.read_file`."""
-  folder = dataset_info.records_folder(output_dir, dataset)
-  return dataset_info.read_file(folder, dataset)
+  """What `dataset.json` says, see `dataset_info.read_dataset_file`."""
+  folder = shard_files.records_folder(output_dir, dataset)
+  return dataset_info.read_dataset_file(folder, dataset)
 
 
 def plan(
@@ -129,14 +129,14 @@ def plan(
   for of_part in paths.values():
     for path in of_part.values():
       files.check_utf8_name(path)
-  names = [dataset_info.split_name(part) for part in paths]
+  names = [shard_files.parse_set_name(part) for part in paths]
   dataset, replaced = names[0][0], [split for _, split in names]
   stored = read_info(output_dir, dataset)
   videos = [video for of_part in paths.values() for video in of_part]
   known_phases = _known_phases(stored, dataset, replaced)
   file = _label_file(labeling, known_phases, videos)
   if file:
-    dataset_info.check_names(stored, dataset, replaced, file.class_names)
+    dataset_info.check_class_names(stored, dataset, replaced, file.class_names)
   labels = file.of_videos(videos, labeling.expected_segments) if file else {}
   if file and no_others:
     file.check_all_used(videos)
@@ -159,7 +159,7 @@ def divided(
 ) -> dict[str, Mapping[str, pathlib.Path]]:
   """Divides videos, see `prepare`; `<dataset>_<split>` -> name -> path."""
   if not splitting.shares:
-    dataset_info.split_name(name)
+    shard_files.parse_set_name(name)
     return {name: paths}
   _check_dataset(name, list(splitting.shares))
   chosen = splits.assign(
@@ -229,7 +229,7 @@ def _known_phases(
   """Names of the phases of the splits that stay, if they were given any."""
   if not stored or not stored.splits.keys() - set(replaced):
     return ()
-  given = dataset_info.are_given(dataset, stored.class_names)
+  given = known_datasets.are_custom_names(dataset, stored.class_names)
   return stored.class_names if given else ()
 
 
@@ -259,7 +259,7 @@ def _split_summary(
     choose(info.videos, key=lambda video: video["num_frames"])
     for choose in (min, max)
   )
-  lines = dataset_info.describe(name, info, class_names)
+  lines = dataset_info.describe_split(name, info, class_names)
   lines.append(
     f"  shortest {shortest['name']}: {shortest['num_frames']} frames, longest"
     f" {longest['name']}: {longest['num_frames']}"

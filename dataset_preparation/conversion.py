@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 import cv2
 
 from core.errors import UserError
-from data import record_writer as records
+from data import examples
 from dataset_preparation.labels.video_labels import (
   Extent,
   SegmentedVideo,
@@ -146,7 +146,7 @@ def convert(
         stored.times, stored.indices, frames.extent(storing.fps)
       )
     with target.open("wb") as file:
-      records.write(
+      examples.write_example(
         file, encoded, stored.sizes, source.name, frame_labels, source.label
       )
   finally:
@@ -192,7 +192,7 @@ def check_times(source: Source, storing: FrameEncoding) -> None:
 
 @dataclasses.dataclass
 class _Stored:
-  """What lies in a file of encoded frames, see `records.write`."""
+  """What lies in a file of encoded frames, see `examples.write_example`."""
 
   shape: tuple[int, int] | None = None
   times: list[float] = dataclasses.field(default_factory=list)
@@ -213,7 +213,7 @@ def _store(
       jpeg, size = encode(frame, storing, source.path)
       _check_alike(size, stored.shape or size, frame, source)
       stored.shape = size
-      total += len(jpeg) + records.FRAME_OVERHEAD
+      total += len(jpeg) + examples.FRAME_OVERHEAD
       _check_total(total, frame, source)
       stored.times.append(frame.time)
       stored.indices.append(frame.index)
@@ -223,10 +223,10 @@ def _store(
 
 def _check_total(total: int, frame: Frame, source: Source) -> None:
   # At once: the rest of a long recording could fill the disk.
-  if total > records.MAX_BYTES:
+  if total > examples.MAX_BYTES:
     raise UserError(
       f"{source.path}: is too long for one record, which holds at most"
-      f" {records.MAX_BYTES / 2**30:.3g} GiB, enough for {frame.index} of its"
+      f" {examples.MAX_BYTES / 2**30:.3g} GiB, enough for {frame.index} of its"
       " frames; cut the video into several, or give a lower --fps, smaller"
       " frames or a lower --jpeg_quality"
     )

@@ -8,7 +8,7 @@ from absl import flags
 
 from core import command_line
 from core.errors import UserError
-from data import dataset_info
+from data import dataset_info, shard_files
 from data.dataset_info import SplitInfo
 from dataset_preparation import build_records, conversion, splits
 from dataset_preparation.build_records import LabelOptions, SplitOptions
@@ -221,11 +221,11 @@ def tell(
   """Prints what became of splits, see `run`; ends as it does."""
   of_dataset: dict[str, dict[str, SplitInfo]] = {}
   for name, info in written.items():
-    dataset, _ = dataset_info.split_name(name)
+    dataset, _ = shard_files.parse_set_name(name)
     of_dataset.setdefault(dataset, {})[name] = info
   for dataset, infos in of_dataset.items():
-    folder = dataset_info.records_folder(output_dir, dataset)
-    class_names = dataset_info.read_file(folder, dataset).class_names
+    folder = shard_files.records_folder(output_dir, dataset)
+    class_names = dataset_info.read_dataset_file(folder, dataset).class_names
     print(build_records.summary(infos, class_names))
     print(
       f"Use the records with DATASETS: [{dataset}] and PATH_TO_TFRECORDS:"

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 from core import files
 from core.errors import UserError
-from data import dataset_info
+from data import dataset_info, shard_files
 from data.dataset_info import SplitInfo
 from dataset_preparation import conversion
 from dataset_preparation.conversion import FrameEncoding, Report, Source
@@ -104,7 +104,7 @@ def write(
   Args:
     parts: The splits.
     storing: How frames are stored.
-    output_dir: Folder of the records, see `dataset_info.records_folder`.
+    output_dir: Folder of the records, see `shard_files.records_folder`.
     writing: How records are written.
 
   Returns:
@@ -141,12 +141,12 @@ def _check_output(
   output_dir: str | os.PathLike, name: str, overwrite: bool
 ) -> pathlib.Path:
   """Finds early what would make `write` fail at its end; gives the folder."""
-  dataset, _ = dataset_info.split_name(name)
-  folder = dataset_info.records_folder(output_dir, dataset)
+  dataset, _ = shard_files.parse_set_name(name)
+  folder = shard_files.records_folder(output_dir, dataset)
   files.check_utf8_name(folder)
   files.make_folder(folder)
-  dataset_info.read_file(folder, dataset)
-  there = dataset_info.shard_paths(folder, name)
+  dataset_info.read_dataset_file(folder, dataset)
+  there = shard_files.list_shards(folder, name)
   interrupted = (_work_folder(folder, name) / _PUBLISHING).exists()
   if there and not overwrite and not interrupted:
     raise UserError(exists_already(there[0], name))
@@ -468,8 +468,8 @@ def _publish(
     with files.atomic_write(output.work / _PUBLISHING) as temporary:
       temporary.write_text(json.dumps(len(output.shards)))
   for output in outputs:
-    dataset, split = dataset_info.split_name(output.part.name)
-    dataset_info.drop_splits(output.folder, dataset, [split])
+    dataset, split = shard_files.parse_set_name(output.part.name)
+    dataset_info.drop_split(output.folder, dataset, split)
   # Removed before any new one comes: an interruption must not leave a mixture.
   for output in outputs:
     _remove_replaced(output)
@@ -484,7 +484,7 @@ def _publish(
       )
   for output in outputs:
     name, class_names = output.part.name, output.part.class_names
-    dataset, split = dataset_info.split_name(name)
+    dataset, split = shard_files.parse_set_name(name)
     dataset_info.add_split(
       output.folder, dataset, split, infos[name], class_names
     )
@@ -496,7 +496,7 @@ def _publish(
 def _remove_replaced(output: _Output) -> None:
   """Removes the records of an earlier conversion."""
   moved = {x.path for x in output.shards if not x.records.exists()}
-  for path in dataset_info.shard_paths(output.folder, output.part.name):
+  for path in shard_files.list_shards(output.folder, output.part.name):
     if path not in moved:
       path.unlink()
       logging.info("%s: removed, it was of an earlier conversion", path.name)
@@ -533,7 +533,7 @@ def collect(name: str, results: Sequence[Report | Skipped]) -> SplitInfo:
     num_videos=len(reports),
     num_frames=sum(report.num_frames for report in reports),
     fps=round(intervals / seconds, 3) if seconds else None,
-    phases=dict(sorted(phases.items(), key=lambda item: int(item[0]))),
+    phase_counts=dict(sorted(phases.items(), key=lambda item: int(item[0]))),
     videos=[dataclasses.asdict(report) for report in reports],
     skipped=[dataclasses.asdict(source) for source in skipped],
   )

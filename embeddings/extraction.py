@@ -11,7 +11,7 @@ from easydict import EasyDict
 
 import datasets
 from algos.algorithm import Algorithm
-from data import preprocessing, record_index
+from data import example_parser, examples, preprocessing
 from data.sampling import context_steps
 
 # Of encoded frames [F] and ascending steps [L] makes embeddings [L, D] float32.
@@ -50,14 +50,18 @@ def embed_split(
   """
   keys = ["embs", "steps", "labels", "names", "seq_lens", "seq_labels"]
   result = {key: [] for key in keys + ["frames"] * keep_frames}
-  for number, video in enumerate(datasets.videos(config, dataset, split)):
+  for number, video in enumerate(
+    datasets.iterate_videos(config, dataset, split)
+  ):
     if max_embs and number == max_embs:
       break
     steps = np.arange(0, video["seq_len"], config.DATA.SAMPLE_ALL_STRIDE)
     try:
       result["embs"].append(embed_video(video["jpegs"], steps))
     except (tf.errors.InvalidArgumentError, ValueError):
-      record_index.check(datasets.records_of(config, dataset, split))
+      examples.check_records(
+        datasets.list_split_records(config, dataset, split)
+      )
       raise
     result["steps"].append(steps)
     result["labels"].append(video["frame_labels"][steps])
@@ -66,7 +70,9 @@ def embed_split(
     result["seq_labels"].append(int(video["seq_label"]))
     if keep_frames:
       first = result["frames"][0] if result["frames"] else None
-      frames = datasets.decode(tf.constant(video["jpegs"][steps])).numpy()
+      frames = example_parser.decode_frames(
+        tf.constant(video["jpegs"][steps])
+      ).numpy()
       result["frames"].append(_like(frames, first))
   logging.info(
     "Embedded %d %s videos of %s", len(result["embs"]), split, dataset
@@ -95,7 +101,9 @@ def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:
   @tf.function
   def features_of(jpegs: tf.Tensor) -> tf.Tensor:
     frames = preprocessing.prepare(
-      datasets.decode(jpegs), config.IMAGE_SIZE, config.AUGMENTATION.RANDOM_CROP
+      example_parser.decode_frames(jpegs),
+      config.IMAGE_SIZE,
+      config.AUGMENTATION.RANDOM_CROP,
     )
     return algo.features(frames)
 

@@ -1,5 +1,6 @@
-import collections
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -8,78 +9,22 @@ import tensorflow as tf
 import config
 import datasets
 from core.errors import UserError
-from data import sampling
+from data.sampling import PositivePairSampler
 from tests.helpers import record_files
+from tests.helpers.paths import ROOT
 from tests.helpers.record_files import TOY_LENGTHS
-
-
-def pairs_of(config):
-  return sampling.PositivePairSampler(config.DATA, config.TCN.POSITIVE_WINDOW)
-
-
-def sampled(length, num_frames, *settings, seed=0):
-  section = config.load(settings=[f"DATA.{s}" for s in settings]).DATA
-  steps = sampling.sample_steps(
-    tf.constant(length, tf.int64), num_frames, section, tf.constant([3, seed])
-  )
-  assert steps.dtype == tf.int64
-  return steps.numpy()
-
-
-@pytest.mark.parametrize("offset", [0, 1, 7])
-def test_uniform_samples_are_sorted_distinct_and_from_the_offset_on(offset):
-  counts = np.zeros(30)
-  for seed in range(150):
-    steps = sampled(30, 10, f"RANDOM_OFFSET={offset}", seed=seed)
-    assert (np.diff(steps) > 0).all()
-    counts[steps] += 1
-  assert not counts[:offset].any()
-  expected = 1500 / (30 - offset)
-  # Five standard deviations of a binomial count.
-  assert np.abs(counts[offset:] - expected).max() < 5 * np.sqrt(expected)
-
-
-@pytest.mark.parametrize(
-  "length, offset, expected",
-  [
-    (5, 1, [1, 2, 3, 4, 4, 4]),
-    (7, 1, [1, 2, 3, 4, 5, 6]),
-    (1, 1, [0] * 6),
-    (1, 0, [0] * 6),
-    (4, 9, [3] * 6),
-  ],
-)
-def test_short_videos_repeat_their_last_frame(length, offset, expected):
-  assert sampled(length, 6, f"RANDOM_OFFSET={offset}").tolist() == expected
-
-
-def test_stride_samples_equal_steps_from_a_random_start():
-  starts = collections.Counter()
-  for seed in range(100):
-    steps = sampled(20, 4, "SAMPLING_STRATEGY=stride", "STRIDE=5", seed=seed)
-    assert (np.diff(steps) == 5).all() and steps[-1] < 20
-    starts[steps[0]] += 1
-  assert sorted(starts) == [0, 1, 2, 3, 4] and min(starts.values()) > 6
-  short = sampled(12, 4, "SAMPLING_STRATEGY=stride", "STRIDE=5")
-  assert short.tolist() == [0, 5, 10, 11]
-  assert sampled(1, 3, "SAMPLING_STRATEGY=stride").tolist() == [0, 0, 0]
-
-
-@pytest.mark.parametrize("num_steps, stride", [(1, 15), (2, 15), (4, 3)])
-def test_context_is_the_past_up_to_the_frame_itself(num_steps, stride):
-  section = config.load().DATA
-  section.update(NUM_STEPS=num_steps, FRAME_STRIDE=stride)
-  steps = [0, 2, 9, 40]
-  context = sampling.context_steps(tf.constant(steps, tf.int64), section)
-  assert context.numpy().reshape(4, num_steps).tolist() == [
-    [max(0, t - back * stride) for back in reversed(range(num_steps))]
-    for t in steps
-  ]
 
 
 def batches_of(configuration, batch_size=3, **keywords):
   batches = datasets.train_batches(configuration, batch_size, **keywords)
   return list(batches.as_numpy_iterator())
+
+
+def load(folder, *settings):
+  """A configuration for the records of a folder: small, two steps."""
+  small = ["IMAGE_SIZE=16", "TRAIN.NUM_FRAMES=2", "TRAIN.MAX_ITERS=2"]
+  data = ["DATASETS=[toy]", f"PATH_TO_TFRECORDS={folder}"]
+  return config.load(settings=[*data, *small, *settings])
 
 
 def names(batch):
@@ -98,9 +43,7 @@ def test_batch_has_the_keys_shapes_and_types_of_the_contract(toy_config):
   data = datasets.train_batches(
     settings,
     3,
-    sampler=sampling.PositivePairSampler(
-      settings.DATA, settings.TCN.POSITIVE_WINDOW
-    ),
+    sampler=PositivePairSampler(settings.DATA, settings.TCN.POSITIVE_WINDOW),
   )
   expected = {
     "frames": ((3, 16, 3, 16, 16, 3), "float32"),
@@ -120,30 +63,11 @@ def test_batch_has_the_keys_shapes_and_types_of_the_contract(toy_config):
   }
 
 
-@pytest.mark.parametrize("window", [1, 3])
-def test_positives_lie_in_the_window_before_their_anchors(window):
-  steps = tf.constant([0, 1, 2, 7, 30], tf.int64)
-  seen = {int(step): set() for step in steps}
-  for seed in range(60):
-    pairs = sampling.interleave_positives(steps, window, [seed, 0])
-    assert pairs.dtype == tf.int64
-    positives, anchors = pairs.numpy().reshape(-1, 2).T
-    np.testing.assert_array_equal(anchors, steps)
-    for anchor, positive in zip(anchors, positives, strict=True):
-      seen[anchor].add(int(positive))
-  assert seen == {
-    step: {max(0, step - back) for back in range(1, window + 1)}
-    for step in seen
-  }
-
-
 def test_batches_with_positives_show_them(toy_config):
   settings = toy_config("TCN.POSITIVE_WINDOW=4", "DATA.NUM_STEPS=2")
   for batch in batches_of(
     settings,
-    sampler=sampling.PositivePairSampler(
-      settings.DATA, settings.TCN.POSITIVE_WINDOW
-    ),
+    sampler=PositivePairSampler(settings.DATA, settings.TCN.POSITIVE_WINDOW),
   ):
     positives, anchors = batch["steps"][:, 0::2], batch["steps"][:, 1::2]
     assert anchors.shape == (3, settings.TRAIN.NUM_FRAMES)
@@ -183,19 +107,16 @@ def test_frames_that_are_the_same_stay_the_same_when_augmented(toy_config):
   assert len(seen) > 30
 
 
-@pytest.mark.parametrize("start", [1, 5, 11])
-def test_continuing_gives_the_batches_the_full_run_sees(toy_config, start):
+def test_continuing_gives_the_batches_the_full_run_sees(toy_config):
   settings = toy_config(
     "AUGMENTATION.RANDOM_FLIP=true", "AUGMENTATION.BRIGHTNESS=true"
   )
   full = batches_of(settings)
   assert len(full) == 12
-  assert_same(batches_of(settings, start_step=start), full[start:])
-
-
-def test_nothing_is_left_after_the_last_step(toy_config):
-  assert batches_of(toy_config(), start_step=12) == []
-  assert batches_of(toy_config(), start_step=20) == []
+  for start in (1, 5, 11):
+    assert_same(batches_of(settings, start_step=start), full[start:])
+  for start in (12, 20):
+    assert batches_of(settings, start_step=start) == []
 
 
 def test_batches_follow_from_the_seed(toy_config):
@@ -208,15 +129,8 @@ def test_batches_follow_from_the_seed(toy_config):
 
 def choices(num_videos, batch_size, num_steps, seed=0, block=0):
   """Video numbers [num_steps, batch_size] of a single data set."""
-  videos = [list(range(num_videos))]
-  return np.array(
-    [
-      [
-        datasets.choose_record(videos, step, slot, batch_size, seed, block)
-        for slot in range(batch_size)
-      ]
-      for step in range(num_steps)
-    ]
+  return datasets.choose_records(
+    [num_videos], range(num_steps), batch_size, seed, block
   )
 
 
@@ -261,21 +175,30 @@ def test_shuffle_queue_size_is_taken_from_the_configuration(toy_config):
   assert rows[:3] == [[0, 1, 2], [3, 4, 5], [6, 0, 1]]
 
 
-def test_data_sets_take_turns(tmp_path):
+def test_data_sets_take_turns_each_with_epochs_of_its_own():
+  sizes, batch_size = [4, 9, 2], 2
+  rows = datasets.choose_records(sizes, range(60), batch_size, 3, 0)
+  numbers = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+  for dataset, videos in enumerate(numbers):
+    mine = rows[dataset::3]
+    length = len(videos) // batch_size
+    for epoch in np.split(mine, range(length, len(mine), length)):
+      assert len(set(epoch.flat)) == epoch.size
+      assert set(epoch.flat) <= set(videos)
+  # A run that continues goes on with the same choices.
+  for start in (1, 31, 60, 70):
+    rest = datasets.choose_records(sizes, range(start, 60), batch_size, 3, 0)
+    np.testing.assert_array_equal(rest, rows[start:])
+
+
+def test_batches_of_data_sets_that_take_turns(tmp_path):
   for index, name in enumerate(("run", "jump", "swim")):
     folder = tmp_path / f"{name}_tfrecords"
     folder.mkdir()
     record = record_files.serialized(index, 12)
     record_files.write(folder, [[record, record]], dataset=name)
-  settings = config.load(
-    settings=[
-      "DATASETS=[run,jump,swim]",
-      f"PATH_TO_TFRECORDS={tmp_path}/%s_tfrecords/",
-      "TRAIN.NUM_FRAMES=2",
-      "TRAIN.MAX_ITERS=7",
-      "IMAGE_SIZE=16",
-    ]
-  )
+  settings = load(f"{tmp_path}/%s_tfrecords", "DATASETS=[run,jump,swim]")
+  settings.TRAIN.MAX_ITERS = 7
   rows = [names(batch) for batch in batches_of(settings, 2)]
   assert rows == [[i % 3] * 2 for i in range(7)]
 
@@ -285,27 +208,12 @@ def test_data_sets_take_turns(tmp_path):
 )
 def test_fraction_keeps_the_first_training_videos(toy_config, fraction, number):
   settings = toy_config(f"DATA.PER_DATASET_FRACTION={fraction}")
-  kept = datasets.training_records_of(settings, "toy")
+  kept = datasets.list_training_records(settings, "toy")
   # Evaluation sees all of them.
-  full = datasets.records_of(settings, "toy", "train")
+  full = datasets.list_split_records(settings, "toy", "train")
   assert len(full) == 7 and kept == full[:number]
-  names = {
-    name
-    for batch in datasets.train_batches(settings, 1).as_numpy_iterator()
-    for name in batch["name"]
-  }
-  assert names == {
-    video["name"]
-    for video in list(datasets.videos(settings, "toy", "train"))[:number]
-  }
-
-
-def test_fraction_is_meant_as_it_is_written(tmp_path):
-  record_files.write(tmp_path, [[b"video"] * 100])
-  settings = config.load(
-    settings=[f"PATH_TO_TFRECORDS={tmp_path}", "DATA.PER_DATASET_FRACTION=0.29"]
-  )
-  assert len(datasets.training_records_of(settings, "toy")) == 29
+  drawn = {names(batch)[0] for batch in batches_of(settings, 1)}
+  assert drawn == set(range(number))
 
 
 def test_per_class_reads_every_file_of_the_split(tmp_path):
@@ -313,61 +221,23 @@ def test_per_class_reads_every_file_of_the_split(tmp_path):
     shard = [record_files.serialized(index, 2)]
     record_files.write(tmp_path, [shard], dataset=label)
     record_files.write(tmp_path, [shard], dataset=label, split="val")
-  settings = config.load(
-    settings=["DATA.PER_CLASS=true", f"PATH_TO_TFRECORDS={tmp_path}"]
-  )
-  paths = [r.path for r in datasets.records_of(settings, "any", "train")]
-  assert paths == [
-    f"{tmp_path}/{label}_train-0-of-1.tfrecord" for label in ("cat", "dog")
-  ]
+  settings = load(tmp_path, "DATA.PER_CLASS=true")
+  records = datasets.list_split_records(settings, "any", "train")
+  found = [record.path.name for record in records]
+  assert found == [f"{label}_train-0-of-1.tfrecord" for label in ("cat", "dog")]
   settings.DATA.PER_CLASS = False
-  with pytest.raises(UserError, match=r"any_train-\*-of-\*.tfrecord: found no"):
-    datasets.records_of(settings, "any", "train")
+  with pytest.raises(UserError, match=r"any_train-\*-of-\*.tfrecord: expected"):
+    datasets.list_split_records(settings, "any", "train")
 
 
-PNG = tf.io.encode_png(np.zeros((16, 16, 3), np.uint8)).numpy()
-
-
-def bare_record(length, extra=(), **labels):
-  """A record without name, len and label; `extra` are frames that follow."""
-  result = tf.train.SequenceExample()
-  lists = result.feature_lists.feature_list
-  for frame in range(length):
-    feature = lists["video"].feature.add()
-    feature.bytes_list.value.append(record_files.jpeg(0, frame))
-  for frame in extra:
-    lists["video"].feature.add().bytes_list.value.append(frame)
-  for label in labels.get("frame_labels", ()):
-    lists["frame_labels"].feature.add().int64_list.value.append(label)
-  return result.SerializeToString()
-
-
-def test_what_a_record_does_not_say_is_minus_one():
-  video = datasets.parse(tf.constant(bare_record(3)))
-  assert video["seq_label"] == -1 and video["seq_len"] == 3
-  assert video["name"] == b""
-  assert video["frame_labels"].numpy().tolist() == [-1, -1, -1]
-  video = datasets.parse(tf.constant(bare_record(2, frame_labels=[4, 5])))
-  assert video["frame_labels"].numpy().tolist() == [4, 5]
-
-
-def test_labels_of_frames_can_be_left_out(toy_config):
-  for batch in batches_of(toy_config("DATA.FRAME_LABELS=false")):
-    assert (batch["frame_labels"] == -1).all()
-    assert (batch["seq_labels"] >= 0).all()
+JPEG = record_files.jpeg(0, 0)
 
 
 def test_bare_records_train(tmp_path):
-  record_files.write(tmp_path, [[bare_record(3), bare_record(9)]])
-  settings = config.load(
-    settings=[
-      "DATASETS=[toy]",
-      f"PATH_TO_TFRECORDS={tmp_path}",
-      "TRAIN.MAX_ITERS=2",
-      "IMAGE_SIZE=16",
-    ]
+  record_files.write(
+    tmp_path, [[record_files.bare([JPEG] * 3), record_files.bare([JPEG] * 9)]]
   )
-  for batch in batches_of(settings, 2):
+  for batch in batches_of(load(tmp_path), 2):
     assert (batch["frame_labels"] == -1).all()
     assert (batch["seq_labels"] == -1).all()
     assert sorted(batch["seq_lens"]) == [3, 9]
@@ -375,19 +245,10 @@ def test_bare_records_train(tmp_path):
 
 def test_a_record_that_ends_in_zero_bytes_is_read_whole(tmp_path):
   # The order of fields is free; here a label that is 0 comes last.
-  labels = tf.train.SequenceExample()
-  feature = labels.feature_lists.feature_list["frame_labels"].feature
-  for label in (2, 0):
-    feature.add().int64_list.value.append(label)
-  record = bare_record(2) + labels.SerializeToString()
+  record = record_files.bare([JPEG] * 2) + record_files.bare([], [2, 0])
   assert record.endswith(b"\0")
   record_files.write(tmp_path, [[record]])
-  settings = config.load(
-    settings=["DATASETS=[toy]", f"PATH_TO_TFRECORDS={tmp_path}"]
-  )
-  settings.TRAIN.update(MAX_ITERS=1, NUM_FRAMES=2)
-  settings.DATA.RANDOM_OFFSET = 0
-  [batch] = batches_of(settings, 1)
+  batch = batches_of(load(tmp_path, "DATA.RANDOM_OFFSET=0"), 1)[0]
   assert batch["frame_labels"].tolist() == [[2, 0]]
 
 
@@ -413,111 +274,133 @@ def test_evaluation_batches_are_the_same_each_time_and_not_augmented(
 
 
 def test_videos_come_in_order_with_encoded_frames(toy_config):
-  videos = list(datasets.videos(toy_config(), "toy", "train"))
+  videos = list(datasets.iterate_videos(toy_config(), "toy", "train"))
   assert [v["seq_len"] for v in videos] == list(TOY_LENGTHS)
   assert [v["name"] for v in videos] == [b"video %d" % i for i in range(7)]
   assert [v["seq_label"] for v in videos] == [i % 3 for i in range(7)]
   for number, video in enumerate(videos):
     length = TOY_LENGTHS[number]
     assert video["frame_labels"].tolist() == [t // 10 for t in range(length)]
-    frames = datasets.decode(tf.constant(video["jpegs"])).numpy() / 127.5 - 1
-    found = record_files.frame_numbers(frames)
-    assert found.tolist() == list(range(length))
+    assert video["jpegs"][-1] == record_files.jpeg(
+      number, length - 1, (24, 16) if number % 2 else (16, 16)
+    )
 
 
-def test_a_data_set_without_records_is_named(toy_config):
-  settings = toy_config("DATASETS=[toy,missing]")
-  with pytest.raises(
-    UserError, match=r"missing_train-\*-of-\*.tfrecord: found no such records"
-  ):
-    datasets.train_batches(settings, 2)
-
-
-def test_a_record_file_of_nearly_the_right_name_is_told(tmp_path):
-  (tmp_path / "foo_train.tfrecord").touch()
-  (tmp_path / "foo_train.txt").touch()
-  settings = config.load(settings=[f"PATH_TO_TFRECORDS={tmp_path}"])
-  with pytest.raises(
-    UserError, match="found no such records, but foo_train.tfrecord; make them"
-  ):
-    datasets.records_of(settings, "foo", "train")
-  with pytest.raises(UserError, match="found no such records; make them"):
-    datasets.records_of(settings, "quite_another", "val")
-
-
-def test_an_empty_record_file_is_named(tmp_path):
+def test_records_that_are_missing_or_cut_stop_before_the_first_batch(tmp_path):
+  with pytest.raises(UserError, match=r"toy_train-\*-of-\*.tfrecord: expected"):
+    datasets.train_batches(load(tmp_path), 2)
   [path] = record_files.write(tmp_path, [[]])
-  settings = config.load(settings=[f"PATH_TO_TFRECORDS={tmp_path}"])
-  with pytest.raises(UserError, match=f"{path}: holds no videos"):
-    datasets.records_of(settings, "toy", "train")
-
-
-def test_a_truncated_file_stops_before_the_first_batch(tmp_path):
-  [path] = record_files.write(tmp_path, [[bare_record(3)]])
-  path.write_bytes(path.read_bytes()[:-9])
-  settings = config.load(
-    settings=["DATASETS=[toy]", f"PATH_TO_TFRECORDS={tmp_path}"]
-  )
-  with pytest.raises(UserError, match=f"{path}: record 0 is truncated"):
-    datasets.train_batches(settings, 2)
+  with pytest.raises(UserError, match=f"{path}: expected videos, received non"):
+    datasets.train_batches(load(tmp_path), 2)
+  path.write_bytes(b"too short")
+  with pytest.raises(UserError, match=f"{path}: expected a TFRecord file of"):
+    datasets.train_batches(load(tmp_path), 2)
 
 
 @pytest.mark.parametrize(
   "record, message",
   [
-    (b"\xff\xff\xff", "no SequenceExample"),
-    (bare_record(2, frame_labels=[0, 1, 2]), "3 frame_labels, expected 2"),
-    (bare_record(3, frame_labels=[0, 1]), "2 frame_labels, expected 3, one a"),
-    (bare_record(0), "no frames under the key `video`"),
-    (bare_record(3, extra=[PNG]), "frame 3 is no sound JPEG image"),
-    (bare_record(3, extra=[b""]), "frame 3 is no sound JPEG image"),
+    (b"\xff\xff\xff", "expected a SequenceExample"),
+    (record_files.bare([JPEG] * 2, [0, 1, 2]), "expected 2 frame_labels"),
+    (record_files.bare([]), "expected frames under the key `video`"),
+    (record_files.bare([JPEG, b"no JPEG"]), "expected a JPEG image as frame 1"),
   ],
 )
 def test_a_damaged_record_among_the_videos_is_named(tmp_path, record, message):
-  [path] = record_files.write(tmp_path, [[bare_record(2), record]])
-  settings = config.load(
-    settings=[f"PATH_TO_TFRECORDS={tmp_path}", "TRAIN.NUM_FRAMES=2"]
+  [path] = record_files.write(
+    tmp_path, [[record_files.bare([JPEG] * 2), record]]
   )
-  settings.update(DATASETS=["toy"])
+  settings = load(tmp_path)
   with pytest.raises(UserError, match=f"{re.escape(str(path))}.*{message}"):
-    list(datasets.videos(settings, "toy", "train"))
+    list(datasets.iterate_videos(settings, "toy", "train"))
   # Whether the frame that is no JPEG is sampled or not.
-  batches = datasets.train_batches(settings, 2)
+  batches = datasets.checked_batches(
+    datasets.train_batches(settings, 2),
+    datasets.list_training_records(settings, "toy"),
+  )
   with pytest.raises(UserError, match=f"{re.escape(str(path))}.*{message}"):
-    list(datasets.SoundBatches(batches, settings, ["toy"], "train"))
+    list(batches)
+
+
+def test_labels_of_frames_can_be_left_out_even_if_they_are_wrong(tmp_path):
+  record = record_files.sequence_example("clip", [JPEG] * 3, [0, 1], 7)
+  record_files.write(tmp_path, [[record]])
+  settings = load(tmp_path, "DATA.FRAME_LABELS=false")
+  [video] = datasets.iterate_videos(settings, "toy", "train")
+  assert video["frame_labels"].tolist() == [-1] * 3
+  for batch in batches_of(settings, 1):
+    assert (batch["frame_labels"] == -1).all()
+    assert batch["seq_labels"].tolist() == [7]
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
 def test_bytes_that_changed_are_told_by_batches_and_videos(tmp_path, split):
-  [path] = record_files.write(tmp_path, [[bare_record(2)] * 3], split=split)
-  content = bytearray(path.read_bytes())
-  content[-20] ^= 4
-  path.write_bytes(content)
-  settings = config.load(
-    settings=["DATASETS=[toy]", f"PATH_TO_TFRECORDS={tmp_path}"]
+  [path] = record_files.write(
+    tmp_path, [[record_files.bare([JPEG] * 2)] * 3], split=split
   )
-  message = rf"{re.escape(str(path))}: record at byte \d+ is damaged, it does"
+  record_files.flip_bit(path, -20)
+  settings = load(tmp_path)
+  message = rf"{re.escape(str(path))}: record at byte \d+: expected data that"
   with pytest.raises(UserError, match=message):
-    list(datasets.videos(settings, "toy", split))
+    list(datasets.iterate_videos(settings, "toy", split))
   if split == "train":
     batches = datasets.train_batches(settings, 2)
   else:
     batches = datasets.eval_batches(settings, "toy", split)
+  records = datasets.list_split_records(settings, "toy", split)
   with pytest.raises(UserError, match=message):
-    list(datasets.SoundBatches(batches, settings, ["toy"], split))
+    list(datasets.checked_batches(batches, records))
 
 
-def test_sound_batches_come_again_and_leave_other_errors_alone(toy_config):
+def test_checked_batches_leave_other_errors_alone(toy_config):
   settings = toy_config("TRAIN.MAX_ITERS=2")
-  batches = datasets.SoundBatches(
-    datasets.train_batches(settings, 3), settings, ["toy"], "train"
-  )
-  for _ in range(2):
-    assert len(list(batches)) == 2
+  records = datasets.list_training_records(settings, "toy")
+  batches = datasets.train_batches(settings, 3)
+  assert len(list(datasets.checked_batches(batches, records))) == 2
 
   def other():
     yield from ()
-    raise tf.errors.UnknownError(None, None, "something else")
+    raise tf.errors.InvalidArgumentError(None, None, "something else")
 
-  with pytest.raises(tf.errors.UnknownError, match="something else"):
-    list(datasets.SoundBatches(other(), settings, ["toy"], "train"))
+  with pytest.raises(tf.errors.InvalidArgumentError, match="something else"):
+    list(datasets.checked_batches(other(), records))
+
+
+def test_no_python_runs_in_the_pipeline(toy_config):
+  """A pipeline that calls Python can't be torn down while Python waits."""
+  settings = toy_config("EVAL.VAL_ITERS=1")
+  for batches in (
+    datasets.train_batches(settings, 3),
+    datasets.eval_batches(settings, "toy", "val"),
+  ):
+    graph = tf.compat.v1.GraphDef.FromString(
+      tf.raw_ops.DatasetToGraphV2(input_dataset=batches._variant_tensor).numpy()
+    )
+    nodes = [*graph.node]
+    for function in graph.library.function:
+      nodes += function.node_def
+    operations = {node.op for node in nodes}
+    assert {"TFRecordDatasetV2", "DecodeJpeg"} <= operations
+    assert not [name for name in operations if "PyFunc" in name]
+
+
+def test_a_script_may_leave_an_iterator_alive(toy_records):
+  code = (
+    "import core.quiet_tensorflow\n"
+    "import config, datasets\n"
+    "c = config.load(settings=['DATASETS=[toy]', 'IMAGE_SIZE=64',"
+    f" 'PATH_TO_TFRECORDS={toy_records}'])\n"
+    "data = datasets.train_batches(c, 3)\n"
+    "records = datasets.list_training_records(c, 'toy')\n"
+    "iterators = [datasets.checked_batches(data, records), iter(data)]\n"
+    "print([next(i)['frames'].shape[0] for i in iterators])"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code],
+    capture_output=True,
+    text=True,
+    cwd=ROOT,
+    check=False,
+  )
+  assert (done.returncode, done.stderr) == (0, "")
+  assert done.stdout == "[3, 3]\n"

@@ -224,7 +224,7 @@ def test_a_damaged_record_in_the_batches_of_the_loss_is_named(copy, tmp_path):
   with pytest.raises(UserError) as error:
     evaluate.evaluate(config, continuous_eval=False)
   assert f"{path}: record at byte" in str(error.value)
-  assert "does not fit its checksum" in str(error.value)
+  assert "expected data that fit their checksum" in str(error.value)
   assert "\n" not in str(error.value)
 
 
@@ -304,7 +304,7 @@ def test_names_of_phases_come_from_dataset_json(copy, tmp_path, capsys):
   config = configuration.load_run(copy)
   records = tmp_path / "records"
   shutil.copytree(config.PATH_TO_TFRECORDS, records)
-  info = dataset_info.SplitInfo(3, 40, phases={"2": 1})
+  info = dataset_info.SplitInfo(3, 40, phase_counts={"2": 1})
   names = ("reach", "pour", "rest")
   dataset_info.add_split(records, "tiny", "val", info, names)
   config.PATH_TO_TFRECORDS = str(records)

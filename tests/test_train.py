@@ -397,7 +397,7 @@ def test_damaged_record_is_named(tiny_records, tmp_path):
   with pytest.raises(UserError) as error:
     train.train(config)
   assert "tiny_train-0-of-1.tfrecord" in str(error.value)
-  assert "'broken': frame 5 is no sound JPEG" in str(error.value)
+  assert "'broken': expected a JPEG image as frame 5" in str(error.value)
 
 
 def test_a_record_whose_bytes_changed_is_told_in_one_line(
@@ -418,8 +418,9 @@ def test_a_record_whose_bytes_changed_is_told_in_one_line(
   assert done.returncode == 1
   assert "Traceback" not in done.stderr
   assert re.fullmatch(
-    rf"error: {tmp_path}/{source.name}: record at byte \d+ is damaged, it does"
-    " not fit its checksum; copy the file again or convert the videos again",
+    rf"error: {tmp_path}/{source.name}: record at byte \d+: expected data that"
+    " fit their checksum, received damaged data; copy the file again or convert"
+    " the videos again",
     done.stderr.splitlines()[-1],
   )
 

@@ -55,28 +55,28 @@ def test_classes_are_those_of_the_training_labels(toy_config):
   config = toy_config("TRAINING_ALGO=classification", *tiny.SETTINGS[3:])
   assert Classification(config).head.output_shape == (
     None,
-    datasets.count_classes(config),
+    datasets.count_phases(config),
   )
   longest = max(
     int(video["frame_labels"].max())
-    for video in datasets.videos(config, "toy", "train")
+    for video in datasets.iterate_videos(config, "toy", "train")
   )
-  assert datasets.count_classes(config) == longest + 1
+  assert datasets.count_phases(config) == longest + 1
 
 
 def test_given_number_of_classes_holds_if_it_suffices(toy_config):
   def settings(number):
     return toy_config(f"CLASSIFICATION.NUM_CLASSES={number}")
 
-  needed = datasets.count_classes(settings(0))
-  assert datasets.count_classes(settings(needed)) == needed
-  assert datasets.count_classes(settings(needed + 3)) == needed + 3
+  needed = datasets.count_phases(settings(0))
+  assert datasets.count_phases(settings(needed)) == needed
+  assert datasets.count_phases(settings(needed + 3)) == needed + 3
   with pytest.raises(UserError) as caught:
-    datasets.count_classes(settings(needed - 1))
+    datasets.count_phases(settings(needed - 1))
   assert str(caught.value) == (
     f"CLASSIFICATION.NUM_CLASSES: expected at least {needed}, as the training"
-    f" videos of toy have labels from 0 to {needed - 1}, or 0, which counts"
-    f" them; received {needed - 1}"
+    f" videos of toy have labels from 0 to {needed - 1}, received {needed - 1};"
+    " raise it, or set 0, which counts them"
   )
 
 
@@ -84,10 +84,10 @@ def test_two_data_sets_and_labels_that_are_off_are_refused(toy_config):
   with pytest.raises(UserError) as caught:
     Classification(toy_config("DATASETS=[toy, pouring]"))
   assert str(caught.value) == (
-    "DATASETS: classification takes one data set, as the phases of several are"
-    " not the same; received toy, pouring"
+    "DATASETS: expected one data set for classification, as the phases of"
+    " several differ, received toy, pouring; name one"
   )
-  with pytest.raises(UserError, match=r"DATA\.FRAME_LABELS: classification"):
+  with pytest.raises(UserError, match=r"DATA\.FRAME_LABELS: expected true"):
     Classification(toy_config("DATA.FRAME_LABELS=false"))
 
 
@@ -102,9 +102,10 @@ def test_records_without_labels_are_refused(tmp_path):
   with pytest.raises(UserError) as caught:
     Classification(config)
   assert str(caught.value) == (
-    f"{tmp_path}/bare_train-0-of-1.tfrecord: the frames of bare have no labels,"
-    " which classification needs; convert the videos with --label_file, or"
-    " choose another TRAINING_ALGO"
+    f"{tmp_path}/bare_train-0-of-1.tfrecord: expected labels of frames for"
+    " classification, received none in the first 2 of 2 training videos of"
+    " bare; convert the videos with --label_file, raise"
+    " DATA.PER_DATASET_FRACTION, or choose another TRAINING_ALGO"
   )
 
 
@@ -125,9 +126,5 @@ def test_labels_outside_the_part_that_is_used_do_not_count(tmp_path):
 
   with pytest.raises(UserError) as caught:
     Classification(settings(0.5))
-  assert str(caught.value) == (
-    "DATA.PER_DATASET_FRACTION: the first 2 training videos of late, which 0.5"
-    " leaves, have no labels, which classification needs; raise it, or convert"
-    " with the labeled videos first"
-  )
-  assert datasets.count_classes(settings(0.75)) == 2
+  assert "none in the first 2 of 4 training videos of late" in str(caught.value)
+  assert datasets.count_phases(settings(0.75)) == 2

@@ -7,7 +7,7 @@ import types
 import pytest
 import tensorflow as tf
 
-from data import dataset_info
+from data import shard_files
 from dataset_preparation import beam_videos_to_tfrecords
 from tests.helpers import video_files
 from tests.helpers.paths import ROOT
@@ -39,7 +39,7 @@ def run(module, input_dir, out, *flags):
 
 
 def records_of(folder, split):
-  paths = dataset_info.record_paths(str(folder), "mine", split)
+  paths = shard_files.list_record_files(str(folder), "mine", split)
   return paths, [r.numpy() for r in tf.data.TFRecordDataset(paths)]
 
 
@@ -139,7 +139,10 @@ def test_dataset_json_is_read_before_anything_is_converted(tmp_path, input_dir):
   )
   done = run(module, input_dir, tmp_path)
   assert done.returncode == 1
-  assert "is about the data set 'yours'" in done.stderr.splitlines()[-1]
+  assert (
+    "expected the data set 'mine', received 'yours'"
+    in done.stderr.splitlines()[-1]
+  )
   content = {
     **{"format_version": 1, "dataset": "mine", "class_names": ["b", "a"]},
     "splits": {

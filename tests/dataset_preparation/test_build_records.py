@@ -74,10 +74,10 @@ def test_a_folder_is_divided(tmp_path, input_dir):
   train, val = (names_of(out, split) for split in ("train", "val"))
   assert (len(train), len(val)) == (8, 2)
   assert sorted(train + val) == NAMES
-  info = dataset_info.read(str(out), "mine")
+  info = dataset_info.load_dataset_info(str(out), "mine")
   assert info.splits["train"].num_videos == 8
   assert info.class_names == ("reach", "pour")
-  assert info.splits["val"].phases == {"0": 20, "1": 20}
+  assert info.splits["val"].phase_counts == {"0": 20, "1": 20}
 
 
 def test_groups_stay_together(tmp_path, input_dir):
@@ -115,9 +115,8 @@ def test_phases_that_have_other_names_in_another_split(
   with pytest.raises(UserError) as error:
     run(input_dir, "mine_val", out, labels, ("pour", "reach"))
   assert str(error.value) == (
-    "mine_train: names phase 0 'reach', expected the same in all splits,"
-    " received 'pour'; give --phases in that order, or correct class_names in"
-    " dataset.json"
+    "mine_train: expected 'reach' as phase 0 in all splits, received 'pour';"
+    " give --phases in that order, or correct class_names in dataset.json"
   )
   assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
@@ -229,7 +228,10 @@ def test_the_next_split_keeps_the_numbers_of_the_phases(tmp_path, input_dir):
   run(input_dir, "mine_val", out, second, pattern="v1.mp4")
   for record in record_files.read(out.glob("*_val-*")):
     assert record["frame_labels"] == [1] * 10 + [0] * 10
-  assert dataset_info.read(str(out), "mine").class_names == ("reach", "pour")
+  assert dataset_info.load_dataset_info(str(out), "mine").class_names == (
+    "reach",
+    "pour",
+  )
   third = table(tmp_path / "third.csv", phases=("poor", "reach"))
   with pytest.raises(UserError, match="unknown phase 'poor'.*mean 'pour'"):
     run(input_dir, "mine_test", out, third)
@@ -244,7 +246,9 @@ def test_the_only_split_may_get_other_phases(tmp_path, input_dir):
       pattern="v0.mp4",
       overwrite=True,
     )
-    assert dataset_info.read(str(out), "mine").class_names == phases
+    assert (
+      dataset_info.load_dataset_info(str(out), "mine").class_names == phases
+    )
 
 
 def assert_json_and_csv_say_the_same(folder, input_dir):
@@ -328,7 +332,10 @@ def test_labels_of_other_videos_are_told_in_one_line(tmp_path, input_dir):
   assert done.stdout.splitlines()[-1] == (
     f"10 videos in {labels} are not among those converted, the first is a/v1"
   )
-  assert dataset_info.read(str(out), "mine").class_names == ("reach", "pour")
+  assert dataset_info.load_dataset_info(str(out), "mine").class_names == (
+    "reach",
+    "pour",
+  )
 
 
 def test_a_table_made_from_annotations_gives_the_same_bytes(

@@ -145,7 +145,7 @@ def test_labels_of_frames_and_of_seconds(tmp_path):
       tmp_path / "in", tmp_path / name, tmp_path / f"{name}.csv", fps=5
     )
     assert record["frame_labels"] == [0] * 5 + [1] * 7
-    info = dataset_info.read(str(tmp_path / name), "mine")
+    info = dataset_info.load_dataset_info(str(tmp_path / name), "mine")
     assert info.class_names == ("reach", "pour")
     assert info.splits["val"].fps == 5
   with pytest.raises(UserError) as error:

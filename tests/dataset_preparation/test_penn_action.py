@@ -59,7 +59,7 @@ def test_a_set_an_action_in_the_official_splits(tmp_path, penn_dir, caplog):
   assert names_of(squats.glob("squats_train-*")) == ["0001", "0005"]
   assert names_of(squats.glob("squats_val-*")) == ["0002"]
   assert names_of(bowling.glob("*.tfrecord")) == ["0003"]
-  assert dataset_info.read(str(squats), "squats").splits[
+  assert dataset_info.load_dataset_info(str(squats), "squats").splits[
     "train"
   ].num_frames == (17)
   warnings = [record.getMessage() for record in caplog.records]
@@ -82,7 +82,7 @@ def test_phases_of_the_labeled_videos(tmp_path, penn_dir, caplog):
   assert val["frame_labels"] == [0] * 2 + [1] * 2
   [swing] = record_files.read(bowling.glob("*.tfrecord"))
   assert swing["frame_labels"] == [0] * 5
-  names = dataset_info.read(str(squats), "squats").class_names
+  names = dataset_info.load_dataset_info(str(squats), "squats").class_names
   assert names == ("down", "up")
   assert "1 of 4 videos have no labels and are left out" in caplog.text
 
@@ -123,7 +123,9 @@ def test_labels_of_other_videos_are_told(tmp_path, penn_dir):
     f"2 videos in {table} are not among those converted, the first is 0009"
   )
   folder = tmp_path / "out" / "squats_tfrecords"
-  assert dataset_info.read(str(folder), "squats").class_names == ("down",)
+  assert dataset_info.load_dataset_info(str(folder), "squats").class_names == (
+    "down",
+  )
 
 
 def test_script(tmp_path, penn_dir):

@@ -11,8 +11,7 @@ import time
 import pytest
 
 from core.errors import UserError
-from data import dataset_info
-from data import record_writer as records
+from data import dataset_info, examples, shard_files
 from dataset_preparation import shards
 from dataset_preparation.conversion import FrameEncoding, Source
 from dataset_preparation.shards import ShardOptions, SplitPlan
@@ -154,8 +153,8 @@ def test_an_interrupted_run_goes_on_where_it_was(
     assert messages.splitlines()[-1] == "error: interrupted"
   assert "Traceback" not in messages
   assert os.listdir(out) == [work.name]
-  with pytest.raises(UserError, match="found no such records"):
-    dataset_info.record_paths(str(out), "mine", "train")
+  with pytest.raises(UserError, match="expected records, received none"):
+    shard_files.list_record_files(str(out), "mine", "train")
   # Nobody is left who could write into the folder.
   deadline = time.monotonic() + 10
   while any(map(is_running, workers)):
@@ -202,8 +201,8 @@ def test_records_never_mix_with_those_they_replace(
   for index in range(2):
     name = f"mine_train-{index}-of-4.tfrecord"
     assert (tmp_path / name).read_bytes() == expected[name]
-  with pytest.raises(UserError, match="number 2, 3 is missing"):
-    dataset_info.record_paths(str(tmp_path), "mine", "train")
+  with pytest.raises(UserError, match="received all but number 2, 3;"):
+    shard_files.list_record_files(str(tmp_path), "mine", "train")
   write(input_dir, tmp_path)
   assert listing(tmp_path) == expected
 
@@ -406,7 +405,10 @@ def test_broken_videos_are_left_out_if_asked_for(
   assert (
     f"{folder / 'v3.mp4'}: can't be decoded" in written.skipped[1]["reason"]
   )
-  assert dataset_info.read(str(out), "mine").splits["train"].num_videos == 3
+  assert (
+    dataset_info.load_dataset_info(str(out), "mine").splits["train"].num_videos
+    == 3
+  )
 
   done = subprocess.run(
     script(folder, tmp_path / "again", "--on_error=skip"),
@@ -508,7 +510,7 @@ def test_videos_too_long_for_a_record_are_named_and_left_out(
   tmp_path, input_dir, expected, monkeypatch
 ):
   shard = len(expected["mine_train-3-of-4.tfrecord"])  # Of v6 alone.
-  monkeypatch.setattr(records, "MAX_BYTES", shard - 100)
+  monkeypatch.setattr(examples, "MAX_BYTES", shard - 100)
   with pytest.raises(UserError) as error:
     write(input_dir, tmp_path / "stop")
   assert str(error.value).startswith(f"{input_dir}/v6.mp4: is too long for one")

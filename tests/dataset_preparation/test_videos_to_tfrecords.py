@@ -14,7 +14,7 @@ import pytest
 
 from core import files
 from core.errors import UserError
-from data import dataset_info
+from data import dataset_info, shard_files
 from dataset_preparation.build_records import LabelOptions, prepare
 from dataset_preparation.conversion import FrameEncoding
 from dataset_preparation.shards import ShardOptions
@@ -120,9 +120,9 @@ def test_unlabeled_videos(tmp_path, input_dir):
       assert image.shape == (30, 40, 3)
       assert video_files.colors(image) == video_files.QUARTERS
   assert (info.num_videos, info.num_frames, info.fps) == (3, 62, 10.0)
-  assert dataset_info.read(str(tmp_path), "mine") == dataset_info.DatasetInfo(
-    (), {"train": info}
-  )
+  assert dataset_info.load_dataset_info(
+    str(tmp_path), "mine"
+  ) == dataset_info.DatasetInfo((), {"train": info})
 
 
 def test_labeled_videos(tmp_path, input_dir, label_file):
@@ -137,7 +137,7 @@ def test_labeled_videos(tmp_path, input_dir, label_file):
   # The last segment holds no instant; the frames after it stay with the one
   # before.
   assert found["clip10"]["frame_labels"] == [0] * 5 + [1] * 7
-  info = dataset_info.read(str(out), "mine")
+  info = dataset_info.load_dataset_info(str(out), "mine")
   assert info.class_names == ("phase 0", "phase 1", "phase 2")
 
 
@@ -160,13 +160,16 @@ def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
   convert(input_dir, "mine_train", out, files_per_shard=2)
   convert(input_dir, "mine_val", out, files_per_shard=1, label_file=label_file)
   convert(input_dir, "mine_val_extra", tmp_path / "extra")
-  train = dataset_info.record_paths(str(out), "mine", "train")
-  val = dataset_info.record_paths(str(out), "mine", "val")
+  train = shard_files.list_record_files(str(out), "mine", "train")
+  val = shard_files.list_record_files(str(out), "mine", "val")
   assert [len(read_records([path])) for path in train] == [2, 1]
   assert [read_records([path])[0]["name"] for path in val] == [
     *("Clip1", "clip2", "clip10")
   ]
-  assert set(dataset_info.read(str(out), "mine").splits) == {"train", "val"}
+  assert set(dataset_info.load_dataset_info(str(out), "mine").splits) == {
+    "train",
+    "val",
+  }
   before = listing(out)
 
   convert(input_dir, "mine_train", out, ["*2.mp4"], overwrite=True)
@@ -175,7 +178,7 @@ def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
     *("mine_train-0-of-2.tfrecord", "mine_train-1-of-2.tfrecord")
   }
   assert set(after) - set(before) == {"mine_train-0-of-1.tfrecord"}
-  info = dataset_info.read(str(out), "mine")
+  info = dataset_info.load_dataset_info(str(out), "mine")
   assert info.splits["train"].num_videos == 1
   assert info.splits["val"].num_videos == 3
   assert len(info.class_names) == 3
@@ -189,8 +192,8 @@ def test_the_same_input_gives_the_same_bytes(tmp_path, input_dir, label_file):
 
 def test_the_output_folder_may_be_a_template(tmp_path, input_dir):
   convert(input_dir, "mine_val", f"{tmp_path}/%s_records", size=(8, 8))
-  paths = dataset_info.record_paths(f"{tmp_path}/%s_records", "mine", "val")
-  assert paths == [str(tmp_path / "mine_records/mine_val-0-of-1.tfrecord")]
+  paths = shard_files.list_record_files(f"{tmp_path}/%s_records", "mine", "val")
+  assert paths == [tmp_path / "mine_records/mine_val-0-of-1.tfrecord"]
 
 
 @pytest.mark.parametrize(
@@ -274,7 +277,7 @@ def test_wrong_number_of_segments(tmp_path, input_dir, label_file):
 def test_another_data_set_in_the_folder_is_refused(tmp_path, input_dir):
   convert(input_dir, "mine_val", tmp_path, size=(8, 8))
   before = listing(tmp_path)
-  with pytest.raises(UserError, match="is about the data set 'mine'"):
+  with pytest.raises(UserError, match="received 'mine'; keep one data set a"):
     convert(input_dir, "yours_val", tmp_path)
   assert listing(tmp_path) == before
 
@@ -369,8 +372,8 @@ def test_script_as_a_module_tells_a_mistake_in_one_line(tmp_path, input_dir):
   assert done.returncode == 1
   assert "Traceback" not in done.stderr
   assert done.stderr.splitlines()[-1] == (
-    "error: --name: expected <dataset>_<split>, such as pouring_train, of"
-    " letters, digits, '_', '-' and '.'; received 'train'"
+    "error: --name: expected <dataset>_<split> of letters, digits, '_', '-' and"
+    " '.', received 'train'; give a name such as pouring_train"
   )
   assert not os.listdir(tmp_path)
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 import datasets
 from core.errors import UserError
-from data import preprocessing
+from data import example_parser, preprocessing
 from embeddings import extraction
 from tests.helpers import record_files, tiny
 
@@ -45,7 +45,7 @@ def embed(algo, where):
 
 def explicit_embeddings(algo, video, steps):
   """Embeds each frame with its context gathered by hand."""
-  frames = datasets.decode(tf.constant(video["jpegs"]))
+  frames = example_parser.decode_frames(tf.constant(video["jpegs"]))
   frames = preprocessing.prepare(frames, 32, False).numpy()
   contexts = [
     [frames[max(0, t - 4)], frames[max(0, t - 2)], frames[t]] for t in steps
@@ -58,7 +58,7 @@ def test_embeddings_equal_the_algorithm_on_explicit_contexts(
 ):
   result = embed("EVAL.FRAMES_PER_BATCH=4")
   config = tiny.config(where)
-  videos = list(datasets.videos(config, "tiny", "val"))
+  videos = list(datasets.iterate_videos(config, "tiny", "val"))
   assert len(videos) == len(result["embs"]) == 3
   for embs, video, length in zip(result["embs"], videos, LENGTHS, strict=True):
     expected = explicit_embeddings(algo, video, range(length))
@@ -94,10 +94,10 @@ def test_recurrent_embeddings_do_not_depend_on_frames_per_batch(where):
   """The state runs on within a video and starts anew with the next."""
   settings = ("MODEL.EMBEDDER_TYPE=convgru", "DATA.NUM_STEPS=1")
   algo = tiny.algorithm(*settings)
-  videos = list(datasets.videos(tiny.config(where), "tiny", "val"))
+  videos = list(datasets.iterate_videos(tiny.config(where), "tiny", "val"))
   expected = []
   for video in videos:
-    frames = datasets.decode(tf.constant(video["jpegs"]))
+    frames = example_parser.decode_frames(tf.constant(video["jpegs"]))
     frames = preprocessing.prepare(frames, 32, False)
     expected.append(algo({"frames": frames[None, :, None]})[0].numpy())
   # What comes before a frame matters.
@@ -145,7 +145,7 @@ def test_max_embs_takes_the_first_videos(embed):
 
 def test_kept_frames_are_those_that_were_stored(embed, where):
   result = embed("DATA.SAMPLE_ALL_STRIDE=2", keep_frames=True)
-  videos = list(datasets.videos(tiny.config(where), "tiny", "val"))
+  videos = list(datasets.iterate_videos(tiny.config(where), "tiny", "val"))
   for frames, steps, video in zip(
     result["frames"], result["steps"], videos, strict=True
   ):
@@ -194,7 +194,7 @@ def test_a_damaged_record_is_named(algo, tmp_path, damage):
   assert message.startswith(f"{path}: record at byte ")
   assert ", video 'bad'" in message
   told = {
-    "no frames": "no frames under the key `video`",
-    "no image": "frame 1 is no sound JPEG image",
+    "no frames": "expected frames under the key `video`, received none",
+    "no image": "expected a JPEG image as frame 2, received other data",
   }
   assert told[damage] in message

@@ -29,30 +29,26 @@ def video_numbers(frames):
 
 
 def sequence_example(name, jpegs, frame_labels=None, label=-1):
-  """A record by TensorFlow's own means; without a label where it is None."""
-  context = {"name": _bytes(name.encode()), "len": _int64(len(jpegs))}
+  """A record by TensorFlow's own means; without what is None."""
+  message = tf.train.SequenceExample()
+  context = message.context.feature
+  if name is not None:
+    context["name"].bytes_list.value.append(name.encode())
+    context["len"].int64_list.value.append(len(jpegs))
   if label is not None:
-    context["label"] = _int64(label)
-  lists = {"video": [_bytes(jpeg) for jpeg in jpegs]}
-  if frame_labels is not None:
-    lists["frame_labels"] = [_int64(label) for label in frame_labels]
-  return tf.train.SequenceExample(
-    context=tf.train.Features(feature=context),
-    feature_lists=tf.train.FeatureLists(
-      feature_list={
-        key: tf.train.FeatureList(feature=features)
-        for key, features in lists.items()
-      }
-    ),
-  ).SerializeToString(deterministic=True)
+    context["label"].int64_list.value.append(label)
+  lists = message.feature_lists.feature_list
+  for frame in jpegs:
+    lists["video"].feature.add().bytes_list.value.append(frame)
+  for frame_label in () if frame_labels is None else frame_labels:
+    feature = lists["frame_labels"].feature.add()
+    feature.int64_list.value.append(frame_label)
+  return message.SerializeToString(deterministic=True)
 
 
-def _bytes(value):
-  return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-
-
-def _int64(value):
-  return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+def bare(jpegs, frame_labels=None):
+  """A record without name, len and label."""
+  return sequence_example(None, jpegs, frame_labels, label=None)
 
 
 def serialized(number, length, size=(16, 16), frame_labels=None, label=-1):
@@ -74,8 +70,15 @@ def write(folder, shards, dataset="toy", split="train"):
   return paths
 
 
+def flip_bit(path, position):
+  """Damages a byte of a file."""
+  content = bytearray(path.read_bytes())
+  content[position] ^= 1
+  path.write_bytes(content)
+
+
 def read(paths):
-  """Parses record files with protobuf alone, one dict a video."""
+  """Parses record files with TensorFlow's messages, one dict a video."""
   found = []
   for record in tf.data.TFRecordDataset([str(path) for path in sorted(paths)]):
     example = tf.train.SequenceExample.FromString(record.numpy())

@@ -1,0 +1,51 @@
+import numpy as np
+import pytest
+
+from core.errors import UserError
+from data import tfrecords
+from tests.helpers import record_files
+
+
+def test_records_are_listed_in_order_and_read_back_byte_by_byte(tmp_path):
+  rng = np.random.default_rng(0)
+  shards = [[rng.bytes(n) for n in (0, 1, 5000)], [], [b"a\0\0", rng.bytes(77)]]
+  paths = record_files.write(tmp_path, shards)
+  records = tfrecords.list_records(paths)
+  assert [tfrecords.read_record(r) for r in records] == sum(shards, [])
+  assert [r.path for r in records] == [paths[i] for i in (0, 0, 0, 2, 2)]
+
+
+# 300 bytes are the whole last record of 296 and the end of the first.
+@pytest.mark.parametrize("cut, offset", [(1, 78), (290, 78), (300, 12)])
+def test_a_truncated_file_is_named(tmp_path, cut, offset):
+  [path] = record_files.write(tmp_path, [[b"x" * 50, b"y" * 280]])
+  path.write_bytes(path.read_bytes()[:-cut])
+  with pytest.raises(UserError) as error:
+    tfrecords.list_records([path])
+  assert str(error.value) == (
+    f"{path}: expected a TFRecord file of whole records, received"
+    f" {362 - cut} bytes where the record at byte {offset} is truncated;"
+    " convert or download it again"
+  )
+
+
+def test_a_file_of_another_kind_is_named(tmp_path):
+  path = tmp_path / "toy_train-0-of-1.tfrecord"
+  path.write_text("this is only text, however long it may be")
+  with pytest.raises(UserError, match=f"{path}: expected a TFRecord file"):
+    tfrecords.list_records([path])
+
+
+@pytest.mark.parametrize("place", [0, 280])
+def test_bytes_that_changed_are_told(tmp_path, place):
+  [path] = record_files.write(tmp_path, [[b"x" * 50, b"y" * 280]])
+  first, second = tfrecords.list_records([path])
+  record_files.flip_bit(path, second.offset + place)
+  assert tfrecords.read_record(first) == b"x" * 50
+  with pytest.raises(UserError) as error:
+    tfrecords.read_record(second)
+  assert str(error.value) == (
+    f"{path}: record at byte {second.offset}: expected data that fit their"
+    " checksum, received damaged data; copy the file again or convert the"
+    " videos again"
+  )
