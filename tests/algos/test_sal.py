@@ -1,12 +1,14 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from algos.sal import sample_triplets
+from algos.sal import SalLoss, sample_triplets
 from core.errors import UserError
 from tests.helpers import tiny
 
 STEPS = np.array([[0, 3, 4, 9, 20, 21, 30], [5, 6, 7, 8, 9, 10, 11]])
+SEED = tf.constant([3, 1], tf.int64)
 
 
 def draw(steps=STEPS, num_samples=50, fraction=0.75, seed=0):
@@ -79,18 +81,24 @@ def test_the_seed_decides():
   assert not np.array_equal(draw(seed=1)[0], draw(seed=2)[0])
 
 
+def built_loss(*settings):
+  keras.utils.set_random_seed(0)
+  frames = ("TRAIN.NUM_FRAMES=7", "EVAL.NUM_FRAMES=7")
+  loss = SalLoss(tiny.config(*frames, *settings))
+  loss.build(6)
+  return loss
+
+
 def test_loss_is_the_cross_entropy_of_the_drawn_triplets():
-  settings = ["TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=7", "EVAL.NUM_FRAMES=7"]
-  settings += ["SAL.LABEL_SMOOTHING=0.2", "SAL.NUM_SAMPLES=6"]
-  settings += ["SAL.FC_LAYERS=[[9, true], [2, false]]"]
-  algo, twin = (tiny.algorithm(*settings) for _ in range(2))
-  embs = tiny.frames(2, 7, 6)
-  batch = {"steps": tf.constant(STEPS, tf.int64)}
-  loss = algo.compute_loss(embs, batch, training=True)
-  places, labels = sample_triplets(
-    batch["steps"], 6, 0.75, twin.seed(batch, training=True)
+  loss = built_loss(
+    "SAL.LABEL_SMOOTHING=0.2",
+    "SAL.NUM_SAMPLES=6",
+    "SAL.FC_LAYERS=[[9, true], [2, false]]",
   )
-  w1, b1, w2, b2 = algo.head.get_weights()
+  embs, steps = tiny.frames(2, 7, 6), tf.constant(STEPS, tf.int64)
+  value = loss(embs, {"steps": steps}, SEED, training=True)
+  places, labels = sample_triplets(steps, 6, 0.75, SEED)
+  w1, b1, w2, b2 = loss.head.get_weights()
   losses = []
   for video in range(2):
     for places_, label in zip(
@@ -100,56 +108,50 @@ def test_loss_is_the_cross_entropy_of_the_drawn_triplets():
       logits = np.maximum(x @ w1 + b1, 0) @ w2 + b2
       log_p = logits - np.log(np.exp(logits).sum())
       losses.append(-0.9 * log_p[label] - 0.1 * log_p[1 - label])
-  np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
-
-
-def sal(*settings):
-  return tiny.algorithm(
-    "TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=7", "EVAL.NUM_FRAMES=7", *settings
-  )
+  np.testing.assert_allclose(value, np.mean(losses), rtol=1e-5)
 
 
 def test_videos_of_too_few_frames_do_not_count():
   """Their triplets hold a frame twice: no label is right."""
-  algo, twin = sal(), sal()
+  loss = built_loss()
   rows = [STEPS[0], [1, 2, 3, 4, 4, 4, 4], STEPS[1], [3] * 7]
-  steps, embs = tf.constant(rows, tf.int64), tiny.frames(4, 7, 6)
+  batch, embs = {"steps": tf.constant(rows, tf.int64)}, tiny.frames(4, 7, 6)
   with tf.GradientTape() as tape:
     tape.watch(embs)
-    loss = algo.compute_loss(embs, {"steps": steps}, training=True)
-  moved = tf.reduce_any(tape.gradient(loss, embs) != 0, [1, 2])
+    value = loss(embs, batch, SEED, training=True)
+  moved = tf.reduce_any(tape.gradient(value, embs) != 0, [1, 2])
   np.testing.assert_array_equal(moved, [True, False, True, False])
   # The mean over the triplets of the others.
   changed = tf.concat([embs[:1], embs[1:2] + 1.0, embs[2:]], 0)
-  same = twin.compute_loss(changed, {"steps": steps}, training=True)
-  np.testing.assert_array_equal(loss, same)
+  np.testing.assert_array_equal(value, loss(changed, batch, SEED, True))
   # Frames that are all the same give the same logits: only labels differ.
-  batch = {"steps": steps}
-  loss = algo.compute_loss(tf.ones_like(embs), batch)
-  _, labels = sample_triplets(steps, 8, 0.75, algo.seed(batch, training=False))
-  log_p = tf.nn.log_softmax(algo.head(tf.ones([1, 18])))[0]
+  value = loss(tf.ones_like(embs), batch, SEED, training=False)
+  _, labels = sample_triplets(batch["steps"], 8, 0.75, SEED)
+  log_p = tf.nn.log_softmax(loss.head(tf.ones([1, 18])))[0]
   expected = -tf.reduce_mean(tf.gather(log_p, labels.numpy()[[0, 2]]))
-  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+  np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 def test_a_batch_of_short_videos_teaches_nothing():
-  algo = sal()
-  embs = tiny.frames(2, 7, 6)
+  loss, embs = built_loss(), tiny.frames(2, 7, 6)
+  batch = {"steps": tf.zeros([2, 7], tf.int64)}
   with tf.GradientTape() as tape:
     tape.watch(embs)
-    loss = algo.compute_loss(embs, {"steps": tf.zeros([2, 7], tf.int64)}, True)
-  assert loss == 0
-  assert not tape.gradient(loss, embs).numpy().any()
+    value = loss(embs, batch, SEED, training=True)
+  assert value == 0
+  assert not tape.gradient(value, embs).numpy().any()
 
 
 def test_too_few_frames_and_a_wrong_last_layer_are_refused():
   with pytest.raises(UserError) as caught:
-    tiny.algorithm("TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=4")
+    built_loss("TRAIN.NUM_FRAMES=4")
   assert str(caught.value) == (
-    "TRAIN.NUM_FRAMES: Shuffle and Learn draws triplets from 5 frames of a"
-    " video; received 4"
+    "TRAIN.NUM_FRAMES: expected at least 5 frames of a video for the triplets"
+    " of Shuffle and Learn, received 4; raise it"
   )
-  with pytest.raises(UserError, match=r"last layer has to be \[2, false\]"):
-    tiny.algorithm(
-      "TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=5", "SAL.FC_LAYERS=[[3, false]]"
-    )
+  with pytest.raises(UserError) as caught:
+    built_loss("SAL.FC_LAYERS=[[3, false]]")
+  assert str(caught.value) == (
+    "SAL.FC_LAYERS: expected [2, false] as last layer, for shuffled and in"
+    " order, received [[3, False]]; append it"
+  )

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from networks.batch_norm import FusedBatchNormalization
+from networks.layers import FusedBatchNormalization, TemporalConvolution
 
 SHAPES = {"columns": [24, 5], "images": [4, 3, 6, 5], "videos": [2, 3, 4, 2, 5]}
 
@@ -100,29 +100,15 @@ def test_bfloat16_equals_keras_and_keeps_float32_statistics(shape):
   )
 
 
-@pytest.mark.parametrize("settings", [{"axis": 1}, {"axis": -2}])
-def test_another_axis_is_normalized_as_keras_does(settings):
-  shape = SHAPES["images"]
-  keras_layer, fused = pair(shape, **settings)
-  x = inputs_of(shape)
-  np.testing.assert_array_equal(
-    fused(x, training=True), keras_layer(x, training=True)
-  )
-  for expected, weight in zip(
-    keras_layer.get_weights(), fused.get_weights(), strict=True
-  ):
-    np.testing.assert_array_equal(weight, expected)
-
-
-def test_the_last_axis_by_its_number_is_fused():
+@pytest.mark.parametrize("axis", [1, -2, 3])
+def test_another_axis_is_normalized_as_keras_does(axis):
+  """But for the last by its number, which is fused."""
   x = inputs_of(SHAPES["images"])
-  by_number, by_default = pair(x.shape, axis=3)[1], pair(x.shape)[1]
-  np.testing.assert_array_equal(
-    by_number(x, training=True), by_default(x, training=True)
-  )
-  np.testing.assert_array_equal(
-    by_number.moving_variance, by_default.moving_variance
-  )
+  keras_layer, fused = pair(x.shape, axis=axis)
+  twin = pair(x.shape)[1] if axis == 3 else keras_layer
+  np.testing.assert_array_equal(fused(x, training=True), twin(x, training=True))
+  for weight, expected in zip(fused.weights, twin.weights, strict=True):
+    np.testing.assert_array_equal(weight, expected)
 
 
 def test_graph_with_unknown_sizes_equals_eager():
@@ -148,3 +134,74 @@ def test_saves_and_loads_by_its_registered_name(tmp_path):
   assert type(loaded.layers[0]) is FusedBatchNormalization
   x = inputs_of([2, 4, 4, 3])
   np.testing.assert_array_equal(loaded(x), model(x))
+
+
+# Temporal convolution --------------------------------------------------------
+
+
+def built(layer_class, size, policy, shape, seed=0):
+  keras.utils.set_random_seed(seed)
+  layer = layer_class(
+    7, size, padding="same", bias_initializer="normal", dtype=policy
+  )
+  layer.build((None, *shape[1:]))
+  return layer
+
+
+def outputs_and_gradients(layer, inputs):
+  with tf.GradientTape() as tape:
+    tape.watch(inputs)
+    outputs = layer(inputs)
+    # Every output weighs differently, so that none of a sum can stand for
+    # another.
+    weights = tf.random.stateless_normal(outputs.shape, [1, 2])
+    loss = tf.reduce_sum(tf.cast(outputs, tf.float32) * weights)
+  return outputs, tape.gradient(loss, [inputs, *layer.trainable_variables])
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, (3, 1, 1), (5, 3, 3)])
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 6])
+def test_equals_conv3d(size, num_frames):
+  shape = (3, num_frames, 4, 5, 6)
+  inputs = tf.random.stateless_normal(shape, [0, 0])
+  ours = built(TemporalConvolution, size, "float32", shape)
+  theirs = built(keras.layers.Conv3D, size, "float32", shape)
+  got, expected = (
+    outputs_and_gradients(layer, inputs) for layer in (ours, theirs)
+  )
+  np.testing.assert_allclose(got[0], expected[0], atol=1e-5)
+  for a, b in zip(got[1], expected[1], strict=True):
+    np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+@pytest.mark.parametrize("num_frames", [1, 2, 3])
+def test_bfloat16_gradient_of_every_tap_is_that_of_float32(num_frames):
+  """What keras.layers.Conv3D fails on a CPU with bfloat16 instructions."""
+  shape = (4, num_frames, 7, 7, 64)
+  inputs = tf.random.stateless_normal(shape, [0, 0])
+  gradients = [
+    outputs_and_gradients(
+      built(TemporalConvolution, 3, policy, shape), tf.cast(inputs, dtype)
+    )[1][1]
+    for policy, dtype in (
+      ("mixed_bfloat16", tf.bfloat16),
+      ("float32", tf.float32),
+    )
+  ]
+  for low, full in zip(*map(tf.unstack, gradients), strict=True):
+    error = tf.norm(tf.cast(low, tf.float32) - full)
+    assert error <= 0.03 * tf.norm(full) + 1e-6
+
+
+def test_graph_with_unknown_batch_and_a_saved_model(tmp_path):
+  inputs = keras.Input((2, 4, 4, 3))
+  model = keras.Model(inputs, TemporalConvolution(5, 3, padding="same")(inputs))
+  data = np.random.default_rng(0).normal(size=(3, 2, 4, 4, 3))
+  expected = model(data.astype("float32"))
+  run = tf.function(
+    model, input_signature=[tf.TensorSpec([None, 2, 4, 4, 3], tf.float32)]
+  )
+  np.testing.assert_allclose(run(data.astype("float32")), expected, atol=1e-5)
+  model.save(tmp_path / "model.keras")
+  loaded = keras.saving.load_model(tmp_path / "model.keras")
+  np.testing.assert_array_equal(loaded(data.astype("float32")), expected)
