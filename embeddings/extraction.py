@@ -14,7 +14,7 @@ from algos.algorithm import Algorithm
 from data import preprocessing, record_index
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 
-# Of encoded frames [F] and ascending steps [L] makes embeddings [L, D] float32.
+# Embeds [L, D] float32 from encoded frames [F] and ascending steps [L].
 EmbedVideo = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 

@@ -20,6 +20,17 @@ from networks.precision import compute_policy
 # Ending of the names of networks that start from ImageNet weights.
 PRETRAINED = "_pretrained"
 _RESNET_FILE = "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
+# Name, channels, kernel size and stride of each convolution of VGG-M, and the
+# size of the max-pool of stride 2 behind it, 0 = none.
+_VGGM = (
+  ("conv1", 64, 7, 2, 3),
+  ("conv2_1", 128, 3, 1, 0),
+  ("conv2", 128, 3, 1, 2),
+  ("conv3_1", 256, 3, 1, 0),
+  ("conv3", 256, 3, 1, 2),
+  ("conv4_1", 512, 3, 1, 0),
+  ("conv4", 512, 3, 1, 0),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -165,11 +176,8 @@ def build_vggm(use_batch_norm: bool) -> keras.Model:
     [N, H, W, 3] to [N, H/16, W/16, 512]; the outputs of its blocks are named
     conv2, conv3 and conv4.
   """
-
-  def convolution(
-    x: keras.KerasTensor, channels: int, size: int, strides: int, name: str
-  ) -> keras.KerasTensor:
-    """Convolution, batch norm and ReLU; the last of them carries the name."""
+  x = inputs = keras.Input([None, None, 3])
+  for name, channels, size, strides, pool_size in _VGGM:
     x = keras.layers.Conv2D(
       channels,
       size,
@@ -180,40 +188,26 @@ def build_vggm(use_batch_norm: bool) -> keras.Model:
     )(x)
     if use_batch_norm:
       x = FusedBatchNormalization(name=f"{name}_bn")(x)
-    return keras.layers.ReLU(name=name)(x)
-
-  def pool(x: keras.KerasTensor, size: int) -> keras.KerasTensor:
-    return keras.layers.MaxPooling2D(size, 2, padding="same")(x)
-
-  inputs = keras.Input([None, None, 3])
-  x = pool(convolution(inputs, 64, 7, 2, "conv1"), 3)
-  for block, channels in ((2, 128), (3, 256), (4, 512)):
-    x = x if block == 2 else pool(x, 2)
-    x = convolution(x, channels, 3, 1, f"conv{block}_1")
-    x = convolution(x, channels, 3, 1, f"conv{block}")
+    x = keras.layers.ReLU(name=name)(x)
+    if pool_size:
+      x = keras.layers.MaxPooling2D(pool_size, 2, padding="same")(x)
   return keras.Model(inputs, x, name="vggm")
 
 
 def _load_keras_file(config: EasyDict) -> keras.Model:
   path, size = config.MODEL.BASE_MODEL.NETWORK, config.IMAGE_SIZE
+  expected = (None, size, size, 3)
   try:
     network = keras.models.load_model(path, compile=False)
-    received = [tensor.shape for tensor in network.inputs]
+    [inputs] = network.inputs
+    tf.TensorShape(inputs.shape).assert_is_compatible_with(expected)
   except Exception as error:  # Keras raises many types for a broken file.
     raise UserError(
       "MODEL.BASE_MODEL.NETWORK: expected a .keras file of a built network that"
-      f" takes RGB frames in [-1, 1], received {path} ({first_line(error)});"
-      " check the path or save the network again"
+      f" takes RGB frames {expected} in [-1, 1], received {path}"
+      f" ({first_line(error)}); check the path, set IMAGE_SIZE to fit or save"
+      " it for any size"
     ) from error
-  expected = (None, size, size, 3)
-  if len(received) != 1 or not tf.TensorShape(received[0]).is_compatible_with(
-    expected
-  ):
-    raise UserError(
-      f"MODEL.BASE_MODEL.NETWORK: expected a network of inputs [{expected}],"
-      f" received {received} in {path}; set IMAGE_SIZE to fit or save it for"
-      " any size"
-    )
   return network
 
 
@@ -224,22 +218,17 @@ def _build_application(config: EasyDict) -> keras.Model:
   # Each family normalizes its input in a function of its module.
   preprocess = importlib.import_module(build.__module__).preprocess_input
   frames = keras.Input([size, size, 3])
-  is_pretrained = name.endswith(PRETRAINED)
   try:
     return build(
       include_top=False,
-      weights="imagenet" if is_pretrained else None,
+      weights="imagenet" if name.endswith(PRETRAINED) else None,
       input_tensor=preprocess((frames + 1.0) * 127.5),
     )
   except Exception as error:  # Keras raises bare Exception when offline.
     raise UserError(
       "MODEL.BASE_MODEL.NETWORK: expected a network that Keras can build,"
-      f" received {name} ({first_line(error)}); "
-      + (
-        "without _pretrained its weights are random"
-        if is_pretrained
-        else "set IMAGE_SIZE to fit or choose another"
-      )
+      f" received {name} ({first_line(error)}); choose another, or the name"
+      " without _pretrained for random weights"
     ) from error
 
 

@@ -21,7 +21,7 @@ from networks.layers import (
 )
 from networks.precision import compute_policy
 
-# Of frame indices [n] makes the features [n, ...] of a video.
+# Makes features [n, ...] of a video from frame indices [n].
 ComputeFeatures = Callable[[np.ndarray], tf.Tensor]
 
 
@@ -38,7 +38,6 @@ class Embedder(keras.Model):
     recurrent_network: [B, S, F] and states [B, units] to [B, S, D] and the
       states after; or None.
     embedding_size: D.
-
     piece_size: Frames of a long video that are embedded at a time.
 
   Args:
@@ -82,13 +81,13 @@ class Embedder(keras.Model):
   ) -> np.ndarray:
     """Embeds frames of a whole video, a piece at a time.
 
-    Embeddings do not depend on the size of the pieces, and the features of no
-    more than a piece and its contexts are held.
+    Embeddings do not depend on the size of the pieces. Features are held only
+    for the frames between a piece and the start of its contexts.
 
     Args:
-      compute_features: Makes features from frame indices; called once for each
-        frame that is embedded or lies in a context, with at most as many as a
-        piece has contexts.
+      compute_features: Makes features from frame indices; asked once for each
+        frame that is embedded or lies in a context, and for those of one piece
+        at a time.
       steps: [L] indices of the frames to embed, ascending.
 
     Returns:

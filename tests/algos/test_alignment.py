@@ -3,7 +3,6 @@ import pytest
 import tensorflow as tf
 
 from algos import alignment
-from core.errors import UserError
 from tests.helpers import tiny
 
 
@@ -33,34 +32,3 @@ def test_as_many_cycles_are_drawn(monkeypatch):
   batch = {"steps": np.zeros([4, 25], np.int64), "seq_lens": [30] * 4}
   loss(tiny.frames(4, 25, 6), batch, seed=[0, 1], training=True)
   assert received == [53]
-
-
-@pytest.mark.parametrize(
-  ("settings", "message"),
-  [
-    (
-      ["TRAIN.BATCH_SIZE=1"],
-      "TRAIN.BATCH_SIZE: expected at least 2 videos to cycle through, received"
-      " 1; raise it",
-    ),
-    (
-      [
-        "ALIGNMENT.CYCLE_LENGTH=3",
-        "ALIGNMENT.STOCHASTIC_MATCHING=true",
-        "TRAIN.BATCH_SIZE=3",
-      ],
-      "EVAL.BATCH_SIZE: expected at least 3 videos to cycle through, received"
-      " 2; raise it",
-    ),
-    (
-      ["ALIGNMENT.CYCLE_LENGTH=3"],
-      "ALIGNMENT.CYCLE_LENGTH: expected 2 without stochastic matching, which"
-      " aligns all pairs of videos, received 3; set it to 2 or"
-      " ALIGNMENT.STOCHASTIC_MATCHING=true",
-    ),
-  ],
-)
-def test_settings_that_contradict_each_other(settings, message):
-  with pytest.raises(UserError) as caught:
-    alignment.AlignmentLoss(tiny.config(*settings))
-  assert str(caught.value) == message

@@ -1,5 +1,6 @@
 """Conformance: each property holds for every algorithm and embedder."""
 
+import contextlib
 import functools
 import itertools
 
@@ -110,10 +111,6 @@ def random_state(algo):
   return [v.numpy() for v in algo.variables if id(v) not in ids(algo.weights)]
 
 
-def loss_of(algo, data, training=True):
-  return algo.compute_losses(algo(data, training=training), data, training)
-
-
 @pytest.mark.parametrize(
   ("train_base", "train_embedding"),
   [
@@ -151,8 +148,6 @@ def test_a_step_changes_exactly_what_it_should(
   variables = checkpoints.trainable_variables(algo)
   assert ids(variables) == learned
   assert len(variables) == len(learned)
-  if not variables:
-    return  # Refused by train.py, see tests/test_train.py.
   optimizer = build_optimizer(tiny.config(*settings))
   optimizer.build(variables)
   before = [w.numpy() for w in algo.weights]
@@ -162,41 +157,35 @@ def test_a_step_changes_exactly_what_it_should(
     for w, old in zip(algo.weights, before, strict=True)
     if not np.array_equal(w, old)
   }
-  assert changed <= learned | moved
-  assert moved <= changed
+  assert moved <= changed <= learned | moved
   # Batch norm takes away what a bias before it adds.
-  unchanged = [
-    v.path
-    for v in algo.weights
-    if id(v) in learned - changed and v.name != "bias"
-  ]
-  assert not unchanged
+  still = {v.name for v in algo.weights if id(v) in learned - changed}
+  assert still <= {"bias"}
 
 
 def test_both_modes_give_finite_losses_with_labels_and_without(algo):
   """A classifier learns nothing of unlabeled videos, and breaks nothing."""
-  for training, labels in itertools.product((True, False), repeat=2):
-    losses = loss_of(algo, batch_for(algo, labels=labels), training)
-    assert losses["loss"].shape == []
+  weights = algo.get_weights()
+  for training, labels in itertools.product((False, True), repeat=2):
+    data = batch_for(algo, labels=labels)
+    losses = algo.compute_losses(algo(data, training=training), data, training)
     for value in losses.values():
+      assert value.shape == []
       assert np.isfinite(value)
     if not labels:
       assert (losses["loss"] == 0) == algo.needs_labels
+    if not training:
+      for old, new in zip(weights, algo.get_weights(), strict=True):
+        np.testing.assert_array_equal(new, old)
   assert np.isfinite(algo.regularization_loss())
-  assert algo.compute_loss(algo(data := batch_for(algo)), data).shape == []
+  np.testing.assert_array_equal(algo(data), algo(data, training=False))
 
 
-@pytest.mark.parametrize(
-  ("train_base", "loss_type"),
-  [("train_all", "classification"), ("only_bn", "regression_mse_var")],
-)
-def test_thirty_steps_overfit_a_batch(settings, train_base, loss_type):
-  algo = tiny.algorithm(
-    *settings,
-    f"MODEL.TRAIN_BASE={train_base}",
-    f"ALIGNMENT.LOSS_TYPE={loss_type}",
-    "SAL.NUM_SAMPLES=64",
-  )
+def test_thirty_steps_overfit_a_batch(settings):
+  kind = ("MODEL.TRAIN_BASE=only_bn", "ALIGNMENT.LOSS_TYPE=regression_mse_var")
+  if "MODEL.EMBEDDER_TYPE=conv" in settings:
+    kind = ("MODEL.TRAIN_BASE=train_all", "ALIGNMENT.LOSS_TYPE=classification")
+  algo = tiny.algorithm(*settings, *kind, "SAL.NUM_SAMPLES=64")
   data = batch_for(algo)
   variables = checkpoints.trainable_variables(algo)
   optimizer = keras.optimizers.Adam(0.003)
@@ -205,7 +194,7 @@ def test_thirty_steps_overfit_a_batch(settings, train_base, loss_type):
   @tf.function
   def step():
     with tf.GradientTape() as tape:
-      loss = loss_of(algo, data)["loss"]
+      loss = algo.compute_loss(algo(data, training=True), data, True)
     optimizer.apply_gradients(
       zip(tape.gradient(loss, variables), variables, strict=True)
     )
@@ -274,16 +263,7 @@ def test_a_graph_equals_eager(built):
     np.testing.assert_allclose(graph, eager, rtol=1e-3, atol=1e-5)
 
 
-def test_inference_changes_no_weight(algo):
-  before = algo.get_weights()
-  data = batch_for(algo)
-  np.testing.assert_array_equal(algo(data), algo(data, training=False))
-  algo.compute_loss(algo(data), data)
-  for old, new in zip(before, algo.get_weights(), strict=True):
-    np.testing.assert_array_equal(new, old)
-
-
-def test_a_loss_in_inference_mode_repeats(settings, built):
+def test_a_loss_in_inference_mode_repeats(built):
   """Whatever was computed before; a batch has draws of its own."""
   algo = reset(built)
   first, second = (batch_for(algo, seed=seed) for seed in (0, 1))
@@ -299,18 +279,15 @@ def test_a_loss_in_inference_mode_repeats(settings, built):
 
 
 def test_draws_depend_on_the_seed_of_the_run():
-  data = tiny.batch()
-  draws = [
-    tiny.algorithm(f"SEED={seed}").seed(data, training)
-    for seed in (0, 5)
-    for training in (True, False)
-  ]
-  assert len({tuple(draw.numpy()) for draw in draws}) == 4
+  algos_by_seed = [tiny.algorithm(f"SEED={seed}") for seed in (0, 5)]
+  for training in (True, False):
+    draws = [algo.seed(tiny.batch(), training) for algo in algos_by_seed]
+    assert not np.array_equal(*draws)
 
 
 @pytest.mark.parametrize("name", ["tcn", "classification"])
 def test_order_of_the_batch_does_not_matter(name):
-  """As tests/test_tcc.py shows of the alignment; SaL draws by place."""
+  """As tests/tcc show of the alignment; SaL draws by place."""
   algo = tiny.algorithm(*settings_of(name, "conv"))
   data = batch_for(algo, num_videos=4)
   embs, order = algo(data), [2, 0, 3, 1]
@@ -387,28 +364,20 @@ def two_replicas():
   return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
-def take_distributed_step(settings, data):
-  """One step of two replicas; returns the loss, and the weights it leads to."""
-  strategy = two_replicas()
-  with strategy.scope():
+def take_step(settings, data, strategy=None):
+  """One step of two replicas or of none; returns loss and weights after it."""
+  with strategy.scope() if strategy else contextlib.nullcontext():
     algo = tiny.algorithm(*settings)
+    variables = checkpoints.trainable_variables(algo)
     optimizer = keras.optimizers.SGD(0.1)
-    optimizer.build(checkpoints.trainable_variables(algo))
-  step = train.build_train_step(strategy, algo, optimizer)
-  batches = tf.data.Dataset.from_tensors(data).unbatch()
-  batches = batches.batch(data["name"].shape[0], drop_remainder=True)
-  [batch] = train.distribute(strategy, batches)
-  scalars = step(batch)
-  return float(scalars["loss"]), [v.numpy() for v in algo.weights]
-
-
-def take_plain_step(settings, data):
-  """The same without a strategy."""
-  algo = tiny.algorithm(*settings)
-  variables = checkpoints.trainable_variables(algo)
-  optimizer = keras.optimizers.SGD(0.1)
-  optimizer.build(variables)
-  loss = tiny.take_step(algo, variables, optimizer, data)
+    optimizer.build(variables)
+  if strategy:
+    step = train.build_train_step(strategy, algo, optimizer)
+    batches = tf.data.Dataset.from_tensors(data)
+    [batch] = train.distribute(strategy, batches.unbatch().batch(4, True))
+    loss = step(batch)["loss"]
+  else:
+    loss = tiny.take_step(algo, variables, optimizer, data)
   return float(loss), [v.numpy() for v in algo.weights]
 
 
@@ -416,9 +385,9 @@ def test_two_replicas_equal_the_mean_of_their_two_batches(settings, algo):
   """Loss, gradients, and the statistics of batch norm, which sees its half."""
   settings = (*settings, "ALIGNMENT.LOSS_TYPE=classification")
   data = batch_for(algo, num_videos=4)
-  both = take_distributed_step(settings, data)
+  both = take_step(settings, data, two_replicas())
   alone = [
-    take_plain_step(settings, {key: x[part] for key, x in data.items()})
+    take_step(settings, {key: x[part] for key, x in data.items()})
     for part in (slice(2), slice(2, 4))
   ]
   np.testing.assert_allclose(
@@ -427,23 +396,3 @@ def test_two_replicas_equal_the_mean_of_their_two_batches(settings, algo):
   # SGD is linear in the gradient.
   for two, first, second in zip(both[1], alone[0][1], alone[1][1], strict=True):
     np.testing.assert_allclose(two, (first + second) / 2, rtol=1e-3, atol=1e-5)
-
-
-@pytest.mark.parametrize("embedder", models.EMBEDDERS)
-@pytest.mark.parametrize("name", ["tcn", "classification"])
-def test_two_replicas_equal_one_with_the_double_batch(name, embedder):
-  """Where the loss is a mean over videos."""
-  settings = (
-    *settings_of(name, embedder),
-    "MODEL.TRAIN_BASE=frozen",
-    "MODEL.CONV_EMBEDDER_MODEL.USE_BN=false",
-    "MODEL.CONVGRU_EMBEDDER_MODEL.USE_BN=false",
-  )
-  data = batch_for(tiny.algorithm(*settings), num_videos=4)
-  # All frames labeled, so that each replica counts as many.
-  data["frame_labels"] = tf.abs(data["frame_labels"])
-  two = take_distributed_step(settings, data)
-  one = take_plain_step(settings, data)
-  np.testing.assert_allclose(two[0], one[0], rtol=1e-4)
-  for a, b in zip(two[1], one[1], strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5)

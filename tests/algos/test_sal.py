@@ -22,7 +22,7 @@ def draw(steps=STEPS, num_samples=50, fraction=0.75, seed=0):
 
 def test_triplets_in_order_and_out_of_order():
   kinds = set()
-  for seed in range(20):
+  for seed in range(5):
     places, labels = draw(seed=seed)
     for (first, middle, last), label in zip(
       places.reshape(-1, 3), labels.ravel(), strict=True
@@ -42,15 +42,15 @@ def test_triplets_in_order_and_out_of_order():
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 0.75, 1.0])
 def test_share_of_shuffled_triplets(fraction):
   shares = []
-  for seed in range(40):
+  for seed in range(20):
     _, labels = draw(num_samples=9, fraction=fraction, seed=seed)
     shuffled = (labels == 0).sum()
     assert abs(shuffled - fraction * labels.size) < 1
     shares.append(shuffled / labels.size)
-  assert abs(np.mean(shares) - fraction) < 0.02
+  assert abs(np.mean(shares) - fraction) < 0.03
 
 
-def test_both_kinds_of_negatives_and_both_directions_are_as_frequent():
+def test_all_kinds_directions_and_frames_are_as_frequent():
   places, labels = draw(num_samples=4000)
   first, middle, last = np.moveaxis(places[labels == 0], -1, 0)
   assert abs(np.mean(middle > np.maximum(first, last)) - 0.5) < 0.03
@@ -58,10 +58,6 @@ def test_both_kinds_of_negatives_and_both_directions_are_as_frequent():
   assert abs(np.mean(first < last) - 0.5) < 0.03
   backwards = places[labels == 1]
   assert abs(np.mean(backwards[:, 0] < backwards[:, 2]) - 0.5) < 0.05
-
-
-def test_every_frame_and_video_is_used():
-  places, _ = draw(num_samples=400)
   for video in places:
     assert set(np.unique(video)) == set(range(STEPS.shape[1]))
 
@@ -76,9 +72,10 @@ def test_repeated_frames_are_left_out_where_there_are_enough_others():
 
 
 def test_the_seed_decides():
-  for first, second in zip(draw(seed=1), draw(seed=1), strict=True):
-    np.testing.assert_array_equal(first, second)
-  assert not np.array_equal(draw(seed=1)[0], draw(seed=2)[0])
+  first, again, other = (draw(seed=seed) for seed in (1, 1, 2))
+  np.testing.assert_array_equal(first[0], again[0])
+  np.testing.assert_array_equal(first[1], again[1])
+  assert not np.array_equal(first[0], other[0])
 
 
 def built_loss(*settings):
