@@ -207,7 +207,7 @@ def run_tasks(
     embs = {
       split: extraction.embed_split(
         embed_video, config, dataset, split, max_embs
-      )
+      ).to_lists()
       for split in ("train", "val")
       if _any_has(tasks, "evaluate_embeddings")
     }

@@ -47,14 +47,19 @@ def extract(
   files.make_folder(pathlib.Path(save_path).parent)
   algo = checkpoints.build_to_restore(config)
   checkpoints.restore_networks(algo, path)
-  embed_video = extraction.video_embedder(algo, config)
-  videos = extraction.embed_split(
-    embed_video, config, dataset, split, max_embs, keep_data
+  embedded = extraction.embed_split(
+    extraction.video_embedder(algo, config),
+    config,
+    dataset,
+    split,
+    max_embs,
+    keep_data,
   )
+  lists = embedded.to_lists()
   if not keep_labels:
-    del videos["labels"]
-  embeddings.save(save_path, videos)
-  logging.info("Wrote %d videos to %s", len(videos["embs"]), save_path)
+    del lists["labels"]
+  embeddings.save(save_path, lists)
+  logging.info("Wrote %d videos to %s", len(embedded.videos), save_path)
 
 
 def main() -> None:
@@ -89,14 +94,12 @@ if __name__ == "__main__":
   command_line.define_path(
     "path_to_tfrecords",
     None,
-    "Folder of the records; %s stands for the data set (default: that of the"
-    " run).",
+    "Folder of the records, %s = the data set (default: that of the run).",
   )
   flags.DEFINE_integer(
     "frames_per_batch",
     None,
-    "Frames embedded at once; changes memory and speed only (default: that of"
-    " the run).",
+    "Frames embedded at once; for memory and speed (default: that of the run).",
     lower_bound=1,
   )
   flags.DEFINE_bool(
@@ -109,7 +112,5 @@ if __name__ == "__main__":
     "Embed every so many frames (default: that of the run).",
     lower_bound=1,
   )
-  flags.DEFINE_integer(
-    "max_embs", 0, "Videos to embed at most; 0 = all.", lower_bound=0
-  )
+  flags.DEFINE_integer("max_embs", 0, "Videos to embed; 0 = all.", 0)
   command_line.run(main)

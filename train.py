@@ -141,9 +141,7 @@ def _settled(config: EasyDict) -> EasyDict:
   """Settles what machine or videos decide: the run is restored without them."""
   config = copy.deepcopy(config)
   config.PRECISION = models.resolve_precision(config.PRECISION)
-  if ALGOS[config.TRAINING_ALGO].needs_labels:
-    config.CLASSIFICATION.NUM_CLASSES = datasets.count_phases(config)
-  return config
+  return ALGOS[config.TRAINING_ALGO].resolve(config, datasets.count_phases)
 
 
 def _refuse_used(logdir: str) -> None:

@@ -1,5 +1,7 @@
 """What all algorithms share: a backbone, an embedder and a loss."""
 
+from collections.abc import Callable
+
 import keras
 import tensorflow as tf
 from easydict import EasyDict
@@ -7,33 +9,69 @@ from easydict import EasyDict
 import models
 from data.sampling import FrameSampler
 
+# A batch of `datasets`, by key.
+Batch = dict[str, tf.Tensor]
+
+
+class Loss:
+  """A loss of the embeddings of a batch, with its settings inside.
+
+  Attributes:
+    head: The network that it trains behind the embeddings, or None.
+  """
+
+  head: keras.Model | None = None
+
+  def build(self, embedding_size: int) -> None:
+    """Builds the head, if this loss has one."""
+
+  def __call__(
+    self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
+  ) -> tf.Tensor:
+    """Computes the loss.
+
+    Args:
+      embs: [B, S, D] embeddings.
+      batch: The batch they come from, see `datasets`.
+      seed: [2] integers that random choices depend on.
+      training: Whether dropout of the head drops.
+
+    Returns:
+      A scalar.
+    """
+    raise NotImplementedError
+
 
 class Algorithm(keras.Model):
   """A network and the loss it is trained with.
 
-  A subclass implements `compute_losses`; one that trains a classifier head
-  sets `head` in its constructor.
+  A subclass passes its loss to this constructor.
 
   Attributes:
-    cnn: The backbone, [N, H, W, 3] to [N, h, w, channels].
-    emb: The embedder, [B, S, C, h, w, channels] to [B, S, D].
+    cnn: The backbone, [N, H, W, 3] to [N, h, w, channels] or [N, channels].
+    emb: The embedder, features [B, S, C, ...] to [B, S, D].
     head: The network behind the embeddings that only training needs, or None.
-    sampler: Chooses the frames of each video; a subclass that needs others
-      sets its own.
+    sampler: Chooses the frames of each video.
     needs_labels: Whether frames must have labels.
+
+  Args:
+    config: The configuration.
+    *losses: The loss; with more than one, a subclass combines them in
+      `compute_losses`.
+    sampler: As above; None = a `FrameSampler`.
+
+  Raises:
+    UserError: The backbone can't be had, or settings contradict each other.
   """
 
   needs_labels = False
 
-  def __init__(self, config: EasyDict) -> None:
-    """Builds the network.
-
-    Args:
-      config: The configuration.
-
-    Raises:
-      UserError: The backbone can't be had, or settings contradict each other.
-    """
+  def __init__(
+    self,
+    config: EasyDict,
+    *losses: Loss,
+    sampler: FrameSampler | None = None,
+  ) -> None:
     super().__init__(name=config.TRAINING_ALGO)
     self.cnn = models.build_backbone(config)
     self.emb = models.build_embedder(config, self.cnn)
@@ -41,12 +79,28 @@ class Algorithm(keras.Model):
     self._trains_embedder = config.MODEL.TRAIN_EMBEDDING
     self._seed = tf.constant(config.SEED, tf.int64)
     self._seeds = keras.random.SeedGenerator(config.SEED)
-    self.head = None
-    self.sampler = FrameSampler(config.DATA)
+    for loss in losses:
+      loss.build(self.emb.embedding_size)
+    self.head = next((loss.head for loss in losses if loss.head), None)
+    self.sampler = sampler or FrameSampler(config.DATA)
+    self._loss_functions = losses
 
-  def call(
-    self, batch: dict[str, tf.Tensor], training: bool = False
-  ) -> tf.Tensor:
+  @classmethod
+  def resolve(
+    cls, config: EasyDict, count_phases: Callable[[EasyDict], int]
+  ) -> EasyDict:
+    """Settles what the videos decide about the network, before it is built.
+
+    Args:
+      config: The configuration.
+      count_phases: Counts the phases of the training videos.
+
+    Returns:
+      The configuration to build and save.
+    """
+    return config
+
+  def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
     """Embeds the frames of a batch.
 
     Args:
@@ -58,21 +112,21 @@ class Algorithm(keras.Model):
       [B, S, D] float32 embeddings.
     """
     frames = batch["frames"]
-    batch_size, num_frames, num_context, *image = shape_of(frames)
-    features = self.features(tf.reshape(frames, [-1, *image]), training)
-    features = tf.reshape(
-      features, [batch_size, num_frames, num_context, *shape_of(features)[1:]]
+    *sampled, height, width, channels = keras.ops.shape(frames)
+    features = self.features(
+      tf.reshape(frames, [-1, height, width, channels]), training
     )
+    features = tf.reshape(features, [*sampled, *keras.ops.shape(features)[1:]])
     return self.emb(features, training=training and self._trains_embedder)
 
   def features(self, frames: tf.Tensor, training: bool = False) -> tf.Tensor:
-    """Feature maps [N, h, w, channels] of frames [N, H, W, 3]."""
+    """Computes features [N, ...] of frames [N, H, W, 3]."""
     return self.cnn(frames, training=training and self._trains_base)
 
-  def seed(self, batch: dict[str, tf.Tensor], training: bool) -> tf.Tensor:
-    """[2] integers that the random choices of a batch depend on.
+  def seed(self, batch: Batch, training: bool) -> tf.Tensor:
+    """Draws the seed of the random choices of a batch.
 
-    In training others at each call; checkpoints keep where they stand, so that
+    In training another at each call; checkpoints keep where they stand, so that
     a run continues exactly. Otherwise the same for the same frames, so that a
     loss says the same whatever was evaluated before.
 
@@ -93,9 +147,9 @@ class Algorithm(keras.Model):
     return tf.stack([self._seed, tf.reduce_sum(steps * multiples)])
 
   def compute_losses(
-    self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool
+    self, embs: tf.Tensor, batch: Batch, training: bool
   ) -> dict[str, tf.Tensor]:
-    """The loss of a batch and its named parts.
+    """Computes the loss of a batch and its named parts.
 
     Args:
       embs: [B, S, D] embeddings, as `call` returns them.
@@ -105,23 +159,15 @@ class Algorithm(keras.Model):
     Returns:
       Scalars: `loss`, and any parts worth a curve of their own, by tag.
     """
-    raise NotImplementedError
+    [loss] = self._loss_functions
+    return {"loss": loss(embs, batch, self.seed(batch, training), training)}
 
   def compute_loss(
-    self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool = False
+    self, embs: tf.Tensor, batch: Batch, training: bool = False
   ) -> tf.Tensor:
-    """The scalar loss of a batch, without penalties; see `compute_losses`."""
+    """Computes the scalar loss, without penalties; see `compute_losses`."""
     return self.compute_losses(embs, batch, training)["loss"]
 
   def regularization_loss(self) -> tf.Tensor:
-    """Mean of the layers' L2 penalties."""
+    """Computes the mean of the layers' L2 penalties."""
     return tf.reduce_mean(self.losses) if self.losses else tf.zeros([])
-
-
-def shape_of(tensor: tf.Tensor) -> list[int | tf.Tensor]:
-  """The shape, with numbers where they are known before the graph runs."""
-  dynamic = tf.unstack(tf.shape(tensor))
-  return [
-    known or unknown
-    for known, unknown in zip(tensor.shape, dynamic, strict=True)
-  ]

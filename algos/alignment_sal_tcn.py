@@ -3,68 +3,51 @@
 import tensorflow as tf
 from easydict import EasyDict
 
-from algos import alignment, sal, tcn
-from algos.algorithm import Algorithm
+from algos.algorithm import Algorithm, Batch
+from algos.alignment import AlignmentLoss
+from algos.sal import SalLoss
+from algos.tcn import TcnLoss, build_sampler
 from core.errors import UserError
-from data.sampling import PositivePairSampler
 
 # Below this a weight is what rounding leaves of 1 - 0.7 - 0.3.
 _MIN_WEIGHT = 1e-9
+# In the order in which they draw their seeds. TCN comes first: it takes pairs.
+_LOSSES = {"tcn": TcnLoss, "alignment": AlignmentLoss, "sal": SalLoss}
 
 
 class AlignmentSalTcn(Algorithm):
   """Trains with a weighted sum of losses; one of weight 0 costs nothing."""
 
   def __init__(self, config: EasyDict) -> None:
-    """Builds the network, and SaL's classifier if that has a weight."""
-    weights = loss_weights(config.ALIGNMENT_SAL_TCN)
-    if weights["alignment"]:
-      alignment.check_settings(config)
-    if weights["sal"]:
-      sal.check_num_frames(config)
-    super().__init__(config)
-    self._weights = {name: w for name, w in weights.items() if w}
-    if weights["tcn"]:
-      self.sampler = PositivePairSampler(
-        config.DATA, config.TCN.POSITIVE_WINDOW
-      )
-    if weights["sal"]:
-      self.head = sal.build_head(config, self.emb.embedding_size)
-    self._alignment_loss = alignment.build_loss(config)
-    self._sal_loss = sal.build_loss(config, self.head)
-    self._tcn_loss = tcn.build_loss(config)
+    weights = compute_weights(config.ALIGNMENT_SAL_TCN)
+    losses = {
+      name: make(config) for name, make in _LOSSES.items() if weights[name]
+    }
+    sampler = build_sampler(config) if "tcn" in losses else None
+    super().__init__(config, *losses.values(), sampler=sampler)
+    self._parts = [(name, weights[name], losses[name]) for name in losses]
 
   def compute_losses(
-    self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool
+    self, embs: tf.Tensor, batch: Batch, training: bool
   ) -> dict[str, tf.Tensor]:
-    """The weighted sum, and each loss that has a weight, unweighted.
+    """Computes the weighted sum, and each loss that has a weight, unweighted.
 
     TCN takes pairs of positive and anchor; the others take one frame of each
     pair, in a video either all positives or all anchors.
     """
-    losses = {}
-    steps = batch["steps"]
-    if "tcn" in self._weights:
-      losses["tcn"] = self._tcn_loss(embs)
-    if "tcn" in self._weights and len(self._weights) > 1:
+    total, parts, sampled = 0.0, {}, batch
+    for name, weight, compute in self._parts:
       seed = self.seed(batch, training)
-      embs, steps = _one_of_each_pair(embs, steps, seed)
-    if "alignment" in self._weights:
-      losses["alignment"] = self._alignment_loss(
-        embs, steps, batch["seq_lens"], self.seed(batch, training)
-      )
-    if "sal" in self._weights:
-      seed = self.seed(batch, training)
-      losses["sal"] = self._sal_loss(embs, steps, seed, training)
-    total = sum(self._weights[name] * loss for name, loss in losses.items())
-    parts = {
-      f"alignment_sal_tcn/{name}_loss": loss for name, loss in losses.items()
-    }
+      loss = compute(embs, sampled, seed, training)
+      if name == "tcn" and len(self._parts) > 1:
+        embs, sampled = _take_one_of_each_pair(embs, batch, seed)
+      total += weight * loss
+      parts[f"alignment_sal_tcn/{name}_loss"] = loss
     return {"loss": total, **parts}
 
 
-def loss_weights(settings: EasyDict) -> dict[str, float]:
-  """Weights of the three losses.
+def compute_weights(settings: EasyDict) -> dict[str, float]:
+  """Computes the weights of the three losses.
 
   Args:
     settings: The ALIGNMENT_SAL_TCN section.
@@ -80,8 +63,8 @@ def loss_weights(settings: EasyDict) -> dict[str, float]:
   if min(first, second, rest) < -_MIN_WEIGHT:
     raise UserError(
       "ALIGNMENT_SAL_TCN: expected ALIGNMENT_LOSS_WEIGHT and SAL_LOSS_WEIGHT of"
-      " at least 0 that sum to at most 1, TCN gets the rest; received"
-      f" {first} and {second}"
+      " at least 0 that sum to at most 1, received"
+      f" {first} and {second}; lower them, TCN gets the rest"
     )
   weights = {"alignment": first, "sal": second, "tcn": rest}
   return {
@@ -90,13 +73,14 @@ def loss_weights(settings: EasyDict) -> dict[str, float]:
   }
 
 
-def _one_of_each_pair(
-  embs: tf.Tensor, steps: tf.Tensor, seed: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-  """Every second frame of [B, 2T, ...], in order of time.
+def _take_one_of_each_pair(
+  embs: tf.Tensor, batch: Batch, seed: tf.Tensor
+) -> tuple[tf.Tensor, Batch]:
+  """Takes every second frame of [B, 2T, ...], in order of time.
 
   Whether all positives or all anchors is drawn for each video.
   """
+  steps = batch["steps"]
   num_videos = tf.shape(steps)[0]
   odd = tf.random.stateless_uniform([num_videos], seed, 0, 2, tf.int32)
   places = tf.range(0, tf.shape(steps)[1], 2) + odd[:, None]
@@ -104,7 +88,5 @@ def _one_of_each_pair(
   # Of anchors close to each other the later may have the earlier positive.
   order = tf.argsort(steps, axis=1, stable=True)
   places = tf.gather(places, order, batch_dims=1)
-  return (
-    tf.gather(embs, places, batch_dims=1),
-    tf.gather(steps, order, batch_dims=1),
-  )
+  steps = tf.gather(steps, order, batch_dims=1)
+  return tf.gather(embs, places, batch_dims=1), batch | {"steps": steps}

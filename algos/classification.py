@@ -1,12 +1,57 @@
 """The supervised baseline: phases from labels of frames (paper, 5.3)."""
 
-import keras
+import copy
+from collections.abc import Callable
+
 import tensorflow as tf
 from easydict import EasyDict
 
-import datasets
 import models
-from algos.algorithm import Algorithm
+from algos.algorithm import Algorithm, Batch, Loss
+from algos.cross_entropy import mean_cross_entropy
+from core.errors import UserError
+
+
+class ClassificationLoss(Loss):
+  """Mean cross-entropy of the labeled frames; 0 if there is none.
+
+  Args:
+    config: The configuration.
+
+  Raises:
+    UserError: The number of phases is not known.
+  """
+
+  def __init__(self, config: EasyDict) -> None:
+    self._settings = config.CLASSIFICATION
+    self._l2_weight = config.MODEL.L2_REG_WEIGHT
+    if not self._settings.NUM_CLASSES:
+      raise UserError(
+        "CLASSIFICATION.NUM_CLASSES: expected the number of phases, received 0;"
+        " set it, or count them with Classification.resolve(config,"
+        " datasets.count_phases)"
+      )
+
+  def build(self, embedding_size: int) -> None:
+    """Builds the classifier of frames."""
+    self.head = models.build_head(
+      embedding_size,
+      [(self._settings.NUM_CLASSES, False)],
+      self._settings.DROPOUT_RATE,
+      self._l2_weight,
+    )
+
+  def __call__(
+    self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
+  ) -> tf.Tensor:
+    """Computes the loss; nothing but dropout is random."""
+    labels = tf.reshape(batch["frame_labels"], [-1])
+    logits = self.head(
+      tf.reshape(embs, [-1, embs.shape[-1]]), training=training
+    )
+    return mean_cross_entropy(
+      labels, logits, labels >= 0, self._settings.LABEL_SMOOTHING
+    )
 
 
 class Classification(Algorithm):
@@ -15,45 +60,13 @@ class Classification(Algorithm):
   needs_labels = True
 
   def __init__(self, config: EasyDict) -> None:
-    """Builds network and classifier; see `Algorithm`.
+    super().__init__(config, ClassificationLoss(config))
 
-    Args:
-      config: The configuration. With a CLASSIFICATION.NUM_CLASSES of 0 the
-        labels of the training videos decide.
-
-    Raises:
-      UserError: There are several data sets, or the only one, or the part of it
-        to train with, has no labels.
-    """
-    num_classes = config.CLASSIFICATION.NUM_CLASSES or datasets.count_phases(
-      config
-    )
-    super().__init__(config)
-    self.head = models.dense_head(
-      self.emb.embedding_size,
-      [[num_classes, False]],
-      config.CLASSIFICATION.DROPOUT_RATE,
-      config.MODEL.L2_REG_WEIGHT,
-    )
-    self._label_smoothing = config.CLASSIFICATION.LABEL_SMOOTHING
-
-  def compute_losses(
-    self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool
-  ) -> dict[str, tf.Tensor]:
-    """Mean cross-entropy of the labeled frames; 0 if there is none."""
-    labels = tf.reshape(batch["frame_labels"], [-1])
-    logits = self.head(
-      tf.reshape(embs, [-1, embs.shape[-1]]), training=training
-    )
-    losses = keras.losses.categorical_crossentropy(
-      tf.one_hot(labels, logits.shape[-1]),
-      logits,
-      from_logits=True,
-      label_smoothing=self._label_smoothing,
-    )
-    labeled = tf.cast(labels >= 0, losses.dtype)
-    return {
-      "loss": tf.math.divide_no_nan(
-        tf.reduce_sum(labeled * losses), tf.reduce_sum(labeled)
-      )
-    }
+  @classmethod
+  def resolve(
+    cls, config: EasyDict, count_phases: Callable[[EasyDict], int]
+  ) -> EasyDict:
+    """Sets CLASSIFICATION.NUM_CLASSES, the outputs of the classifier."""
+    config = copy.deepcopy(config)
+    config.CLASSIFICATION.NUM_CLASSES = count_phases(config)
+    return config

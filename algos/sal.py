@@ -3,14 +3,12 @@
 Misra et al., ECCV 2016, as the paper's section 4.2 uses it.
 """
 
-from collections.abc import Callable
-
-import keras
 import tensorflow as tf
 from easydict import EasyDict
 
 import models
-from algos.algorithm import Algorithm
+from algos.algorithm import Algorithm, Batch, Loss
+from algos.cross_entropy import mean_cross_entropy
 from core.errors import UserError
 
 # A triplet is drawn from five frames a < b < c < d < e: (b, c, d) is in order,
@@ -19,99 +17,72 @@ _NUM_FRAMES = 5
 _IN_ORDER, _TOO_EARLY, _TOO_LATE = (1, 2, 3), (1, 0, 3), (1, 4, 3)
 
 
+class SalLoss(Loss):
+  """Cross-entropy of triplets that are drawn as the SAL section describes.
+
+  The mean over the triplets of videos with enough different frames; 0 if there
+  is none. Its head classifies triplets, [N, 3 D] to [N, 2] logits.
+
+  Args:
+    config: The configuration.
+
+  Raises:
+    UserError: A video has too few sampled frames for a triplet, or the last of
+      SAL.FC_LAYERS does not have two units.
+  """
+
+  def __init__(self, config: EasyDict) -> None:
+    self._settings = config.SAL
+    self._l2_weight = config.MODEL.L2_REG_WEIGHT
+    for section in ("TRAIN", "EVAL"):
+      received = config[section].NUM_FRAMES
+      if received < _NUM_FRAMES:
+        raise UserError(
+          f"{section}.NUM_FRAMES: expected at least {_NUM_FRAMES} frames of a"
+          f" video for the triplets of Shuffle and Learn, received {received};"
+          " raise it"
+        )
+    layers = self._settings.FC_LAYERS
+    if not layers or layers[-1] != [2, False]:
+      raise UserError(
+        "SAL.FC_LAYERS: expected [2, false] as last layer, for shuffled and in"
+        f" order, received {layers}; append it"
+      )
+
+  def build(self, embedding_size: int) -> None:
+    """Builds the classifier of triplets."""
+    self.head = models.build_head(
+      3 * embedding_size,
+      self._settings.FC_LAYERS,
+      self._settings.DROPOUT_RATE,
+      self._l2_weight,
+    )
+
+  def __call__(
+    self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
+  ) -> tf.Tensor:
+    """Computes the loss; the seed decides the triplets."""
+    steps, num_samples = batch["steps"], self._settings.NUM_SAMPLES
+    places, labels = sample_triplets(
+      steps, num_samples, self._settings.SHUFFLE_FRACTION, seed
+    )
+    triplets = tf.gather(embs, places, batch_dims=1)
+    logits = self.head(
+      tf.reshape(triplets, [-1, 3 * embs.shape[-1]]), training=training
+    )
+    return mean_cross_entropy(
+      tf.reshape(labels, [-1]),
+      logits,
+      tf.repeat(_has_order(steps), num_samples),
+      self._settings.LABEL_SMOOTHING,
+    )
+
+
 class Sal(Algorithm):
   """Trains with a classifier of triplets: in order or shuffled."""
 
   def __init__(self, config: EasyDict) -> None:
-    """Builds network and classifier; see `Algorithm`."""
-    check_num_frames(config)
-    super().__init__(config)
-    self.head = build_head(config, self.emb.embedding_size)
-    self._loss = build_loss(config, self.head)
-
-  def compute_losses(
-    self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool
-  ) -> dict[str, tf.Tensor]:
-    """Cross-entropy of triplets drawn as the SAL section describes."""
-    seed = self.seed(batch, training)
-    return {"loss": self._loss(embs, batch["steps"], seed, training)}
-
-
-def check_num_frames(config: EasyDict) -> None:
-  """Raises a UserError if a video has too few sampled frames for a triplet."""
-  for section in ("TRAIN", "EVAL"):
-    if config[section].NUM_FRAMES < _NUM_FRAMES:
-      raise UserError(
-        f"{section}.NUM_FRAMES: Shuffle and Learn draws triplets from"
-        f" {_NUM_FRAMES} frames of a video; received"
-        f" {config[section].NUM_FRAMES}"
-      )
-
-
-def build_head(config: EasyDict, embedding_size: int) -> keras.Model:
-  """Builds the classifier of triplets.
-
-  Args:
-    config: The configuration; the SAL section describes the classifier.
-    embedding_size: D.
-
-  Returns:
-    A model from [N, 3 D] to [N, 2] logits.
-
-  Raises:
-    UserError: The last of SAL.FC_LAYERS does not have two units.
-  """
-  if not config.SAL.FC_LAYERS or config.SAL.FC_LAYERS[-1] != [2, False]:
-    raise UserError(
-      "SAL.FC_LAYERS: the last layer has to be [2, false], for shuffled and in"
-      f" order; received {config.SAL.FC_LAYERS}"
-    )
-  return models.dense_head(
-    3 * embedding_size,
-    config.SAL.FC_LAYERS,
-    config.SAL.DROPOUT_RATE,
-    config.MODEL.L2_REG_WEIGHT,
-  )
-
-
-def build_loss(
-  config: EasyDict, head: keras.Model
-) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor, bool], tf.Tensor]:
-  """The loss of the SAL section.
-
-  Args:
-    config: The configuration.
-    head: As `build_head` returns it.
-
-  Returns:
-    A function of [B, S, D] embeddings, [B, S] steps, a seed [2] and `training`
-    that returns a scalar: the mean over the triplets of videos with enough
-    different frames, 0 if there is none.
-  """
-  num_samples = config.SAL.NUM_SAMPLES
-  shuffle_fraction = config.SAL.SHUFFLE_FRACTION
-  label_smoothing = config.SAL.LABEL_SMOOTHING
-
-  def loss(
-    embs: tf.Tensor, steps: tf.Tensor, seed: tf.Tensor, training: bool
-  ) -> tf.Tensor:
-    places, labels = sample_triplets(steps, num_samples, shuffle_fraction, seed)
-    triplets = tf.gather(embs, places, batch_dims=1)
-    logits = head(
-      tf.reshape(triplets, [-1, 3 * embs.shape[-1]]), training=training
-    )
-    losses = keras.losses.categorical_crossentropy(
-      tf.one_hot(tf.reshape(labels, [-1]), 2),
-      logits,
-      from_logits=True,
-      label_smoothing=label_smoothing,
-    )
-    weights = tf.repeat(tf.cast(_has_order(steps), losses.dtype), num_samples)
-    return tf.math.divide_no_nan(
-      tf.reduce_sum(weights * losses), tf.reduce_sum(weights)
-    )
-
-  return loss
+    super().__init__(config, SalLoss(config))
 
 
 def sample_triplets(

@@ -4,40 +4,38 @@ Batches hold positive, anchor, positive, anchor, ...: each anchor frame comes
 after a frame shortly before it in the same video.
 """
 
-from collections.abc import Callable
-
 import tensorflow as tf
 from easydict import EasyDict
 
-from algos.algorithm import Algorithm
+from algos.algorithm import Algorithm, Batch, Loss
 from data.sampling import PositivePairSampler
+
+
+class TcnLoss(Loss):
+  """The n-pairs loss inside each video, as the TCN section describes it."""
+
+  def __init__(self, config: EasyDict) -> None:
+    self._reg_lambda = config.TCN.REG_LAMBDA
+
+  def __call__(
+    self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
+  ) -> tf.Tensor:
+    """Computes the loss of [B, 2T, D] embeddings; nothing in it is random."""
+    # As in the published numbers, the first of each pair asks for the second.
+    losses = npairs_loss(embs[:, 0::2], embs[:, 1::2], self._reg_lambda)
+    return tf.reduce_mean(losses)
 
 
 class Tcn(Algorithm):
   """Trains frames close in time to be closer than all others of a video."""
 
   def __init__(self, config: EasyDict) -> None:
-    """Builds the network; see `Algorithm`."""
-    super().__init__(config)
-    self.sampler = PositivePairSampler(config.DATA, config.TCN.POSITIVE_WINDOW)
-    self._loss = build_loss(config)
-
-  def compute_losses(
-    self, embs: tf.Tensor, batch: dict[str, tf.Tensor], training: bool
-  ) -> dict[str, tf.Tensor]:
-    """The n-pairs loss inside each video, as the TCN section describes it."""
-    return {"loss": self._loss(embs)}
+    super().__init__(config, TcnLoss(config), sampler=build_sampler(config))
 
 
-def build_loss(config: EasyDict) -> Callable[[tf.Tensor], tf.Tensor]:
-  """The loss of the TCN section: a function of [B, 2T, D] embeddings."""
-  reg_lambda = config.TCN.REG_LAMBDA
-
-  def loss(embs: tf.Tensor) -> tf.Tensor:
-    # As in the published numbers, the first of each pair asks for the second.
-    return tf.reduce_mean(npairs_loss(embs[:, 0::2], embs[:, 1::2], reg_lambda))
-
-  return loss
+def build_sampler(config: EasyDict) -> PositivePairSampler:
+  """Builds the sampler that the loss needs."""
+  return PositivePairSampler(config.DATA, config.TCN.POSITIVE_WINDOW)
 
 
 def npairs_loss(

@@ -1,7 +1,7 @@
 """Embedding whole videos with a trained network."""
 
+import itertools
 from collections.abc import Callable
-from typing import Any
 
 import cv2
 import numpy as np
@@ -12,9 +12,9 @@ from easydict import EasyDict
 import datasets
 from algos.algorithm import Algorithm
 from data import example_parser, examples, preprocessing
-from data.sampling import context_steps
+from embeddings.types import EmbeddedSplit, EmbeddedVideo
 
-# Of encoded frames [F] and ascending steps [L] makes embeddings [L, D] float32.
+# Embeds [L, D] float32 from encoded frames [F] and ascending steps [L].
 EmbedVideo = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -25,7 +25,7 @@ def embed_split(
   split: str,
   max_embs: int = 0,
   keep_frames: bool = False,
-) -> dict[str, list[Any]]:
+) -> EmbeddedSplit:
   """Embeds the videos of one split of a data set.
 
   Every SAMPLE_ALL_STRIDE-th frame is embedded. An embedding depends on the
@@ -41,52 +41,52 @@ def embed_split(
       stored (all like the first one, where sizes differ).
 
   Returns:
-    One entry a video of `embs` [L, D] float32, `steps` [L] int64, `labels` [L]
-    int64 (-1 = none), `names`, `seq_lens`, `seq_labels` and, if kept, `frames`
-    [L, H, W, 3] uint8, as `embeddings.save` takes them.
+    The embedded videos, with labels.
 
   Raises:
     UserError: There are no records, or one is damaged.
   """
-  keys = ["embs", "steps", "labels", "names", "seq_lens", "seq_labels"]
-  result = {key: [] for key in keys + ["frames"] * keep_frames}
-  for number, video in enumerate(
-    datasets.iterate_videos(config, dataset, split)
-  ):
-    if max_embs and number == max_embs:
-      break
+  embedded, size = [], None
+  videos = datasets.iterate_videos(config, dataset, split)
+  for video in itertools.islice(videos, max_embs or None):
     steps = np.arange(0, video["seq_len"], config.DATA.SAMPLE_ALL_STRIDE)
     try:
-      result["embs"].append(embed_video(video["jpegs"], steps))
+      embs = embed_video(video["jpegs"], steps)
     except (tf.errors.InvalidArgumentError, ValueError):
       examples.check_records(
         datasets.list_split_records(config, dataset, split)
       )
       raise
-    result["steps"].append(steps)
-    result["labels"].append(video["frame_labels"][steps])
-    result["names"].append(video["name"].decode(errors="replace"))
-    result["seq_lens"].append(int(video["seq_len"]))
-    result["seq_labels"].append(int(video["seq_label"]))
+    frames = None
     if keep_frames:
-      first = result["frames"][0] if result["frames"] else None
       frames = example_parser.decode_frames(
         tf.constant(video["jpegs"][steps])
       ).numpy()
-      result["frames"].append(_like(frames, first))
-  logging.info(
-    "Embedded %d %s videos of %s", len(result["embs"]), split, dataset
-  )
-  return result
+      size = size or frames.shape[2:0:-1]
+      frames = np.stack(
+        [cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in frames]
+      )
+    embedded.append(
+      EmbeddedVideo(
+        embs=embs,
+        steps=steps,
+        name=video["name"].decode(errors="replace"),
+        seq_len=int(video["seq_len"]),
+        seq_label=int(video["seq_label"]),
+        labels=video["frame_labels"][steps],
+        frames=frames,
+      )
+    )
+  logging.info("Embedded %d %s videos of %s", len(embedded), split, dataset)
+  return EmbeddedSplit(embedded)
 
 
 def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:
-  """Compiles the network for embedding videos piece by piece.
+  """Compiles the network for embedding encoded videos.
 
   That takes seconds, so one function serves all videos, and all checkpoints
   that are restored into the algorithm one after another. The backbone sees each
-  frame once, however many contexts it is in, and no more than a few pieces of
-  FRAMES_PER_BATCH frames are in memory.
+  frame once, however many contexts it is in.
 
   Args:
     algo: The algorithm.
@@ -96,10 +96,10 @@ def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:
     A function of encoded frames [F] and ascending steps [L] that returns
     embeddings [L, D] float32.
   """
-  size = config.EVAL.FRAMES_PER_BATCH
+  size = algo.emb.piece_size
 
   @tf.function
-  def features_of(jpegs: tf.Tensor) -> tf.Tensor:
+  def compute_piece(jpegs: tf.Tensor) -> tf.Tensor:
     frames = preprocessing.prepare(
       example_parser.decode_frames(jpegs),
       config.IMAGE_SIZE,
@@ -107,45 +107,15 @@ def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:
     )
     return algo.features(frames)
 
-  embed = tf.function(algo.emb.embed_piece)
-
   def embed_video(jpegs: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    features: dict[int, tf.Tensor] = {}
-    states = algo.emb.initial_states(1)
-    pieces = []
-    for piece in np.split(steps, range(size, len(steps), size)):
-      context = context_steps(piece, config.DATA).numpy()
-      # Contexts reach into the past only: what lies before is not needed again.
-      features = {t: x for t, x in features.items() if t >= context.min()}
-      new = np.setdiff1d(context, list(features))
-      for part in np.split(new, range(size, len(new), size)):
-        maps = features_of(jpegs[_padded(part, size)])
-        features.update(zip(part.tolist(), tf.unstack(maps), strict=False))
-      stacked = tf.stack([features[t] for t in context.tolist()])
-      stacked = tf.reshape(
-        stacked, [-1, config.DATA.NUM_STEPS, *stacked.shape[1:]]
-      )
-      # Only the last piece is padded, so no padding enters a state in use.
-      rows = _padded(np.arange(len(piece)), size)
-      embs, states = embed(tf.gather(stacked, rows)[None], states)
-      pieces.append(embs[0, : len(piece)].numpy())
-    return np.concatenate(pieces)
+    def compute_features(indices: np.ndarray) -> tf.Tensor:
+      features = []
+      for piece in np.split(indices, range(size, len(indices), size)):
+        # Repeats the last frame, so that one shape is compiled.
+        padded = np.pad(piece, (0, size - len(piece)), mode="edge")
+        features.append(compute_piece(jpegs[padded])[: len(piece)])
+      return tf.concat(features, 0)
+
+    return algo.emb.embed_video(compute_features, steps)
 
   return embed_video
-
-
-def _padded(indices: np.ndarray, size: int) -> np.ndarray:
-  """Repeats the last index up to `size`, so that one shape is compiled."""
-  return np.pad(indices, (0, size - len(indices)), mode="edge")
-
-
-def _like(frames: np.ndarray, example: np.ndarray | None) -> np.ndarray:
-  if example is None or frames.shape[1:] == example.shape[1:]:
-    return frames
-  height, width = example.shape[1:3]
-  return np.stack(
-    [
-      cv2.resize(frame, (width, height), interpolation=cv2.INTER_AREA)
-      for frame in frames
-    ]
-  )

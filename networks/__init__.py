@@ -1,1 +1,1 @@
-"""Backbones, embedders and their layers."""
+"""Backbones, embedders, heads and their layers."""

@@ -424,7 +424,7 @@ def extract(logdir, split, path):
     path,
     extraction.embed_split(
       extraction.video_embedder(algo, config), config, "tiny", split
-    ),
+    ).to_lists(),
   )
 
 

@@ -316,8 +316,8 @@ def test_a_network_that_cannot_be_built_leaves_no_directory(
   tiny_records, tmp_path
 ):
   for setting, message in (
-    ("MODEL.BASE_MODEL.LAYER=none", "has no layer 'none'"),
-    ("TRAIN.BATCH_SIZE=1", "alignment needs at least 2 videos"),
+    ("MODEL.BASE_MODEL.LAYER=none", "expected a layer of VGGM"),
+    ("TRAIN.BATCH_SIZE=1", "expected at least 2 videos"),
   ):
     config = tiny_run.config(tiny_records, tmp_path / "new", setting)
     with pytest.raises(UserError, match=message):
@@ -344,7 +344,7 @@ def test_nothing_to_train_and_too_small_batches_are_refused(
   with pytest.raises(UserError, match="leave nothing to train"):
     train.train(frozen)
   single = tiny_run.config(tiny_records, tmp_path / "b", "TRAIN.BATCH_SIZE=1")
-  with pytest.raises(UserError, match="TRAIN.BATCH_SIZE: alignment needs"):
+  with pytest.raises(UserError, match="TRAIN.BATCH_SIZE: expected at least 2"):
     train.train(single)
   long_cycles = tiny_run.config(
     tiny_records,
@@ -355,8 +355,8 @@ def test_nothing_to_train_and_too_small_batches_are_refused(
   with pytest.raises(UserError) as caught:
     train.train(long_cycles)
   assert str(caught.value) == (
-    "TRAIN.BATCH_SIZE: alignment needs at least 3 videos to cycle through;"
-    " received 2"
+    "TRAIN.BATCH_SIZE: expected at least 3 videos to cycle through, received 2;"
+    " raise it"
   )
   not_drawn = tiny_run.config(
     tiny_records, tmp_path / "d", "ALIGNMENT.CYCLE_LENGTH=3"
@@ -364,8 +364,8 @@ def test_nothing_to_train_and_too_small_batches_are_refused(
   with pytest.raises(UserError) as caught:
     train.train(not_drawn)
   assert str(caught.value) == (
-    "ALIGNMENT.CYCLE_LENGTH: without stochastic matching all pairs of videos"
-    " are aligned, by cycles of 2; received 3, set it to 2 or"
+    "ALIGNMENT.CYCLE_LENGTH: expected 2 without stochastic matching, which"
+    " aligns all pairs of videos, received 3; set it to 2 or"
     " ALIGNMENT.STOCHASTIC_MATCHING=true"
   )
   without_batch_norm = tiny_run.config(
@@ -377,8 +377,8 @@ def test_nothing_to_train_and_too_small_batches_are_refused(
   with pytest.raises(UserError) as caught:
     train.train(without_batch_norm)
   assert str(caught.value) == (
-    "MODEL.TRAIN_BASE: only_bn trains the batch norm of the backbone, and VGGM"
-    " up to conv2 has none; choose train_all or frozen"
+    "MODEL.TRAIN_BASE: expected a backbone with batch norm for only_bn,"
+    " received VGGM up to conv2, which has none; choose train_all or frozen"
   )
 
 

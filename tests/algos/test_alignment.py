@@ -6,7 +6,7 @@ from algos import alignment
 from tests.helpers import tiny
 
 
-@pytest.mark.parametrize("num_frames", [40, 80, 100, 160])
+@pytest.mark.parametrize("num_frames", [40, 100])
 def test_cycles_are_a_share_of_the_frames(num_frames):
   """Rounded down, as whole hundredths say it."""
   for hundredths in range(1, 101):
@@ -26,9 +26,9 @@ def test_as_many_cycles_are_drawn(monkeypatch):
     "compute_alignment_loss",
     lambda *_, **options: received.append(int(options["num_cycles"])) or 0.0,
   )
-  algo = tiny.algorithm(
-    "ALIGNMENT.STOCHASTIC_MATCHING=true", "ALIGNMENT.FRACTION=0.53"
+  loss = alignment.AlignmentLoss(
+    tiny.config("ALIGNMENT.STOCHASTIC_MATCHING=true", "ALIGNMENT.FRACTION=0.53")
   )
   batch = {"steps": np.zeros([4, 25], np.int64), "seq_lens": [30] * 4}
-  algo.compute_loss(tiny.frames(4, 25, 6), batch, training=True)
+  loss(tiny.frames(4, 25, 6), batch, seed=[0, 1], training=True)
   assert received == [53]

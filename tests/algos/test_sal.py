@@ -1,12 +1,14 @@
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from algos.sal import sample_triplets
+from algos.sal import SalLoss, sample_triplets
 from core.errors import UserError
 from tests.helpers import tiny
 
 STEPS = np.array([[0, 3, 4, 9, 20, 21, 30], [5, 6, 7, 8, 9, 10, 11]])
+SEED = tf.constant([3, 1], tf.int64)
 
 
 def draw(steps=STEPS, num_samples=50, fraction=0.75, seed=0):
@@ -20,7 +22,7 @@ def draw(steps=STEPS, num_samples=50, fraction=0.75, seed=0):
 
 def test_triplets_in_order_and_out_of_order():
   kinds = set()
-  for seed in range(20):
+  for seed in range(5):
     places, labels = draw(seed=seed)
     for (first, middle, last), label in zip(
       places.reshape(-1, 3), labels.ravel(), strict=True
@@ -40,15 +42,15 @@ def test_triplets_in_order_and_out_of_order():
 @pytest.mark.parametrize("fraction", [0.0, 0.3, 0.75, 1.0])
 def test_share_of_shuffled_triplets(fraction):
   shares = []
-  for seed in range(40):
+  for seed in range(20):
     _, labels = draw(num_samples=9, fraction=fraction, seed=seed)
     shuffled = (labels == 0).sum()
     assert abs(shuffled - fraction * labels.size) < 1
     shares.append(shuffled / labels.size)
-  assert abs(np.mean(shares) - fraction) < 0.02
+  assert abs(np.mean(shares) - fraction) < 0.03
 
 
-def test_both_kinds_of_negatives_and_both_directions_are_as_frequent():
+def test_all_kinds_directions_and_frames_are_as_frequent():
   places, labels = draw(num_samples=4000)
   first, middle, last = np.moveaxis(places[labels == 0], -1, 0)
   assert abs(np.mean(middle > np.maximum(first, last)) - 0.5) < 0.03
@@ -56,10 +58,6 @@ def test_both_kinds_of_negatives_and_both_directions_are_as_frequent():
   assert abs(np.mean(first < last) - 0.5) < 0.03
   backwards = places[labels == 1]
   assert abs(np.mean(backwards[:, 0] < backwards[:, 2]) - 0.5) < 0.05
-
-
-def test_every_frame_and_video_is_used():
-  places, _ = draw(num_samples=400)
   for video in places:
     assert set(np.unique(video)) == set(range(STEPS.shape[1]))
 
@@ -74,23 +72,30 @@ def test_repeated_frames_are_left_out_where_there_are_enough_others():
 
 
 def test_the_seed_decides():
-  for first, second in zip(draw(seed=1), draw(seed=1), strict=True):
-    np.testing.assert_array_equal(first, second)
-  assert not np.array_equal(draw(seed=1)[0], draw(seed=2)[0])
+  first, again, other = (draw(seed=seed) for seed in (1, 1, 2))
+  np.testing.assert_array_equal(first[0], again[0])
+  np.testing.assert_array_equal(first[1], again[1])
+  assert not np.array_equal(first[0], other[0])
+
+
+def built_loss(*settings):
+  keras.utils.set_random_seed(0)
+  frames = ("TRAIN.NUM_FRAMES=7", "EVAL.NUM_FRAMES=7")
+  loss = SalLoss(tiny.config(*frames, *settings))
+  loss.build(6)
+  return loss
 
 
 def test_loss_is_the_cross_entropy_of_the_drawn_triplets():
-  settings = ["TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=7", "EVAL.NUM_FRAMES=7"]
-  settings += ["SAL.LABEL_SMOOTHING=0.2", "SAL.NUM_SAMPLES=6"]
-  settings += ["SAL.FC_LAYERS=[[9, true], [2, false]]"]
-  algo, twin = (tiny.algorithm(*settings) for _ in range(2))
-  embs = tiny.frames(2, 7, 6)
-  batch = {"steps": tf.constant(STEPS, tf.int64)}
-  loss = algo.compute_loss(embs, batch, training=True)
-  places, labels = sample_triplets(
-    batch["steps"], 6, 0.75, twin.seed(batch, training=True)
+  loss = built_loss(
+    "SAL.LABEL_SMOOTHING=0.2",
+    "SAL.NUM_SAMPLES=6",
+    "SAL.FC_LAYERS=[[9, true], [2, false]]",
   )
-  w1, b1, w2, b2 = algo.head.get_weights()
+  embs, steps = tiny.frames(2, 7, 6), tf.constant(STEPS, tf.int64)
+  value = loss(embs, {"steps": steps}, SEED, training=True)
+  places, labels = sample_triplets(steps, 6, 0.75, SEED)
+  w1, b1, w2, b2 = loss.head.get_weights()
   losses = []
   for video in range(2):
     for places_, label in zip(
@@ -100,56 +105,50 @@ def test_loss_is_the_cross_entropy_of_the_drawn_triplets():
       logits = np.maximum(x @ w1 + b1, 0) @ w2 + b2
       log_p = logits - np.log(np.exp(logits).sum())
       losses.append(-0.9 * log_p[label] - 0.1 * log_p[1 - label])
-  np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
-
-
-def sal(*settings):
-  return tiny.algorithm(
-    "TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=7", "EVAL.NUM_FRAMES=7", *settings
-  )
+  np.testing.assert_allclose(value, np.mean(losses), rtol=1e-5)
 
 
 def test_videos_of_too_few_frames_do_not_count():
   """Their triplets hold a frame twice: no label is right."""
-  algo, twin = sal(), sal()
+  loss = built_loss()
   rows = [STEPS[0], [1, 2, 3, 4, 4, 4, 4], STEPS[1], [3] * 7]
-  steps, embs = tf.constant(rows, tf.int64), tiny.frames(4, 7, 6)
+  batch, embs = {"steps": tf.constant(rows, tf.int64)}, tiny.frames(4, 7, 6)
   with tf.GradientTape() as tape:
     tape.watch(embs)
-    loss = algo.compute_loss(embs, {"steps": steps}, training=True)
-  moved = tf.reduce_any(tape.gradient(loss, embs) != 0, [1, 2])
+    value = loss(embs, batch, SEED, training=True)
+  moved = tf.reduce_any(tape.gradient(value, embs) != 0, [1, 2])
   np.testing.assert_array_equal(moved, [True, False, True, False])
   # The mean over the triplets of the others.
   changed = tf.concat([embs[:1], embs[1:2] + 1.0, embs[2:]], 0)
-  same = twin.compute_loss(changed, {"steps": steps}, training=True)
-  np.testing.assert_array_equal(loss, same)
+  np.testing.assert_array_equal(value, loss(changed, batch, SEED, True))
   # Frames that are all the same give the same logits: only labels differ.
-  batch = {"steps": steps}
-  loss = algo.compute_loss(tf.ones_like(embs), batch)
-  _, labels = sample_triplets(steps, 8, 0.75, algo.seed(batch, training=False))
-  log_p = tf.nn.log_softmax(algo.head(tf.ones([1, 18])))[0]
+  value = loss(tf.ones_like(embs), batch, SEED, training=False)
+  _, labels = sample_triplets(batch["steps"], 8, 0.75, SEED)
+  log_p = tf.nn.log_softmax(loss.head(tf.ones([1, 18])))[0]
   expected = -tf.reduce_mean(tf.gather(log_p, labels.numpy()[[0, 2]]))
-  np.testing.assert_allclose(loss, expected, rtol=1e-5)
+  np.testing.assert_allclose(value, expected, rtol=1e-5)
 
 
 def test_a_batch_of_short_videos_teaches_nothing():
-  algo = sal()
-  embs = tiny.frames(2, 7, 6)
+  loss, embs = built_loss(), tiny.frames(2, 7, 6)
+  batch = {"steps": tf.zeros([2, 7], tf.int64)}
   with tf.GradientTape() as tape:
     tape.watch(embs)
-    loss = algo.compute_loss(embs, {"steps": tf.zeros([2, 7], tf.int64)}, True)
-  assert loss == 0
-  assert not tape.gradient(loss, embs).numpy().any()
+    value = loss(embs, batch, SEED, training=True)
+  assert value == 0
+  assert not tape.gradient(value, embs).numpy().any()
 
 
 def test_too_few_frames_and_a_wrong_last_layer_are_refused():
   with pytest.raises(UserError) as caught:
-    tiny.algorithm("TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=4")
+    built_loss("TRAIN.NUM_FRAMES=4")
   assert str(caught.value) == (
-    "TRAIN.NUM_FRAMES: Shuffle and Learn draws triplets from 5 frames of a"
-    " video; received 4"
+    "TRAIN.NUM_FRAMES: expected at least 5 frames of a video for the triplets"
+    " of Shuffle and Learn, received 4; raise it"
   )
-  with pytest.raises(UserError, match=r"last layer has to be \[2, false\]"):
-    tiny.algorithm(
-      "TRAINING_ALGO=sal", "TRAIN.NUM_FRAMES=5", "SAL.FC_LAYERS=[[3, false]]"
-    )
+  with pytest.raises(UserError) as caught:
+    built_loss("SAL.FC_LAYERS=[[3, false]]")
+  assert str(caught.value) == (
+    "SAL.FC_LAYERS: expected [2, false] as last layer, for shuffled and in"
+    " order, received [[3, False]]; append it"
+  )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from algos.tcn import npairs_loss
+from algos.tcn import TcnLoss, npairs_loss
 from tests.helpers import tiny
 from tests.helpers.paths import GOLDEN_DIR
 
@@ -16,8 +16,7 @@ def test_loss_of_a_sequence_agrees_with_golden_numbers(i):
   golden = INPUTS[f"tcn_loss_{i}"]
   losses = npairs_loss(embs[:, 0::2], embs[:, 1::2], reg_lambda=0.002)
   np.testing.assert_allclose(losses, golden, rtol=1e-5)
-  algo = tiny.algorithm("TRAINING_ALGO=tcn")
-  loss = algo.compute_loss(tf.constant(embs), {})
+  loss = TcnLoss(tiny.config())(embs, {}, seed=None, training=False)
   np.testing.assert_allclose(loss, golden.mean(), rtol=1e-5)
 
 
@@ -33,8 +32,8 @@ def test_loss_is_the_naive_loop():
     lengths = np.mean([a @ a for a in anchors])
     lengths += np.mean([p @ p for p in positives])
     losses.append(np.mean(rows) + 0.25 * 0.3 * lengths)
-  algo = tiny.algorithm("TRAINING_ALGO=tcn", "TCN.REG_LAMBDA=0.3")
-  loss = algo.compute_loss(tf.constant(embs, tf.float32), {})
+  compute = TcnLoss(tiny.config("TCN.REG_LAMBDA=0.3"))
+  loss = compute(tf.constant(embs, tf.float32), {}, seed=None, training=False)
   np.testing.assert_allclose(loss, np.mean(losses), rtol=1e-5)
 
 

@@ -1,5 +1,3 @@
-import itertools
-
 import cv2
 import numpy as np
 import pytest
@@ -13,6 +11,7 @@ from tests.helpers import record_files, tiny
 
 LENGTHS = [9, 5, 7]
 CONTEXT = ("DATA.NUM_STEPS=3", "DATA.FRAME_STRIDE=2")
+RECURRENT = ("DATA.NUM_STEPS=1", "MODEL.EMBEDDER_TYPE=convgru")
 
 
 @pytest.fixture(scope="module")
@@ -21,64 +20,66 @@ def where(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def algo():
-  algo = tiny.algorithm(*CONTEXT)
+def videos(where):
+  return list(datasets.iterate_videos(tiny.config(where), "tiny", "val"))
+
+
+def build(settings):
+  algo = tiny.algorithm(*settings)
   # Statistics as training leaves them, so that embeddings differ.
+  num_context = tiny.config(*settings).DATA.NUM_STEPS
   for seed in range(3):
-    algo(tiny.batch(num_context=3, seed=seed), training=True)
+    algo(tiny.batch(num_context=num_context, seed=seed), training=True)
   return algo
 
 
-def embed_val(algo, config, split="val", **options):
-  embed_video = extraction.video_embedder(algo, config)
-  return extraction.embed_split(embed_video, config, "tiny", split, **options)
-
-
 @pytest.fixture(scope="module")
-def embed(algo, where):
-  def embed_split(*settings, **options):
-    config = tiny.config(*CONTEXT, where, *settings)
-    return embed_val(algo, config, **options)
-
-  return embed_split
+def algo():
+  return build(CONTEXT)
 
 
-def explicit_embeddings(algo, video, steps):
-  """Embeds each frame with its context gathered by hand."""
-  frames = example_parser.decode_frames(tf.constant(video["jpegs"]))
-  frames = preprocessing.prepare(frames, 32, False).numpy()
-  contexts = [
-    [frames[max(0, t - 4)], frames[max(0, t - 2)], frames[t]] for t in steps
-  ]
-  return algo({"frames": tf.constant(np.array(contexts)[None])})[0].numpy()
+def embed(algo, *settings, split="val", **options):
+  config = tiny.config(*CONTEXT, *settings)
+  algo.emb.piece_size = config.EVAL.FRAMES_PER_BATCH
+  embed_video = extraction.video_embedder(algo, config)
+  embedded = extraction.embed_split(
+    embed_video, config, "tiny", split, **options
+  )
+  return embedded.videos
 
 
-def test_embeddings_equal_the_algorithm_on_explicit_contexts(
-  algo, embed, where
+@pytest.mark.parametrize(
+  ("settings", "context"), [(CONTEXT, (4, 2, 0)), (RECURRENT, (0,))]
+)
+def test_embeddings_do_not_depend_on_frames_per_batch(
+  settings, context, where, videos
 ):
-  result = embed("EVAL.FRAMES_PER_BATCH=4")
-  config = tiny.config(where)
-  videos = list(datasets.iterate_videos(config, "tiny", "val"))
-  assert len(videos) == len(result["embs"]) == 3
-  for embs, video, length in zip(result["embs"], videos, LENGTHS, strict=True):
-    expected = explicit_embeddings(algo, video, range(length))
-    assert embs.shape == (length, 6)
-    assert embs.dtype == np.float32
-    np.testing.assert_allclose(embs, expected, atol=1e-5)
-    assert np.ptp(embs, axis=0).max() > 1e-3
+  """They equal the algorithm's on contexts gathered by hand.
 
-
-def test_embeddings_do_not_depend_on_frames_per_batch(embed):
-  results = [
-    embed(f"EVAL.FRAMES_PER_BATCH={size}")["embs"] for size in (1, 2, 5, 25)
-  ]
-  for embs, reference in itertools.product(results[1:], results[:1]):
-    for a, b in zip(embs, reference, strict=True):
-      np.testing.assert_allclose(a, b, atol=1e-5)
+  The state of a recurrent embedder starts anew with each video.
+  """
+  algo, expected = build(settings), []
+  for video in videos:
+    frames = example_parser.decode_frames(tf.constant(video["jpegs"]))
+    frames = preprocessing.prepare(frames, 32, False).numpy()
+    contexts = [
+      [frames[max(0, t - back)] for back in context] for t in range(len(frames))
+    ]
+    expected.append(algo({"frames": tf.constant(np.array(contexts)[None])})[0])
+    assert np.ptp(expected[-1], axis=0).max() > 1e-3
+  alone = algo({"frames": tf.constant(np.array(contexts[-1:])[None])})[0, 0]
+  differs = np.abs(alone - expected[-1][-1]).max() > 1e-3
+  assert differs == (settings == RECURRENT)
+  for size in (1, 2, 4, 25):
+    embedded = embed(algo, where, *settings, f"EVAL.FRAMES_PER_BATCH={size}")
+    for video, embs in zip(embedded, expected, strict=True):
+      assert video.embs.dtype == np.float32
+      np.testing.assert_allclose(video.embs, embs, atol=1e-5)
 
 
 def test_one_compilation_serves_all_videos_and_splits(algo, where, monkeypatch):
-  config = tiny.config(*CONTEXT, where, "EVAL.FRAMES_PER_BATCH=4")
+  config = tiny.config(*CONTEXT, where)
+  algo.emb.piece_size = 4
   traced = []
   features = algo.features
   monkeypatch.setattr(
@@ -90,111 +91,87 @@ def test_one_compilation_serves_all_videos_and_splits(algo, where, monkeypatch):
   assert len(traced) == 1
 
 
-def test_recurrent_embeddings_do_not_depend_on_frames_per_batch(where):
-  """The state runs on within a video and starts anew with the next."""
-  settings = ("MODEL.EMBEDDER_TYPE=convgru", "DATA.NUM_STEPS=1")
-  algo = tiny.algorithm(*settings)
-  videos = list(datasets.iterate_videos(tiny.config(where), "tiny", "val"))
-  expected = []
-  for video in videos:
-    frames = example_parser.decode_frames(tf.constant(video["jpegs"]))
-    frames = preprocessing.prepare(frames, 32, False)
-    expected.append(algo({"frames": frames[None, :, None]})[0].numpy())
-  # What comes before a frame matters.
-  alone = algo({"frames": frames[-1:][None, :, None]})[0, 0].numpy()
-  assert np.abs(alone - expected[-1][-1]).max() > 1e-3
-  for size in (1, 2, 4, 25):
-    config = tiny.config(*settings, where, f"EVAL.FRAMES_PER_BATCH={size}")
-    result = embed_val(algo, config)
-    for embs, reference in zip(result["embs"], expected, strict=True):
-      np.testing.assert_allclose(embs, reference, atol=1e-5)
-
-
 @pytest.mark.parametrize("stride", [2, 3, 20])
-def test_stride_leaves_out_frames_but_keeps_their_contexts(embed, stride):
-  every = embed()
-  some = embed(f"DATA.SAMPLE_ALL_STRIDE={stride}", "EVAL.FRAMES_PER_BATCH=2")
-  for i, length in enumerate(LENGTHS):
-    steps = list(range(0, length, stride))
-    assert some["steps"][i].tolist() == steps
-    assert some["labels"][i].tolist() == [t % 3 for t in steps]
-    np.testing.assert_allclose(
-      some["embs"][i], every["embs"][i][steps], atol=1e-5
-    )
-  assert some["seq_lens"] == LENGTHS
+def test_stride_leaves_out_frames_but_keeps_their_contexts(algo, where, stride):
+  every = embed(algo, where)
+  some = embed(
+    algo,
+    where,
+    f"DATA.SAMPLE_ALL_STRIDE={stride}",
+    "EVAL.FRAMES_PER_BATCH=2",
+  )
+  for video, whole, length in zip(some, every, LENGTHS, strict=True):
+    steps = np.arange(0, length, stride)
+    np.testing.assert_array_equal(video.steps, steps)
+    np.testing.assert_array_equal(video.labels, steps % 3)
+    np.testing.assert_allclose(video.embs, whole.embs[steps], atol=1e-5)
+    assert video.seq_len == length
 
 
-def test_what_is_known_of_a_video_comes_with_it(embed):
-  result = embed()
-  assert result["names"] == ["v0", "v1", "v2"]
-  assert result["seq_lens"] == LENGTHS
-  assert result["seq_labels"] == [0, 1, 2]
-  for i, length in enumerate(LENGTHS):
-    assert result["steps"][i].dtype == np.int64
-    assert result["steps"][i].tolist() == list(range(length))
-    assert result["labels"][i].dtype == np.int64
-  assert "frames" not in result
+def test_what_is_known_of_a_video_comes_with_it(algo, where):
+  embedded = embed(algo, where)
+  for i, (video, length) in enumerate(zip(embedded, LENGTHS, strict=True)):
+    assert (video.name, video.seq_len, video.seq_label) == (f"v{i}", length, i)
+    assert video.steps.dtype == video.labels.dtype == np.int64
+    assert video.steps.tolist() == list(range(length))
+    assert video.frames is None
+  [unlabeled] = embed(algo, where, "DATA.FRAME_LABELS=false", max_embs=1)
+  assert unlabeled.labels.tolist() == [-1] * LENGTHS[0]
 
 
-def test_max_embs_takes_the_first_videos(embed):
-  result = embed(max_embs=2)
-  assert result["names"] == ["v0", "v1"]
-  assert len(result["embs"]) == 2
-  assert embed(max_embs=5)["names"] == ["v0", "v1", "v2"]
+def test_max_embs_takes_the_first_videos(algo, where):
+  for count in (2, 5):
+    names = [video.name for video in embed(algo, where, max_embs=count)]
+    assert names == ["v0", "v1", "v2"][:count]
 
 
-def test_kept_frames_are_those_that_were_stored(embed, where):
-  result = embed("DATA.SAMPLE_ALL_STRIDE=2", keep_frames=True)
-  videos = list(datasets.iterate_videos(tiny.config(where), "tiny", "val"))
-  for frames, steps, video in zip(
-    result["frames"], result["steps"], videos, strict=True
-  ):
-    assert frames.shape == (len(steps), 36, 40, 3)
-    assert frames.dtype == np.uint8
-    stored = np.array(
-      [tf.io.decode_jpeg(video["jpegs"][t]).numpy() for t in steps]
-    )
-    np.testing.assert_array_equal(frames, stored)
+def test_kept_frames_are_those_that_were_stored(algo, where, videos):
+  kept = embed(algo, where, "DATA.SAMPLE_ALL_STRIDE=2", keep_frames=True)
+  for video, source in zip(kept, videos, strict=True):
+    assert video.frames.shape == (len(video.steps), 36, 40, 3)
+    assert video.frames.dtype == np.uint8
+    for frame, step in zip(video.frames, video.steps, strict=True):
+      stored = tf.io.decode_jpeg(source["jpegs"][step])
+      np.testing.assert_array_equal(frame, stored)
+
+
+def write_videos(folder, videos):
+  records = [record_files.sequence_example(*item) for item in videos.items()]
+  [path] = record_files.write(folder, [records], "tiny", "val")
+  return path, f"PATH_TO_TFRECORDS={folder}"
 
 
 def test_kept_frames_of_another_size_are_made_like_the_first(algo, tmp_path):
   videos = {"large": tiny.jpegs(2, 40, 48), "small": tiny.jpegs(3, 20, 24)}
-  records = [record_files.sequence_example(*item) for item in videos.items()]
-  record_files.write(tmp_path, [records], "tiny", "val")
-  config = tiny.config(*CONTEXT, f"PATH_TO_TFRECORDS={tmp_path}")
-  large, small = embed_val(algo, config, keep_frames=True)["frames"]
-  assert large.shape == (2, 40, 48, 3)
-  assert small.shape == (3, 40, 48, 3)
+  _, where = write_videos(tmp_path, videos)
+  large, small = embed(algo, where, keep_frames=True)
+  assert large.frames.shape == (2, 40, 48, 3)
+  assert small.frames.shape == (3, 40, 48, 3)
   original = tf.io.decode_jpeg(videos["small"][1]).numpy()
   expected = cv2.resize(original, (48, 40), interpolation=cv2.INTER_AREA)
-  np.testing.assert_array_equal(small[1], expected)
+  np.testing.assert_array_equal(small.frames[1], expected)
 
 
-def test_unlabeled_records_have_labels_minus_one(algo, embed):
-  labels = embed("DATA.FRAME_LABELS=false", max_embs=1)["labels"]
-  assert labels[0].tolist() == [-1] * LENGTHS[0]
-
-
-def test_a_split_without_records(embed, algo, where):
+def test_a_split_without_records(algo, where):
   with pytest.raises(UserError, match="tiny_test"):
-    embed_val(algo, tiny.config(where), split="test")
+    embed(algo, where, split="test")
 
 
-@pytest.mark.parametrize("damage", ["no frames", "no image"])
-def test_a_damaged_record_is_named(algo, tmp_path, damage):
-  sound = tiny.jpegs(3)
-  bad = {"no frames": [], "no image": [sound[0], b"\xff\xd8", b"x"]}[damage]
-  videos = {"sound": sound, "bad": bad}
-  records = [record_files.sequence_example(*item) for item in videos.items()]
-  [path] = record_files.write(tmp_path, [records], "tiny", "val")
-  config = tiny.config(*CONTEXT, f"PATH_TO_TFRECORDS={tmp_path}")
+@pytest.mark.parametrize(
+  ("bad", "message"),
+  [
+    ([], "expected frames under the key `video`, received none"),
+    (
+      [b"\xff\xd8", b"x"],
+      "expected a JPEG image as frame 0, received other data",
+    ),
+  ],
+)
+def test_a_damaged_record_is_named(algo, tmp_path, bad, message):
+  videos = {"sound": tiny.jpegs(3), "bad": bad}
+  path, where = write_videos(tmp_path, videos)
   with pytest.raises(UserError) as caught:
-    embed_val(algo, config)
-  message = str(caught.value)
-  assert message.startswith(f"{path}: record at byte ")
-  assert ", video 'bad'" in message
-  told = {
-    "no frames": "expected frames under the key `video`, received none",
-    "no image": "expected a JPEG image as frame 2, received other data",
-  }
-  assert told[damage] in message
+    embed(algo, where)
+  assert str(caught.value).startswith(f"{path}: record at byte ")
+  assert ", video 'bad'" in str(caught.value)
+  assert message in str(caught.value)

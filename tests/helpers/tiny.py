@@ -34,6 +34,19 @@ def algorithm(*settings, seed=0):
   return ALGOS[merged.TRAINING_ALGO](merged)
 
 
+def list_leaves(network):
+  """The layers of a network, those of nested networks in their place."""
+  leaves = []
+  for layer in network.layers:
+    nested = isinstance(layer, keras.Model)
+    leaves += list_leaves(layer) if nested else [layer]
+  return leaves
+
+
+def is_batch_norm(layer):
+  return isinstance(layer, keras.layers.BatchNormalization)
+
+
 def frames(*shape, seed=0):
   return tf.random.stateless_uniform(shape, [seed, 0], -1.0, 1.0)
 
@@ -64,6 +77,7 @@ def take_step(algo, variables, optimizer, data):
     loss += algo.regularization_loss()
   gradients = tape.gradient(loss, variables)
   optimizer.apply_gradients(zip(gradients, variables, strict=True))
+  return loss
 
 
 def jpegs(num_frames, height=36, width=40, seed=0):

@@ -1,0 +1,304 @@
+"""Embedders: networks that turn the features of frames into embeddings.
+
+A new embedder is a function and a line in `EMBEDDERS`.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+import tensorflow as tf
+from easydict import EasyDict
+
+from core.errors import UserError
+from data.sampling import context_steps
+from networks.layers import (
+  FusedBatchNormalization,
+  TemporalConvolution,
+  dense_layers,
+  l2_penalties,
+)
+from networks.precision import compute_policy
+
+# Makes features [n, ...] of a video from frame indices [n].
+ComputeFeatures = Callable[[np.ndarray], tf.Tensor]
+
+
+class Embedder(keras.Model):
+  """Embeds the frames of videos by their features and those of their contexts.
+
+  A part that sees one frame with its context at a time, then perhaps a
+  recurrent part, which runs over the frames of a video. An embedder of another
+  kind, such as one that looks at a whole video, overrides `call` and
+  `embed_video`.
+
+  Attributes:
+    frame_network: [N, C, h, w, channels] to [N, F].
+    recurrent_network: [B, S, F] and states [B, units] to [B, S, D] and the
+      states after; or None.
+    embedding_size: D.
+    piece_size: Frames of a long video that are embedded at a time.
+
+  Args:
+    config: The configuration; DATA describes contexts, EVAL.FRAMES_PER_BATCH is
+      the size of a piece.
+    frame_network: As above, built.
+    recurrent_network: Likewise.
+  """
+
+  def __init__(
+    self,
+    config: EasyDict,
+    frame_network: keras.Model,
+    recurrent_network: keras.Model | None = None,
+  ) -> None:
+    super().__init__(name="emb")
+    self.frame_network = frame_network
+    self.recurrent_network = recurrent_network
+    self.piece_size = config.EVAL.FRAMES_PER_BATCH
+    self._find_context = functools.partial(context_steps, config=config.DATA)
+    last = recurrent_network or frame_network
+    self.embedding_size = last.outputs[0].shape[-1]
+    self.built = True
+
+  def call(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
+    """Embeds sampled frames.
+
+    Args:
+      features: [B, S, C, h, w, channels] feature maps; vectors [B, S, C,
+        channels] are maps of 1 x 1.
+      training: Whether batch norm and dropout train.
+
+    Returns:
+      [B, S, D] float32 embeddings.
+    """
+    states = self._initial_states(keras.ops.shape(features)[0])
+    return self._embed_piece(features, states, training)[0]
+
+  def embed_video(
+    self, compute_features: ComputeFeatures, steps: np.ndarray
+  ) -> np.ndarray:
+    """Embeds frames of a whole video, a piece at a time.
+
+    Embeddings do not depend on the size of the pieces. Features are held only
+    for the frames between a piece and the start of its contexts.
+
+    Args:
+      compute_features: Makes features from frame indices; asked once for each
+        frame that is embedded or lies in a context, and for those of one piece
+        at a time.
+      steps: [L] indices of the frames to embed, ascending.
+
+    Returns:
+      [L, D] float32 embeddings.
+    """
+    size = self.piece_size
+    features: dict[int, tf.Tensor] = {}
+    states = self._initial_states(1)
+    embs = []
+    for piece in np.split(steps, range(size, len(steps), size)):
+      context = np.asarray(self._find_context(piece))
+      # Contexts reach into the past only: what lies before is not needed again.
+      features = {t: x for t, x in features.items() if t >= context.min()}
+      new = np.setdiff1d(context, list(features))
+      if new.size:
+        computed = tf.unstack(compute_features(new))
+        features |= zip(new.tolist(), computed, strict=True)
+      stacked = tf.stack([features[t] for t in context.tolist()])
+      stacked = tf.reshape(stacked, [len(piece), -1, *stacked.shape[1:]])
+      # One shape is compiled. Only the last piece is padded, so that no padding
+      # enters a state in use.
+      rows = np.minimum(np.arange(size), len(piece) - 1)
+      padded = tf.gather(stacked, rows)[None]
+      piece_embs, states = self._compiled(padded, states, training=False)
+      embs.append(piece_embs[0, : len(piece)].numpy())
+    return np.concatenate(embs)
+
+  def _initial_states(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
+    """Makes the states at the start of videos: zeros, [B, units] each."""
+    network = self.recurrent_network
+    sizes = [x.shape[-1] for x in network.inputs[1:]] if network else []
+    return [tf.zeros([batch_size, size]) for size in sizes]
+
+  def _embed_piece(
+    self, features: tf.Tensor, states: list[tf.Tensor], training: bool
+  ) -> tuple[tf.Tensor, list[tf.Tensor]]:
+    """Embeds a piece of each video; returns the states after it, too."""
+    batch_size, num_frames = keras.ops.shape(features)[:2]
+    # Gives vectors the shape of maps of 1 x 1.
+    maps = tf.reshape(features, [-1, *self.frame_network.input_shape[1:]])
+    vectors = self.frame_network(maps, training=training)
+    embs = tf.reshape(vectors, [batch_size, num_frames, vectors.shape[-1]])
+    if self.recurrent_network:
+      embs, *states = self.recurrent_network([embs, *states], training=training)
+    return embs, states
+
+  @functools.cached_property
+  def _compiled(self) -> Callable[..., tuple[tf.Tensor, list[tf.Tensor]]]:
+    """Compiles `_embed_piece`; cached where no checkpoint looks."""
+    return tf.function(self._embed_piece)
+
+
+def build_embedder(config: EasyDict, backbone: keras.Model) -> Embedder:
+  """Builds the embedder MODEL.EMBEDDER_TYPE for the features of a backbone.
+
+  Args:
+    config: The configuration.
+    backbone: As `build_backbone` returns it.
+
+  Returns:
+    The embedder.
+
+  Raises:
+    UserError: The embedder can't take the context frames of DATA.NUM_STEPS.
+  """
+  size = config.IMAGE_SIZE
+  *place, channels = backbone.compute_output_shape([1, size, size, 3])[1:]
+  embedder = EMBEDDERS[config.MODEL.EMBEDDER_TYPE](
+    config, (*(place or (1, 1)), channels)
+  )
+  embedder.trainable = config.MODEL.TRAIN_EMBEDDING
+  return embedder
+
+
+def build_conv_embedder(
+  config: EasyDict, feature_shape: tuple[int, int, int]
+) -> Embedder:
+  """Builds the convolutional embedder (paper, table 9).
+
+  Args:
+    config: The configuration; MODEL.CONV_EMBEDDER_MODEL describes the layers,
+      of which the last is float32 whatever the PRECISION.
+    feature_shape: Height, width and channels of the backbone's feature map.
+
+  Returns:
+    An embedder of EMBEDDING_SIZE dimensions, not recurrent.
+  """
+  model, policy = config.MODEL, compute_policy(config.PRECISION)
+  settings = model.CONV_EMBEDDER_MODEL
+  scale = functools.partial(_scale, scalar=settings.CAPACITY_SCALAR)
+  inputs = keras.Input([config.DATA.NUM_STEPS, *feature_shape], dtype="float32")
+  x = inputs
+  if settings.BASE_DROPOUT_RATE:
+    dropout = (
+      keras.layers.SpatialDropout3D
+      if settings.BASE_DROPOUT_SPATIAL
+      else keras.layers.Dropout
+    )
+    x = dropout(settings.BASE_DROPOUT_RATE, dtype=policy)(x)
+  layers = [(scale(n), size, relu) for n, size, relu in settings.CONV_LAYERS]
+  x = _convolutions(x, TemporalConvolution, layers, settings, config)
+  x = _FLATTEN[settings.FLATTEN_METHOD](dtype=policy)(x)
+  x = dense_layers(
+    x,
+    [(scale(units), relu) for units, relu in settings.FC_LAYERS],
+    settings.FC_DROPOUT_RATE,
+    model.L2_REG_WEIGHT,
+    policy,
+  )
+  x = keras.layers.Dense(
+    settings.EMBEDDING_SIZE,
+    dtype="float32",
+    **l2_penalties(model.L2_REG_WEIGHT, "kernel", "bias"),
+  )(x)
+  if settings.L2_NORMALIZE:
+    x = keras.layers.UnitNormalization(dtype="float32")(x)
+  return Embedder(config, keras.Model(inputs, x, name="frame_network"))
+
+
+def build_convgru_embedder(
+  config: EasyDict, feature_shape: tuple[int, int, int]
+) -> Embedder:
+  """Builds the recurrent embedder: convolutions on each frame, then GRUs.
+
+  A recurrent network can solve cycle-consistency by counting frames instead of
+  looking at them.
+
+  Args:
+    config: The configuration; MODEL.CONVGRU_EMBEDDER_MODEL describes the
+      layers. The GRUs are float32 whatever the PRECISION.
+    feature_shape: Height, width and channels of the backbone's feature map.
+
+  Returns:
+    An embedder of as many dimensions as the last of GRU_LAYERS has units.
+
+  Raises:
+    UserError: There is more than one context frame.
+  """
+  if config.DATA.NUM_STEPS != 1:
+    raise UserError(
+      "DATA.NUM_STEPS: expected 1 for the convgru embedder, whose context is"
+      f" its state, received {config.DATA.NUM_STEPS}; set DATA.NUM_STEPS=1"
+    )
+  settings = config.MODEL.CONVGRU_EMBEDDER_MODEL
+  inputs = keras.Input([1, *feature_shape], dtype="float32")
+  x, layers = inputs[:, 0], settings.CONV_LAYERS
+  x = _convolutions(x, keras.layers.Conv2D, layers, settings, config)
+  x = keras.layers.GlobalMaxPooling2D(dtype=compute_policy(config.PRECISION))(x)
+  x = keras.layers.Dropout(settings.DROPOUT_RATE, dtype="float32")(x)
+  return Embedder(
+    config,
+    keras.Model(inputs, x, name="frame_network"),
+    _build_grus(x.shape[-1], settings.GRU_LAYERS, config.MODEL.L2_REG_WEIGHT),
+  )
+
+
+def _build_grus(
+  input_size: int, units: Sequence[int], l2_weight: float
+) -> keras.Model:
+  """Stacks GRUs over [B, S, input_size]; takes states and returns the next."""
+  inputs = keras.Input([None, input_size], dtype="float32")
+  states = [keras.Input([size], dtype="float32") for size in units]
+  x, new_states = inputs, []
+  for size, state in zip(units, states, strict=True):
+    x, new_state = keras.layers.GRU(
+      size,
+      return_sequences=True,
+      return_state=True,
+      dtype="float32",
+      **l2_penalties(l2_weight, "kernel", "recurrent", "bias"),
+    )(x, initial_state=state)
+    new_states.append(new_state)
+  return keras.Model(
+    [inputs, *states], [x, *new_states], name="recurrent_network"
+  )
+
+
+def _convolutions(
+  x: keras.KerasTensor,
+  convolution: type[keras.layers.Layer],
+  layers: Sequence[tuple[int, int, bool]],
+  settings: EasyDict,
+  config: EasyDict,
+) -> keras.KerasTensor:
+  """Stacks convolutions, with batch norm and ReLU where settings say so."""
+  model, policy = config.MODEL, compute_policy(config.PRECISION)
+  for channels, size, activate in layers:
+    x = convolution(
+      channels,
+      size,
+      padding="same",
+      kernel_initializer="he_normal",
+      dtype=policy,
+      **l2_penalties(model.L2_REG_WEIGHT, "kernel", "bias"),
+    )(x)
+    if settings.USE_BN:
+      x = FusedBatchNormalization(
+        momentum=model.BATCH_NORM_MOMENTUM, dtype=policy
+      )(x)
+    if activate:
+      x = keras.layers.ReLU(dtype=policy)(x)
+  return x
+
+
+def _scale(size: int, scalar: float) -> int:
+  return max(1, int(size * scalar))
+
+
+_FLATTEN = {
+  "max_pool": keras.layers.GlobalMaxPooling3D,
+  "avg_pool": keras.layers.GlobalAveragePooling3D,
+  "flatten": keras.layers.Flatten,
+}
+EMBEDDERS = {"conv": build_conv_embedder, "convgru": build_convgru_embedder}

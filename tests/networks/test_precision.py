@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from networks.precision import compute_policy, resolve_precision
+from tests.helpers import tiny
+
+
+def test_bfloat16_gives_nearly_the_same_float32_embeddings():
+  exact, fast = (
+    tiny.algorithm(f"PRECISION={precision}")
+    for precision in ("float32", "bfloat16")
+  )
+  fast.set_weights(exact.get_weights())
+  assert {w.dtype for w in fast.weights} == {"float32"}
+  data = tiny.batch()
+  expected, embs = exact(data), fast(data)
+  assert embs.dtype == tf.float32
+  scale = np.abs(expected).max()
+  np.testing.assert_allclose(embs, expected, atol=0.03 * scale)
+  assert not np.array_equal(embs, expected)
+  for training in (False, True):
+    assert fast.features(data["frames"][0, 0], training).dtype == tf.bfloat16
+
+
+def test_policy_of_a_precision():
+  assert compute_policy("float32") == "float32"
+  assert compute_policy("bfloat16") == "mixed_bfloat16"
+  auto = resolve_precision("auto")
+  assert compute_policy("auto") == compute_policy(auto)
+
+
+@pytest.mark.parametrize(
+  ("capabilities", "expected"),
+  [
+    ([(8, 0)], "bfloat16"),
+    ([(9, 0), (7, 5)], "float32"),
+    ([(7, 5)], "float32"),
+    ([None], "float32"),
+  ],
+)
+def test_auto_is_bfloat16_where_all_gpus_have_it(
+  monkeypatch, capabilities, expected
+):
+  """GPUs are not at hand in tests: what TensorFlow would tell of them."""
+  monkeypatch.setattr(
+    tf.config, "list_physical_devices", lambda kind: capabilities
+  )
+  monkeypatch.setattr(
+    tf.config.experimental,
+    "get_device_details",
+    lambda gpu: {"compute_capability": gpu} if gpu else {},
+  )
+  assert resolve_precision("auto") == expected
