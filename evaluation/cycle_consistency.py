@@ -2,14 +2,14 @@
 
 import math
 import warnings
-from collections.abc import Mapping
 
 import numpy as np
 from easydict import EasyDict
 
-from evaluation.nearest_neighbors import joined, nearest_neighbors
+from evaluation.frame_selection import AnyVideos, strided_videos
+from evaluation.metric import Metric
+from evaluation.nearest_neighbors import join_videos, nearest_neighbors
 from evaluation.result import Result
-from evaluation.usable_frames import strided_videos
 
 # Frames x videos x videos whose cycles are in memory at a time.
 _MAX_CYCLES = 2**21
@@ -31,22 +31,21 @@ class CycleConsistency:
   """
 
   def __init__(self, config: EasyDict) -> None:
-    """Takes the two `EVAL.KENDALLS_TAU_*` values from the configuration."""
     self._stride = config.EVAL.KENDALLS_TAU_STRIDE
     self._distance = config.EVAL.KENDALLS_TAU_DISTANCE
 
   def evaluate_embeddings(
-    self, dataset_name: str, train: Mapping, val: Mapping
+    self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
     """Computes the shares and the error.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
       train: Not used.
-      val: Validation videos, as `embeddings.load` returns them.
+      val: Validation videos.
 
     Returns:
-      Scalars `cycle_consistency/val_{d}_2way` and `..._3way`, the shares, and
+      Metrics `cycle_consistency/val_{d}_2way` and `..._3way`, the shares, and
       `..._error`, the mean distance between both ends of 2way cycles divided by
       the video's length, in [0, 1]; NaN, with a warning, with fewer than two
       (for 3way, three) videos.
@@ -61,24 +60,26 @@ class CycleConsistency:
       )
     values = dict.fromkeys(("2way", "3way", "error"), math.nan)
     if len(videos) >= 2:
-      frames, starts = joined(videos, self._distance)
+      frames, starts = join_videos(videos, self._distance)
       neighbors = nearest_neighbors(frames, starts)
       values["2way"], values["error"] = two_way(neighbors, starts)
       if len(videos) >= 3:
         values["3way"] = three_way(neighbors, starts)
-    prefix = f"cycle_consistency/val_{dataset_name}"
     used = {"val": {"videos": len(videos), "frames": sum(map(len, videos))}}
     return Result(
-      value=values["2way"],
-      scalars={f"{prefix}_{name}": value for name, value in values.items()},
-      details={f"cycle_consistency/{dataset_name}_used": used},
+      values["2way"],
+      [
+        Metric("cycle_consistency", "val", dataset_name, name, value)
+        for name, value in values.items()
+      ],
+      {f"cycle_consistency/{dataset_name}_used": used},
     )
 
   def _videos_with_order(
-    self, dataset_name: str, val: Mapping
+    self, dataset_name: str, val: AnyVideos
   ) -> list[np.ndarray]:
-    _, videos = strided_videos(dataset_name, "val", val, self._stride)
-    kept = [video for video in videos if len(video) > 1]
+    videos = strided_videos(dataset_name, "val", val, self._stride)
+    kept = [video.embs for video in videos if len(video.embs) > 1]
     if len(kept) < len(videos):
       warnings.warn(
         f"{dataset_name}: cycle_consistency leaves out"
@@ -90,7 +91,7 @@ class CycleConsistency:
 
 
 def two_way(neighbors: np.ndarray, starts: np.ndarray) -> tuple[float, float]:
-  """Cycles to another video and back.
+  """Goes to another video and back.
 
   Args:
     neighbors: [F, V] index, in each of at least two videos, of each frame's
@@ -101,7 +102,7 @@ def two_way(neighbors: np.ndarray, starts: np.ndarray) -> tuple[float, float]:
     The share of cycles that end where they began, and the mean distance of
     end and beginning, divided by the number of frames of the video.
   """
-  video_of, index, lengths = _places(neighbors, starts)
+  video_of, index, lengths = _locate_frames(neighbors, starts)
   ends = neighbors[starts + neighbors, video_of[:, np.newaxis]]
   away = np.abs(ends - index[:, np.newaxis]) / lengths[video_of, np.newaxis]
   others = video_of[:, np.newaxis] != np.arange(len(starts))
@@ -113,7 +114,7 @@ def two_way(neighbors: np.ndarray, starts: np.ndarray) -> tuple[float, float]:
 
 
 def three_way(neighbors: np.ndarray, starts: np.ndarray) -> float:
-  """Cycles through two other videos.
+  """Goes through two other videos and back.
 
   Args:
     neighbors: [F, V] as for `two_way`, of at least three videos.
@@ -122,7 +123,7 @@ def three_way(neighbors: np.ndarray, starts: np.ndarray) -> float:
   Returns:
     The share of cycles that end where they began.
   """
-  video_of, index, _ = _places(neighbors, starts)
+  video_of, index, _ = _locate_frames(neighbors, starts)
   rows = starts + neighbors
   videos = np.arange(len(starts))
   returned = np.empty(len(neighbors))
@@ -138,10 +139,10 @@ def three_way(neighbors: np.ndarray, starts: np.ndarray) -> float:
   return _mean_over_videos(returned, starts)
 
 
-def _places(
+def _locate_frames(
   neighbors: np.ndarray, starts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Each frame's video [F] and index in it [F]; each video's length [V]."""
+  """Gives each frame's video [F] and index in it [F], and lengths [V]."""
   lengths = np.diff(starts, append=len(neighbors))
   video_of = np.repeat(np.arange(len(starts)), lengths)
   return video_of, np.arange(len(neighbors)) - starts[video_of], lengths

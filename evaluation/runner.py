@@ -1,8 +1,9 @@
 """Runs the tasks on every data set and logs what they find."""
 
+import dataclasses
 import math
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,14 +12,19 @@ from absl import logging
 from easydict import EasyDict
 
 import datasets
-import embeddings
 from algos.algorithm import Algorithm
 from core import files, run_directory
 from data import dataset_info
 from embeddings import extraction
+from embeddings.types import EmbeddedSplit, as_split
 from evaluation import TASKS, metrics
+from evaluation.frame_selection import AnyVideos
+from evaluation.metric import Metric
 from evaluation.result import Result
 from evaluation.task import BatchTask, EmbeddingTask, Task
+
+# Data set -> task -> what it found.
+Results = dict[str, dict[str, Result]]
 
 
 def build_tasks(config: EasyDict) -> dict[str, Task]:
@@ -32,7 +38,7 @@ def run_tasks(
   embed_video: extraction.EmbedVideo,
   tasks: Mapping[str, Task],
   max_embs: int = 0,
-) -> dict[str, dict[str, Result]]:
+) -> Results:
   """Embeds each data set once and hands the embeddings to all tasks.
 
   What no task asks for, embeddings or batches, is not made.
@@ -72,8 +78,8 @@ def run_tasks(
 
 
 def name_phases(
-  config: EasyDict, dataset: str, embs: Mapping[str, embeddings.Videos]
-) -> dict[str, embeddings.Videos]:
+  config: EasyDict, dataset: str, embs: Mapping[str, AnyVideos]
+) -> dict[str, EmbeddedSplit]:
   """Adds the names of phases, as far as they are known, for plots and tables.
 
   Args:
@@ -82,11 +88,12 @@ def name_phases(
     embs: Split -> embedded videos.
 
   Returns:
-    The same with names.
+    Split -> the same with names.
   """
   names = dataset_info.names_of_classes(config.PATH_TO_TFRECORDS, dataset)
   return {
-    split: videos | {"class_names": names} for split, videos in embs.items()
+    split: dataclasses.replace(as_split(videos), class_names=names)
+    for split, videos in embs.items()
   }
 
 
@@ -97,7 +104,7 @@ def _has_any(tasks: Mapping[str, Task], kind: type) -> bool:
 def run_on_embeddings(
   tasks: Mapping[str, Task],
   dataset: str,
-  embs: Mapping[str, embeddings.Videos],
+  embs: Mapping[str, AnyVideos],
   algo: Algorithm | None = None,
   batches: Mapping[str, Iterable[Any]] | None = None,
 ) -> dict[str, Result]:
@@ -113,7 +120,8 @@ def run_on_embeddings(
   Returns:
     Task -> result.
   """
-  results, told = {}, set()
+  results: dict[str, Result] = {}
+  told: set[str] = set()
   for name, task in tasks.items():
     with warnings.catch_warnings(record=True) as caught:
       warnings.simplefilter("always", UserWarning)
@@ -134,35 +142,31 @@ def run_on_embeddings(
   return results
 
 
-def gather_scalars(
-  results: dict[str, dict[str, Result]],
-) -> dict[str, float]:
-  """All scalars of an evaluation, headlines included.
+def gather_metrics(results: Results) -> list[Metric]:
+  """Gathers all metrics of an evaluation, headlines included.
 
   Args:
     results: Data set -> task -> result.
 
   Returns:
-    Tag -> value; a tag that several data sets share, `metrics/all_{task}` for
+    A metric a tag; one that several data sets share, `metrics/all_{task}` for
     one, is the mean of those that gave a number, NaN only if none did. A task
     that could not run on a data set adds nothing.
   """
-  values: dict[str, list[float]] = {}
-  for dataset, of_task in results.items():
-    for task, result in of_task.items():
-      headlines = {
-        f"metrics/{dataset}_{task}": result.value,
-        f"metrics/all_{task}": result.value,
-      }
-      for tag, value in {**result.scalars, **headlines}.items():
-        if result.scalars:
-          values.setdefault(tag, []).append(value)
-  return {tag: _mean_of_defined(numbers) for tag, numbers in values.items()}
-
-
-def _mean_of_defined(values: Sequence[float]) -> float:
-  defined = [value for value in values if not math.isnan(value)]
-  return float(np.mean(defined)) if defined else math.nan
+  by_tag: dict[str, list[Metric]] = {}
+  for dataset, by_task in results.items():
+    for task, result in by_task.items():
+      headlines = [
+        Metric.headline(name, task, result.value) for name in (dataset, "all")
+      ]
+      for metric in [*result.metrics, *headlines] if result.metrics else []:
+        by_tag.setdefault(metric.tag, []).append(metric)
+  gathered = []
+  for shared in by_tag.values():
+    defined = [m.value for m in shared if not math.isnan(m.value)]
+    mean = float(np.mean(defined)) if defined else math.nan
+    gathered.append(dataclasses.replace(shared[0], value=mean))
+  return gathered
 
 
 def open_writer(logdir: str) -> tf.summary.SummaryWriter:
@@ -176,20 +180,30 @@ def log_results(
   logdir: str,
   writer: tf.summary.SummaryWriter,
   step: int,
-  results: dict[str, dict[str, Result]],
+  results: Results,
   visualize: bool,
   details: Mapping[str, Any],
 ) -> None:
-  """Writes an evaluation to TensorBoard and `metrics.jsonl`."""
-  scalars, details = gather_scalars(results), dict(details)
+  """Writes an evaluation to TensorBoard and `metrics.jsonl`.
+
+  Args:
+    logdir: The log directory.
+    writer: As `open_writer` gives it.
+    step: Steps of training of the checkpoint.
+    results: Data set -> task -> result.
+    visualize: Whether to draw and write the images.
+    details: Written to `metrics.jsonl` beside those of the tasks.
+  """
+  found, details = gather_metrics(results), dict(details)
   with writer.as_default(step=step):
-    for tag, value in scalars.items():
-      if math.isfinite(value):
-        tf.summary.scalar(tag, value)
-    for of_task in results.values():
-      for result in of_task.values():
-        details.update(result.details)
-        for tag, image in result.images.items() if visualize else ():
-          tf.summary.image(tag, image[None])
+    for metric in found:
+      if math.isfinite(metric.value):
+        tf.summary.scalar(metric.tag, metric.value)
+    for result in (r for by_task in results.values() for r in by_task.values()):
+      details |= result.details
+      for tag, image in result.images.items() if visualize else ():
+        tf.summary.image(tag, image[None])
   writer.flush()
-  metrics.append(logdir, step, scalars, details)
+  if titles := {metric.tag: metric.title for metric in found if metric.title}:
+    details["titles"] = titles
+  metrics.append(logdir, step, {m.tag: m.value for m in found}, details)

@@ -7,7 +7,7 @@ what a user should know about the data goes through Python's `warnings`.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from embeddings import Videos
+from evaluation.frame_selection import AnyVideos
 from evaluation.result import Result
 
 if TYPE_CHECKING:
@@ -21,13 +21,13 @@ class EmbeddingTask(Protocol):
   """A task that measures embedded videos."""
 
   def evaluate_embeddings(
-    self, dataset_name: str, train: Videos, val: Videos
+    self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
     """Measures the embeddings of one data set.
 
     Args:
       dataset_name: Name of the data set, for metrics and warnings.
-      train: Training videos, as `embeddings.load` returns them.
+      train: Training videos, a split or what `embeddings.load` returns.
       val: Validation videos, likewise.
 
     Returns:
