@@ -108,21 +108,15 @@ class AlgoLoss:
 def _check_labels(
   name: str, algo: "Algorithm", batch: Mapping[str, "tf.Tensor"]
 ) -> None:
-  """Raises a UserError if a label of a batch has no output of the classifier.
-
-  Args:
-    name: `<dataset>_<split>`, for the message.
-    algo: An algorithm whose head has an output a phase.
-    batch: A batch.
-  """
+  """Checks that the classifier has an output for each label of a batch."""
   num_phases = algo.head.output_shape[-1]
-  labels = batch["frame_labels"].numpy()
-  for video, of_frames in zip(batch["name"].numpy(), labels, strict=True):
-    if of_frames.max() >= num_phases:
+  highest = batch["frame_labels"].numpy().max(axis=1)
+  for video, phase in zip(batch["name"].numpy(), highest, strict=True):
+    if phase >= num_phases:
       raise UserError(
-        f"{name}: video {video.decode(errors='replace')!r} has a frame of phase"
-        f" {of_frames.max()}, and the network was trained with {num_phases}"
-        f" phases, 0 to {num_phases - 1}; convert its videos with the phases of"
-        " the training videos, or train with --set"
-        f" CLASSIFICATION.NUM_CLASSES={of_frames.max() + 1}"
+        f"{name}: expected phases 0 to {num_phases - 1}, with which the network"
+        f" was trained, received a frame of phase {phase} in video"
+        f" {video.decode(errors='replace')!r}; convert its videos with the"
+        " phases of the training videos, or train with --set"
+        f" CLASSIFICATION.NUM_CLASSES={phase + 1}"
       )

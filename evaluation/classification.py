@@ -5,7 +5,6 @@ from collections.abc import Mapping
 
 import numpy as np
 from easydict import EasyDict
-from sklearn.metrics import confusion_matrix
 
 from data.subsets import first_fraction
 from embeddings.types import as_split
@@ -74,7 +73,11 @@ class Classification:
     majority = majority_accuracy(labels, val_labels)
     metrics.append(metric("val", name="majority_accuracy", value=majority))
     phases = np.union1d(val_labels, predictions)
-    counts = confusion_matrix(val_labels, predictions, labels=phases)
+    is_true, is_predicted = (
+      (of_frames == phases[:, np.newaxis]).astype(np.int64)
+      for of_frames in (val_labels, predictions)
+    )
+    counts = is_true @ is_predicted.T
     metrics += _phase_accuracies(dataset_name, phases, counts, names)
     tag = f"classification/val_{dataset_name}_confusion"
     details[tag] = {"phases": phases.tolist(), "frames": counts.tolist()}

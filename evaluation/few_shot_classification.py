@@ -95,7 +95,7 @@ class FewShotClassification:
       return plots.accuracy_curve(means, possible, "labeled videos", majority)
 
     return Result(
-      float(means[-1, 1]),
+      float(accuracies[-1, :, 1].mean()),
       metrics,
       {f"few_shot_cxn/{dataset_name}_used": count_frames(**splits)},
       {f"few_shot_cxn/{dataset_name}_accuracy": draw},

@@ -35,18 +35,18 @@ def test_phase_classifier_predicts_as_svc(
   monkeypatch.setattr(svm, "_MAX_PRECOMPUTED", max_precomputed)
   monkeypatch.setattr(svm, "_CHUNK", 100)
   train, val = blobs(250, num_phases, seed=1), blobs(333, num_phases, seed=2)
-  classifier, naive = PhaseClassifier(*train), SVC().fit(*train)
+  classifier, naive = PhaseClassifier().fit(*train), SVC().fit(*train)
   assert np.array_equal(classifier.predict(val[0]), naive.predict(val[0]))
-  assert classifier.accuracy(*val) == naive.score(*val)
+  assert classifier.score(*val) == naive.score(*val)
   assert classifier.train_accuracy == naive.score(*train)
-  assert 0.3 < classifier.accuracy(*val) < 0.95
+  assert 0.3 < classifier.score(*val) < 0.95
 
 
 def test_phase_classifier_takes_any_integers_as_phases():
   frames, labels = blobs(200, 3, seed=1)
   names = np.array([7, 2, 100])
   expected = SVC().fit(frames, names[labels]).predict(frames)
-  classifier = PhaseClassifier(frames, names[labels])
+  classifier = PhaseClassifier().fit(frames, names[labels])
   assert np.array_equal(classifier.predict(frames), expected)
 
 
@@ -54,7 +54,7 @@ def test_phase_classifier_of_equal_frames():
   frames, labels = np.ones((6, 3)), np.array([0, 0, 0, 1, 1, 2])
   expected = SVC().fit(frames, labels).predict(frames)
   assert np.array_equal(
-    PhaseClassifier(frames, labels).predict(frames), expected
+    PhaseClassifier().fit(frames, labels).predict(frames), expected
   )
 
 
@@ -62,7 +62,7 @@ def test_phase_classifier_of_equal_frames():
 def test_phase_classifier_with_an_offset(offset):
   (frames, labels), (others, _) = blobs(200, 3, seed=1), blobs(99, 3, seed=2)
   expected = SVC().fit(frames, labels).predict(others)
-  classifier = PhaseClassifier(frames + offset, labels)
+  classifier = PhaseClassifier().fit(frames + offset, labels)
   # gamma comes from the whole matrix's variance, which no offset changes.
   assert np.array_equal(classifier.predict(others + offset), expected)
 

@@ -313,7 +313,7 @@ def test_videos_of_one_to_five_frames(task, length, stride, config):
 
 def test_videos_of_a_single_frame_are_no_part_of_cycles(config):
   val = made_videos(4, seed=0)
-  expected = evaluate("cycle_consistency", config, {}, val)
+  expected = evaluate("cycle_consistency", config, None, val)
   short = made_videos(2, seed=1, lengths=(3, 5))
   with_short = {key: short[key][:1] + val[key] + short[key][1:] for key in val}
   result, messages = messages_of("cycle_consistency", config, {}, with_short)
@@ -481,7 +481,7 @@ def copies(video, count):
 def test_retrieval_of_a_copied_set_is_1(config):
   config.EVAL.RETRIEVAL_K = [1, 4]
   val = copies(made_videos(1, seed=0), 5)
-  result = evaluate("retrieval", config, {}, val)
+  result = evaluate("retrieval", config, None, val)
   assert result.scalars == {
     "retrieval/val_toy_ap@1": 1,
     "retrieval/val_toy_ap@4": 1,
@@ -516,7 +516,7 @@ def test_retrieval_against_a_loop(distance, config):
         )
       ]
       of_videos.append(np.mean(precisions))
-    result = evaluate("retrieval", config, {}, val)
+    result = evaluate("retrieval", config, None, val)
     precision = result.scalars[f"retrieval/val_toy_ap@{k}"]
     assert precision == pytest.approx(np.mean(of_videos), abs=1e-12)
 
@@ -536,7 +536,7 @@ def test_retrieval_with_too_few_frames(config):
 
 def test_cycles_of_copies_return(config):
   val = copies(made_videos(1, seed=0), 4)
-  result = evaluate("cycle_consistency", config, {}, val)
+  result = evaluate("cycle_consistency", config, None, val)
   assert result.scalars == {
     "cycle_consistency/val_toy_2way": 1,
     "cycle_consistency/val_toy_3way": 1,
@@ -567,7 +567,7 @@ def test_cycle_consistency_against_loops(config, monkeypatch):
         ]
       )
     )
-  result = evaluate("cycle_consistency", config, {}, val)
+  result = evaluate("cycle_consistency", config, None, val)
   expected = [np.mean(twice), np.mean(thrice), np.mean(errors)]
   assert list(result.scalars.values()) == pytest.approx(expected, abs=1e-12)
   assert 0 < min(expected) and max(expected) < 1
