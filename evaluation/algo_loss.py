@@ -3,7 +3,6 @@
 import functools
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ import numpy as np
 from easydict import EasyDict
 
 from core.errors import UserError
+from evaluation.frame_selection import warn
 from evaluation.metric import Metric
 from evaluation.result import Result
 
@@ -97,10 +97,7 @@ class AlgoLoss:
         losses.append(float(self._compute_loss(algo, batch)))
         weights.append(weight)
     if not losses:
-      warnings.warn(
-        f"{dataset_name}: algo_loss has no {lacking}; its {split} loss is NaN",
-        stacklevel=2,
-      )
+      warn(dataset_name, f"algo_loss has no {lacking}; its {split} loss is NaN")
       return math.nan
     return float(np.average(losses, weights=weights))
 

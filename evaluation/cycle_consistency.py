@@ -1,13 +1,12 @@
 """Cycle-consistency: whether frames return to themselves through others."""
 
 import math
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
 from easydict import EasyDict
 
-from evaluation.frame_selection import AnyVideos, strided_videos
+from evaluation.frame_selection import AnyVideos, strided_videos, warn
 from evaluation.metric import Metric
 from evaluation.nearest_neighbors import join_videos, nearest_neighbors
 from evaluation.result import Result
@@ -51,18 +50,18 @@ class CycleConsistency:
     strided = strided_videos(dataset_name, "val", val, self._stride)
     videos = [video.embs for video in strided if len(video.embs) > 1]
     if len(videos) < len(strided):
-      warnings.warn(
-        f"{dataset_name}: cycle_consistency leaves out"
+      warn(
+        dataset_name,
+        f"cycle_consistency leaves out"
         f" {len(strided) - len(videos)} of {len(strided)} val videos, which"
         f" have a single frame at EVAL.KENDALLS_TAU_STRIDE={self._stride}",
-        stacklevel=2,
       )
     if len(videos) < 3:
-      warnings.warn(
-        f"{dataset_name}: cycle_consistency needs 3 videos, and 2 where a cycle"
+      warn(
+        dataset_name,
+        f"cycle_consistency needs 3 videos, and 2 where a cycle"
         f" has no third; there are {len(videos)} with finite embeddings of two"
         " frames or more",
-        stacklevel=2,
       )
     values = measure_cycles(videos, self._distance)
     used = {"val": {"videos": len(videos), "frames": sum(map(len, videos))}}

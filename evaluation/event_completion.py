@@ -4,8 +4,7 @@ The paper calls it phase progression.
 """
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from easydict import EasyDict
@@ -19,6 +18,7 @@ from evaluation.frame_selection import (
   count_frames,
   frames_and_labels,
   labeled_videos,
+  warn,
 )
 from evaluation.metric import Metric
 from evaluation.result import Result
@@ -56,42 +56,44 @@ class EventCompletion:
     splits = labeled_videos(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
-    all_videos = splits["train"] + splits["val"]
-    num_events = max(video.labels.max() for video in all_videos)
+    num_events = _count_events(dataset_name, splits["train"] + splits["val"])
     if num_events == 0:
-      warnings.warn(
-        f"{dataset_name}: event_completion is skipped, all frames are of phase"
-        " 0 and an event lies between two phases",
-        stacklevel=2,
-      )
       return Result.empty()
-    if not any((video.labels == 0).any() for video in all_videos):
-      warnings.warn(
-        f"{dataset_name}: event_completion finds no frame of phase 0, whose end"
-        " it takes as an event before each video; labels should count from 0",
-        stacklevel=2,
-      )
     scored = {
       "train": None,
       "val": _frames_and_targets(splits["val"], num_events),
     }
-    metrics, constant = [], {}
+    metrics, undefined, left_out = [], [], []
     for fraction in self._fractions:
-      scored["train"] = _frames_and_targets(
-        first_fraction(splits["train"], fraction), num_events
-      )
+      used = first_fraction(splits["train"], fraction)
+      scored["train"] = _frames_and_targets(used, num_events)
       regression = LinearRegression().fit(*scored["train"])
       for split, (frames, targets) in scored.items():
         score = r_squared(targets, regression.predict(frames))
-        metrics.append(
-          Metric(
-            "event_completion", split, dataset_name, f"{fraction}_score", score
-          )
+        metric = Metric(
+          "event_completion", split, dataset_name, f"{fraction}_score", score
         )
-        constant[metrics[-1].tag] = np.flatnonzero(~varies(targets)).tolist()
-    _warn_of_constant_times(dataset_name, metrics, constant)
-    used = {f"event_completion/{dataset_name}_used": count_frames(**splits)}
-    return Result(metrics[-1].value, metrics, used)
+        metrics.append(metric)
+        constant = np.flatnonzero(~varies(targets))
+        if math.isnan(score):
+          undefined.append(metric.tag)
+        elif len(constant):
+          phases = ", ".join(map(str, constant))
+          left_out.append(f"the end of phase {phases} in {metric.tag}")
+    if undefined:
+      warn(
+        dataset_name,
+        f"{', '.join(undefined)} is NaN, R² needs at least two frames that"
+        " differ in their time since an event",
+      )
+    if left_out:
+      warn(
+        dataset_name,
+        "the time since an event is the same for all frames, and it does not"
+        f" count: {'; '.join(left_out)}",
+      )
+    details = {f"event_completion/{dataset_name}_used": count_frames(**splits)}
+    return Result(metrics[-1].value, metrics, details)
 
 
 def time_since_events(labels: np.ndarray, num_events: int) -> np.ndarray:
@@ -151,27 +153,19 @@ def _frames_and_targets(
   return frames, np.concatenate(targets)
 
 
-def _warn_of_constant_times(
-  dataset_name: str,
-  metrics: Sequence[Metric],
-  constant: Mapping[str, Sequence[int]],
-) -> None:
-  """Warns of scores that are NaN, and of events that do not count."""
-  undefined = [m.tag for m in metrics if math.isnan(m.value)]
-  if undefined:
-    warnings.warn(
-      f"{dataset_name}: {', '.join(undefined)} is NaN, R² needs at least two"
-      " frames that differ in their time since an event",
-      stacklevel=2,
+def _count_events(dataset_name: str, videos: Sequence[EmbeddedVideo]) -> int:
+  """Counts the events, and warns of labels in which there are none or gaps."""
+  num_events = max(video.labels.max() for video in videos)
+  if num_events == 0:
+    warn(
+      dataset_name,
+      "event_completion is skipped, all frames are of phase 0 and an event lies"
+      " between two phases",
     )
-  left_out = [
-    f"the end of phase {', '.join(map(str, events))} in {tag}"
-    for tag, events in constant.items()
-    if events and tag not in undefined
-  ]
-  if left_out:
-    warnings.warn(
-      f"{dataset_name}: the time since an event is the same for all frames,"
-      f" and it does not count: {'; '.join(left_out)}",
-      stacklevel=2,
+  elif not any((video.labels == 0).any() for video in videos):
+    warn(
+      dataset_name,
+      "event_completion finds no frame of phase 0, whose end it takes as an"
+      " event before each video; labels should count from 0",
     )
+  return num_events

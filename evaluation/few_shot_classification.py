@@ -2,7 +2,6 @@
 
 import math
 import os
-import warnings
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -18,6 +17,7 @@ from evaluation.frame_selection import (
   count_frames,
   frames_and_labels,
   labeled_videos,
+  warn,
 )
 from evaluation.metric import Metric
 from evaluation.result import Result
@@ -62,10 +62,10 @@ class FewShotClassification:
     num_videos = len(splits["train"])
     possible = [k for k in self._nums_labeled if k <= num_videos]
     if too_many := [str(k) for k in self._nums_labeled if k > num_videos]:
-      warnings.warn(
-        f"{dataset_name}: few-shot classification with {', '.join(too_many)}"
+      warn(
+        dataset_name,
+        f"few-shot classification with {', '.join(too_many)}"
         f" labeled videos is left out, the training set has {num_videos}",
-        stacklevel=2,
       )
     if not possible:
       return Result.empty()

@@ -14,6 +14,11 @@ from embeddings.types import EmbeddedSplit, EmbeddedVideo, as_split
 AnyVideos = EmbeddedSplit | Mapping[str, Any]
 
 
+def warn(dataset_name: str, message: str) -> None:
+  """Warns of what a task finds in the data; the runner logs each text once."""
+  warnings.warn(f"{dataset_name}: {message}", stacklevel=3)
+
+
 def strided_videos(
   dataset_name: str, split: str, videos: AnyVideos, stride: int
 ) -> list[EmbeddedVideo]:
@@ -63,11 +68,11 @@ def labeled_videos(
   }
   empty = [split for split, videos in labeled.items() if not videos]
   if empty:
-    warnings.warn(
-      f"{dataset_name}: no usable frame labels in {' and '.join(empty)}; the"
+    warn(
+      dataset_name,
+      f"no usable frame labels in {' and '.join(empty)}; the"
       " tasks that need labels are skipped (prepare the records with frame"
       " labels, or remove these tasks from EVAL.TASKS)",
-      stacklevel=2,
     )
     return None
   return labeled
@@ -108,10 +113,10 @@ def _checked_videos(
   total = sum(len(video.embs) for video in all_videos)
   dropped = total - sum(int(video.finite.sum()) for video in all_videos)
   if dropped:
-    warnings.warn(
-      f"{dataset_name}: {dropped} of {total} {split} frames have NaN or"
+    warn(
+      dataset_name,
+      f"{dropped} of {total} {split} frames have NaN or"
       " infinite embeddings and are left out",
-      stacklevel=2,
     )
   return all_videos
 

@@ -1,9 +1,7 @@
 """Kendall's tau: whether nearest neighbors come in the order of time."""
 
 import functools
-import heapq
 import math
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +9,7 @@ import numpy as np
 from easydict import EasyDict
 
 from evaluation import plots
-from evaluation.frame_selection import AnyVideos, strided_videos
+from evaluation.frame_selection import AnyVideos, strided_videos, warn
 from evaluation.metric import Metric
 from evaluation.nearest_neighbors import join_videos, nearest_neighbors
 from evaluation.result import Result
@@ -56,7 +54,15 @@ class KendallsTau:
       names = [video.name for video in strided]
       embs = [video.embs for video in strided]
       taus = pairwise_taus(embs, self._distance)
-      mean = self._mean_tau(dataset_name, split, taus)
+      defined = taus[~np.isnan(taus)]
+      mean = float(defined.mean()) if len(defined) else math.nan
+      if not len(defined):
+        warn(
+          dataset_name,
+          f"Kendall's tau of {split} is NaN, none of its {len(embs)} videos with"
+          " finite embeddings orders another's frames at"
+          f" EVAL.KENDALLS_TAU_STRIDE={self._stride}",
+        )
       metrics.append(
         Metric("kendalls_tau", split, dataset_name, "align_tau", mean)
       )
@@ -70,18 +76,6 @@ class KendallsTau:
         plots.similarity, embs[:2], names[:2], self._distance
       )
     return Result(mean, metrics, details, images)
-
-  def _mean_tau(self, dataset_name: str, split: str, taus: np.ndarray) -> float:
-    defined = taus[~np.isnan(taus)]
-    if not len(defined):
-      warnings.warn(
-        f"{dataset_name}: Kendall's tau of {split} is NaN, none of its"
-        f" {len(taus)} videos with finite embeddings orders another's frames"
-        f" at EVAL.KENDALLS_TAU_STRIDE={self._stride}",
-        stacklevel=2,
-      )
-      return math.nan
-    return float(defined.mean())
 
 
 def describe(names: Sequence[str], taus: np.ndarray) -> dict[str, Any]:
@@ -102,14 +96,13 @@ def describe(names: Sequence[str], taus: np.ndarray) -> dict[str, Any]:
     for name, row in zip(names, both, strict=True)
     if not np.isnan(row).all()
   }
-  queries, candidates = np.nonzero(~np.isnan(taus))
   pairs = [
     [names[i], names[j], float(taus[i, j])]
-    for i, j in zip(queries, candidates, strict=True)
+    for i, j in np.argwhere(~np.isnan(taus))
   ]
   return {
     "video_taus": dict(sorted(by_video.items(), key=lambda item: item[1])),
-    "worst_pairs": heapq.nsmallest(_NUM_WORST, pairs, key=lambda p: p[2]),
+    "worst_pairs": sorted(pairs, key=lambda pair: pair[2])[:_NUM_WORST],
   }
 
 
@@ -130,8 +123,8 @@ def pairwise_taus(videos: Sequence[np.ndarray], distance: str) -> np.ndarray:
     return taus
   neighbors = nearest_neighbors(*join_videos(videos, distance))
   ends = np.cumsum([len(video) for video in videos])
-  for i, of_frames in enumerate(np.split(neighbors, ends[:-1])):
-    taus[i] = tau_b(of_frames)
+  for i, matches in enumerate(np.split(neighbors, ends[:-1])):
+    taus[i] = tau_b(matches)
   np.fill_diagonal(taus, math.nan)
   return taus
 

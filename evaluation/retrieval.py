@@ -1,6 +1,5 @@
 """Retrieval: whether the nearest frames of other videos are of one's phase."""
 
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,7 +7,12 @@ from easydict import EasyDict
 from sklearn.metrics.pairwise import euclidean_distances
 
 from embeddings.types import EmbeddedVideo
-from evaluation.frame_selection import AnyVideos, count_frames, labeled_videos
+from evaluation.frame_selection import (
+  AnyVideos,
+  count_frames,
+  labeled_videos,
+  warn,
+)
 from evaluation.metric import Metric
 from evaluation.nearest_neighbors import chunk_rows, join_videos
 from evaluation.result import Result
@@ -50,10 +54,10 @@ class Retrieval:
     if splits is None:
       return Result.empty()
     if len(splits["val"]) == 1:
-      warnings.warn(
-        f"{dataset_name}: retrieval is skipped, it needs at least two"
-        " validation videos with labels and there is one",
-        stacklevel=2,
+      warn(
+        dataset_name,
+        "retrieval is skipped, it needs at least two validation videos with"
+        " labels and there is one",
       )
       return Result.empty()
     videos = [
@@ -64,25 +68,22 @@ class Retrieval:
     num_candidates = sum(lengths) - max(lengths)
     ks = [k for k in self._ks if k <= num_candidates]
     if too_large := [str(k) for k in self._ks if k > num_candidates]:
-      warnings.warn(
-        f"{dataset_name}: retrieval of {', '.join(too_large)} frames is left"
-        f" out, the other validation videos have {num_candidates} for some"
-        " video",
-        stacklevel=2,
+      warn(
+        dataset_name,
+        f"retrieval of {', '.join(too_large)} frames is left out, the other"
+        f" validation videos have {num_candidates} for some video",
       )
     if not ks:
       return Result.empty()
     matches = _match_nearest(videos, max(ks), self._distance)
     of_videos = np.split(matches, np.cumsum(lengths)[:-1])
-    metrics = [
-      Metric(
-        "retrieval",
-        "val",
-        dataset_name,
-        f"ap@{k}",
-        float(np.mean([rows[:, :k].mean() for rows in of_videos])),
-      )
+    precisions = {
+      f"ap@{k}": float(np.mean([rows[:, :k].mean() for rows in of_videos]))
       for k in ks
+    }
+    metrics = [
+      Metric("retrieval", "val", dataset_name, *item)
+      for item in precisions.items()
     ]
     used = {f"retrieval/{dataset_name}_used": count_frames(val=videos)}
     return Result(metrics[-1].value, metrics, used)
