@@ -52,16 +52,16 @@ class CycleConsistency:
     if len(videos) < len(strided):
       warn(
         dataset_name,
-        f"cycle_consistency leaves out"
-        f" {len(strided) - len(videos)} of {len(strided)} val videos, which"
-        f" have a single frame at EVAL.KENDALLS_TAU_STRIDE={self._stride}",
+        f"cycle_consistency leaves out {len(strided) - len(videos)} of"
+        f" {len(strided)} val videos, which have a single frame at"
+        f" EVAL.KENDALLS_TAU_STRIDE={self._stride}",
       )
     if len(videos) < 3:
       warn(
         dataset_name,
-        f"cycle_consistency needs 3 videos, and 2 where a cycle"
-        f" has no third; there are {len(videos)} with finite embeddings of two"
-        " frames or more",
+        "cycle_consistency needs 3 videos, and 2 where a cycle has no third;"
+        f" there are {len(videos)} with finite embeddings of two frames or"
+        " more",
       )
     values = measure_cycles(videos, self._distance)
     used = {"val": {"videos": len(videos), "frames": sum(map(len, videos))}}
@@ -90,11 +90,12 @@ def measure_cycles(
     by the video's length; NaN with fewer than two (for 3way, three) videos.
   """
   measured = {"2way": [], "3way": [], "error": []}
-  if len(videos) > 1:
-    frames, starts = join_videos(videos, distance)
-    neighbors = nearest_neighbors(frames, starts)
-    rows = starts + neighbors  # Of the neighbors, among all frames.
-  for i, video in enumerate(videos if len(videos) > 1 else []):
+  if len(videos) < 2:
+    return dict.fromkeys(measured, math.nan)
+  frames, starts = join_videos(videos, distance)
+  neighbors = nearest_neighbors(frames, starts)
+  rows = starts + neighbors  # Of the neighbors, among all frames.
+  for i, video in enumerate(videos):
     times = np.arange(len(video))[:, np.newaxis]
     others = np.delete(np.arange(len(videos)), i)
     second = rows[starts[i] + times, others]  # [L, V - 1]

@@ -59,8 +59,8 @@ class KendallsTau:
       if not len(defined):
         warn(
           dataset_name,
-          f"Kendall's tau of {split} is NaN, none of its {len(embs)} videos with"
-          " finite embeddings orders another's frames at"
+          f"Kendall's tau of {split} is NaN, none of its {len(embs)} videos"
+          " with finite embeddings orders another's frames at"
           f" EVAL.KENDALLS_TAU_STRIDE={self._stride}",
         )
       metrics.append(

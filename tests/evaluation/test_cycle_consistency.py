@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from tests.helpers.embedded_videos import (
-  evaluate,
-  evaluate_and_listen,
-  made_videos,
-)
+from tests.helpers.embedded_videos import evaluate, listen, made_videos
 
 
 def test_cycles_of_copies_return(config):
@@ -25,9 +21,7 @@ def test_videos_of_a_single_frame_are_no_part_of_cycles(config, val):
   expected = evaluate("cycle_consistency", config, {}, val)
   short = made_videos(2, seed=1, lengths=(3, 5))
   with_short = {key: short[key][:1] + val[key] + short[key][1:] for key in val}
-  result, messages = evaluate_and_listen(
-    "cycle_consistency", config, {}, with_short
-  )
+  result, messages = listen("cycle_consistency", config, {}, with_short)
   assert result == expected
   assert messages == [
     "toy: cycle_consistency leaves out 2 of 5 val videos, which have a single"
@@ -38,7 +32,7 @@ def test_videos_of_a_single_frame_are_no_part_of_cycles(config, val):
 @pytest.mark.parametrize(("count", "undefined"), [(0, 3), (1, 3), (2, 1)])
 def test_cycles_of_too_few_videos(count, undefined, config):
   val = made_videos(count, seed=0)
-  result, messages = evaluate_and_listen("cycle_consistency", config, {}, val)
+  result, messages = listen("cycle_consistency", config, {}, val)
   assert len(result.scalars) == 3
   assert sum(map(math.isnan, result.scalars.values())) == undefined
   assert len(messages) == 1

@@ -7,16 +7,12 @@ from sklearn.metrics import r2_score
 
 from evaluation.event_completion import r_squared, time_since_events, varies
 from tests.helpers import naive_tasks
-from tests.helpers.embedded_videos import (
-  evaluate,
-  evaluate_and_listen,
-  made_videos,
-)
+from tests.helpers.embedded_videos import evaluate, listen, made_videos
 
 
 def test_is_skipped_when_there_is_one_phase(config):
   train, val = made_videos(4, 0, num_phases=1), made_videos(3, 1, num_phases=1)
-  result, messages = evaluate_and_listen("event_completion", config, train, val)
+  result, messages = listen("event_completion", config, train, val)
   assert result.scalars == {}
   assert len(messages) == 1
   assert "an event lies between two phases" in messages[0]
@@ -25,7 +21,7 @@ def test_is_skipped_when_there_is_one_phase(config):
 
 def test_single_frame_has_no_score(config, train):
   val = made_videos(1, 1, lengths=(1, 2))
-  result, messages = evaluate_and_listen("event_completion", config, train, val)
+  result, messages = listen("event_completion", config, train, val)
   assert math.isnan(result.value)
   assert len(messages) == 1
   assert "R² needs at least two frames" in messages[0]
@@ -36,7 +32,7 @@ def test_events_whose_time_does_not_vary_do_not_count(config):
   config.EVAL.CLASSIFICATION_FRACTIONS = [1.0]
   train, val = made_videos(6, seed=0), made_videos(4, 1, lengths=(1, 2))
   val["labels"] = [np.array([label]) for label in (0, 1, 0, 1)]
-  result, messages = evaluate_and_listen("event_completion", config, train, val)
+  result, messages = listen("event_completion", config, train, val)
   expected = naive_tasks.headline("event_completion", config, train, val)
   assert result.value == pytest.approx(expected, abs=1e-9)
   assert messages == [
@@ -44,7 +40,7 @@ def test_events_whose_time_does_not_vary_do_not_count(config):
     " count: the end of phase 1, 2 in event_completion/val_toy_1.0_score"
   ]
   val["labels"] = 4 * [np.array([3])]
-  result, messages = evaluate_and_listen("event_completion", config, train, val)
+  result, messages = listen("event_completion", config, train, val)
   assert math.isnan(result.value)
   assert len(messages) == 1
   assert "event_completion/val_toy_1.0_score is NaN, R² needs" in messages[0]

@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.svm import SVC
 
 from evaluation.few_shot_classification import half_width
-from tests.helpers.embedded_videos import blobs, evaluate, evaluate_and_listen
+from tests.helpers.embedded_videos import blobs, evaluate, listen
 
 TASK = "few_shot_classification"
 
@@ -15,19 +15,19 @@ def test_more_labeled_videos_than_there_are_are_left_out(config, train, val):
   config.EVAL.FEW_SHOT_NUM_LABELED = [1, 5]
   expected = evaluate(TASK, config, train, val)
   config.EVAL.FEW_SHOT_NUM_LABELED = [1, 5, 6, 9]
-  result, messages = evaluate_and_listen(TASK, config, train, val)
+  result, messages = listen(TASK, config, train, val)
   assert result == expected
   assert len(messages) == 1
   assert "with 6, 9 labeled videos is left out" in messages[0]
   config.EVAL.FEW_SHOT_NUM_LABELED = [9]
-  result, messages = evaluate_and_listen(TASK, config, train, val)
+  result, messages = listen(TASK, config, train, val)
   assert math.isnan(result.value)
   assert result.scalars == {}
 
 
 def test_one_episode_has_no_interval(config, train, val):
   config.EVAL.FEW_SHOT_NUM_EPISODES = 1
-  result, messages = evaluate_and_listen(TASK, config, train, val)
+  result, messages = listen(TASK, config, train, val)
   assert not messages
   assert math.isnan(result.scalars["few_shot_cxn/val_toy_1_ci"])
   assert result.scalars["few_shot_cxn/val_toy_1_accuracy"] > 0.5

@@ -8,11 +8,7 @@ from scipy import stats
 from scipy.spatial.distance import cdist
 
 from evaluation.kendalls_tau import pairwise_taus, tau_b
-from tests.helpers.embedded_videos import (
-  evaluate,
-  evaluate_and_listen,
-  made_videos,
-)
+from tests.helpers.embedded_videos import evaluate, listen, made_videos
 
 
 def test_needs_no_labels(config, train, val):
@@ -30,9 +26,7 @@ def test_needs_no_labels(config, train, val):
   ids=["one video", "collapsed"],
 )
 def test_videos_without_order_have_no_tau(embs, config, train):
-  result, messages = evaluate_and_listen(
-    "kendalls_tau", config, train, {"embs": embs}
-  )
+  result, messages = listen("kendalls_tau", config, train, {"embs": embs})
   assert math.isnan(result.value)
   assert math.isnan(result.scalars["kendalls_tau/toy_val_align_tau"])
   assert result.scalars["kendalls_tau/toy_train_align_tau"] > 0.8

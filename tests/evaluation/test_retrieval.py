@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from tests.helpers.embedded_videos import (
-  evaluate,
-  evaluate_and_listen,
-  made_videos,
-)
+from tests.helpers.embedded_videos import evaluate, listen, made_videos
 
 
 def test_retrieval_of_a_copied_set_is_1(config):
@@ -51,11 +47,11 @@ def test_retrieval_against_a_loop(distance, config):
 
 def test_retrieval_with_too_few_frames(config, val):
   config.EVAL.RETRIEVAL_K = [3, 500]
-  result, messages = evaluate_and_listen("retrieval", config, {}, val)
+  result, messages = listen("retrieval", config, {}, val)
   assert list(result.scalars) == ["retrieval/val_toy_ap@3"]
   assert len(messages) == 1 and "retrieval of 500 frames is left" in messages[0]
   one = made_videos(1, seed=0)
-  result, messages = evaluate_and_listen("retrieval", config, {}, one)
+  result, messages = listen("retrieval", config, {}, one)
   assert math.isnan(result.value) and result.scalars == {}
   assert messages == [
     "toy: retrieval is skipped, it needs at least two validation videos with"

@@ -12,11 +12,7 @@ from embeddings.types import EmbeddedSplit
 from evaluation import TASKS
 from evaluation.task import BatchTask, EmbeddingTask
 from tests.helpers import naive_tasks
-from tests.helpers.embedded_videos import (
-  evaluate,
-  evaluate_and_listen,
-  made_videos,
-)
+from tests.helpers.embedded_videos import evaluate, listen, made_videos
 from tests.helpers.paths import GOLDEN_DIR
 
 GOLDEN = json.loads((GOLDEN_DIR / "evaluation.json").read_text())
@@ -40,7 +36,7 @@ def golden_split(split, count):
 
 def check_naive_headline(task, config, train, val):
   """The headline is that of the plain formulation; returns the warnings."""
-  result, messages = evaluate_and_listen(task, config, train, val)
+  result, messages = listen(task, config, train, val)
   expected = naive_tasks.headline(task, config, train, val)
   assert result.value == pytest.approx(expected, abs=1e-9, nan_ok=True)
   return result, messages
@@ -81,7 +77,7 @@ def test_golden_numbers(task):
 
 @pytest.mark.parametrize("task", EMBEDDING_TASKS)
 def test_ordinary_data_give_numbers_without_warnings(task, config, train, val):
-  result, messages = evaluate_and_listen(task, config, train, val)
+  result, messages = listen(task, config, train, val)
   assert not messages
   assert result.scalars
   assert all(0 <= value <= 1 for value in result.scalars.values())
@@ -114,7 +110,7 @@ def test_no_labels_skips_with_one_warning(
   task, split, unlabeled, config, train, val
 ):
   unlabeled({"train": train, "val": val}[split])
-  result, messages = evaluate_and_listen(task, config, train, val)
+  result, messages = listen(task, config, train, val)
   assert math.isnan(result.value)
   assert result.scalars == {}
   assert len(messages) == 1
@@ -197,7 +193,7 @@ def test_frames_with_nan_embeddings_are_dropped_and_counted(
   val["embs"][0][3:8, 0] = math.nan
   val["embs"][2][:, 1] = math.inf
   dropped = 5 + len(val["embs"][2])
-  result, messages = evaluate_and_listen(task, config, train, val)
+  result, messages = listen(task, config, train, val)
   assert messages == [
     f"toy: {dropped} of {total} val frames have NaN or infinite embeddings and"
     " are left out"
@@ -211,7 +207,7 @@ def test_embeddings_that_are_all_nan_never_give_a_number(
 ):
   for embs in val["embs"]:
     embs[:] = math.nan
-  result, messages = evaluate_and_listen(task, config, train, val)
+  result, messages = listen(task, config, train, val)
   assert math.isnan(result.value)
   assert len(messages) == 2  # what was dropped, and what follows from it
 
@@ -246,7 +242,7 @@ def test_an_empty_video_among_others(task, config, train, val):
   for videos in (train, val):
     videos["embs"].append(np.empty((0, 3), np.float32))
     videos["labels"].append(np.empty(0, np.int64))
-  result, messages = evaluate_and_listen(task, config, train, val)
+  result, messages = listen(task, config, train, val)
   assert not messages
   assert result.value > 0.7
 

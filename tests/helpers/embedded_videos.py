@@ -35,7 +35,7 @@ def evaluate(task, config, train, val):
   return TASKS[task](config).evaluate_embeddings("toy", train, val)
 
 
-def evaluate_and_listen(task, config, train, val):
+def listen(task, config, train, val):
   """The result and the texts of all warnings."""
   with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
