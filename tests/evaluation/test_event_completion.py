@@ -2,7 +2,6 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from evaluation.event_completion import r_squared, time_since_events, varies
@@ -44,36 +43,6 @@ def test_events_whose_time_does_not_vary_do_not_count(config):
   assert math.isnan(result.value)
   assert len(messages) == 1
   assert "event_completion/val_toy_1.0_score is NaN, R² needs" in messages[0]
-
-
-def test_against_one_regression_an_event(config):
-  random = np.random.default_rng(0)
-
-  def made(count):
-    labels = [np.sort(random.integers(4, size=30)) for _ in range(count)]
-    embs = [x[:, np.newaxis] + random.normal(size=(30, 5)) for x in labels]
-    labels[0][10:14] = -1
-    return {"embs": embs, "labels": labels}
-
-  def joined(videos):
-    kept = np.concatenate(videos["labels"]) >= 0
-    targets = [
-      [
-        [(t - np.flatnonzero(x == i)[-1]) / len(x) for i in range(3)]
-        for t in range(len(x))
-      ]
-      for x in videos["labels"]
-    ]
-    return np.concatenate(videos["embs"])[kept], np.concatenate(targets)[kept]
-
-  train, val = made(4), made(3)
-  (frames, targets), (val_frames, val_targets) = joined(train), joined(val)
-  scores = []
-  for i in range(3):
-    regression = LinearRegression().fit(frames, targets[:, i])
-    scores.append(r2_score(val_targets[:, i], regression.predict(val_frames)))
-  result = evaluate("event_completion", config, train, val)
-  assert result.value == pytest.approx(np.mean(scores), abs=1e-9)
 
 
 @pytest.mark.parametrize(

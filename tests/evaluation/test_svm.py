@@ -4,7 +4,14 @@ from sklearn.svm import SVC
 
 from evaluation import svm
 from evaluation.svm import PhaseClassifier
-from tests.helpers.embedded_videos import blobs
+
+
+def blobs(num_frames, num_phases, seed, dim=6):
+  """Frames and labels: the phases overlap, so that no classifier is perfect."""
+  random = np.random.default_rng(seed)
+  labels = random.integers(num_phases, size=num_frames)
+  centers = np.random.default_rng(0).normal(size=(num_phases, dim))
+  return centers[labels] + random.normal(size=(num_frames, dim)), labels
 
 
 @pytest.mark.parametrize("num_phases", [2, 3, 5])

@@ -137,8 +137,14 @@ def relabel(function):
     (drop_phase_of_first_video, False),
     (relabel(lambda labels: np.where(labels == 1, 2, labels)), False),
     (relabel(lambda labels: np.maximum(labels, 1)), True),
+    (relabel(lambda labels: np.r_[-1, labels[1:-2], -1, labels[-1]]), False),
   ],
-  ids=["one video lacks a phase", "all lack a phase", "phases from 1"],
+  ids=[
+    "a video lacks a phase",
+    "all lack a phase",
+    "phases from 1",
+    "no label",
+  ],
 )
 def test_phases_with_gaps(task, change, warns, config, val):
   train = made_videos(4, seed=0)

@@ -23,14 +23,6 @@ def made_videos(num_videos, seed, lengths=(25, 40), num_phases=4):
   return videos
 
 
-def blobs(num_frames, num_phases, seed, dim=6):
-  """Frames and labels: the phases overlap, so that no classifier is perfect."""
-  random = np.random.default_rng(seed)
-  labels = random.integers(num_phases, size=num_frames)
-  centers = np.random.default_rng(0).normal(size=(num_phases, dim))
-  return centers[labels] + random.normal(size=(num_frames, dim)), labels
-
-
 def evaluate(task, config, train, val):
   return TASKS[task](config).evaluate_embeddings("toy", train, val)
 
