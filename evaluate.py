@@ -6,31 +6,25 @@ Usage: python evaluate.py --logdir /tmp/my_run
 
 import core.quiet_tensorflow  # noqa: F401
 
-import math
 import tempfile
-import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
-import numpy as np
-import tensorflow as tf
 from absl import flags, logging
 from easydict import EasyDict
 
 import config as configuration
-import datasets
 import embeddings
-from algos.algorithm import Algorithm
-from core import command_line, files, run_directory
+from core import command_line, run_directory
 from core.errors import UserError
 from data import dataset_info
 from embeddings import extraction
-from evaluation import TASKS, Result, metrics
+from evaluation import metrics, runner
 from evaluation.checkpoint_queue import (
   CheckpointQueue,
   evaluator_lock,
   wait_for_start,
 )
+from evaluation.task import EmbeddingTask, Task
 from training import checkpoints
 from training.checkpoints import CheckpointError
 
@@ -62,7 +56,7 @@ def evaluate(
       record that can't be read, a checkpoint that can't be evaluated, another
       evaluator at work, or training seems dead.
   """
-  tasks = _build_tasks(config)
+  tasks = runner.build_tasks(config)
   for dataset in config.DATASETS:  # Fails early and clean.
     dataset_info.load_class_names(config.PATH_TO_TFRECORDS, dataset)
   checkpoints.latest_checkpoint(config.LOGDIR)  # Likewise.
@@ -76,7 +70,7 @@ def evaluate(
 
 def _evaluate_all(
   config: EasyDict,
-  tasks: dict[str, Any],
+  tasks: dict[str, Task],
   max_embs: int,
   visualize: bool,
   timeout_minutes: float,
@@ -106,19 +100,19 @@ def _evaluate_all(
 
 
 def _evaluator(
-  config: EasyDict, tasks: dict[str, Any], max_embs: int, visualize: bool
+  config: EasyDict, tasks: dict[str, Task], max_embs: int, visualize: bool
 ) -> Callable[[int, str], None]:
   """Builds the network once; returns what evaluates a step's checkpoint."""
   algo = checkpoints.build_to_restore(config)
   embed_video = extraction.video_embedder(algo, config)
-  writer = _open_writer(config.LOGDIR)
+  writer = runner.open_writer(config.LOGDIR)
 
   def evaluate_one(step: int, path: str) -> None:
     logging.info("Evaluating step %d", step)
     checkpoints.restore_networks(algo, path)
-    results = run_tasks(config, algo, embed_video, tasks, max_embs)
+    results = runner.run_tasks(config, algo, embed_video, tasks, max_embs)
     details = {"max_embs": max_embs} if max_embs else {}
-    _log(config.LOGDIR, writer, step, results, visualize, details)
+    runner.log_results(config.LOGDIR, writer, step, results, visualize, details)
     print(metrics.table(config.LOGDIR), flush=True)
 
   return evaluate_one
@@ -147,8 +141,8 @@ def evaluate_files(
       together, no task works on embeddings alone, or the log directory is a
       training run's.
   """
-  tasks = _build_tasks(config)
-  if not _any_has(tasks, "evaluate_embeddings"):
+  tasks = runner.build_tasks(config)
+  if not any(isinstance(task, EmbeddingTask) for task in tasks.values()):
     raise UserError(
       f"EVAL.TASKS=[{', '.join(tasks)}]: needs the network, and nothing can be"
       " said of files of embeddings; expected other tasks beside it, such as"
@@ -158,13 +152,14 @@ def evaluate_files(
     _check_is_no_run(logdir)
   train, val = embeddings.load_many(train_embs), embeddings.load_many(val_embs)
   embeddings.check_same_size(train_embs, train, val_embs, val)
-  embs = {"train": train, "val": val}
-  _name_phases(config, dataset, embs)
+  embs = runner.name_phases(config, dataset, {"train": train, "val": val})
   with tempfile.TemporaryDirectory() as nowhere:
     logdir = logdir or nowhere
     with evaluator_lock(logdir):
-      results = {dataset: run_on_embeddings(tasks, dataset, embs)}
-      _log(logdir, _open_writer(logdir), 0, results, visualize, {})
+      results = {dataset: runner.run_on_embeddings(tasks, dataset, embs)}
+      runner.log_results(
+        logdir, runner.open_writer(logdir), 0, results, visualize, {}
+      )
       print(metrics.table(logdir), flush=True)
 
 
@@ -175,171 +170,6 @@ def _check_is_no_run(logdir: str) -> None:
       f"{logdir}: is the log directory of a training run, whose step 0 the"
       " files of embeddings would replace; choose another --logdir"
     )
-
-
-def _build_tasks(config: EasyDict) -> dict[str, Any]:
-  return {name: TASKS[name](config) for name in config.EVAL.TASKS}
-
-
-def run_tasks(
-  config: EasyDict,
-  algo: Algorithm,
-  embed_video: extraction.EmbedVideo,
-  tasks: dict[str, Any],
-  max_embs: int = 0,
-) -> dict[str, dict[str, Result]]:
-  """Embeds each data set once and hands the embeddings to all tasks.
-
-  What no task asks for, embeddings or batches, is not made.
-
-  Args:
-    config: The configuration.
-    algo: The algorithm, restored.
-    embed_video: As `extraction.video_embedder` makes it of the algorithm.
-    tasks: Name -> task.
-    max_embs: Videos of a split to embed at most; 0 = all.
-
-  Returns:
-    Data set -> task -> result.
-  """
-  results = {}
-  for dataset in config.DATASETS:
-    embs = {
-      split: extraction.embed_split(
-        embed_video, config, dataset, split, max_embs
-      ).to_lists()
-      for split in ("train", "val")
-      if _any_has(tasks, "evaluate_embeddings")
-    }
-    batches = {
-      split: datasets.checked_batches(
-        datasets.eval_batches(config, dataset, split, algo.sampler),
-        datasets.list_split_records(config, dataset, split),
-      )
-      for split in ("train", "val")
-      if _any_has(tasks, "evaluate_batches")
-    }
-    _name_phases(config, dataset, embs)
-    results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
-  return results
-
-
-def _any_has(tasks: Mapping[str, Any], method: str) -> bool:
-  return any(hasattr(task, method) for task in tasks.values())
-
-
-def _name_phases(
-  config: EasyDict, dataset: str, embs: Mapping[str, embeddings.Videos]
-) -> None:
-  """Adds the names of phases, as far as they are known, for plots and tables.
-
-  Args:
-    config: The configuration.
-    dataset: Name of the data set.
-    embs: Split -> embedded videos, which get `class_names`.
-  """
-  names = dataset_info.load_class_names(config.PATH_TO_TFRECORDS, dataset)
-  for videos in embs.values():
-    videos["class_names"] = names
-
-
-def run_on_embeddings(
-  tasks: Mapping[str, Any],
-  dataset: str,
-  embs: Mapping[str, embeddings.Videos],
-  algo: Algorithm | None = None,
-  batches: Mapping[str, Iterable[Any]] | None = None,
-) -> dict[str, Result]:
-  """Runs the tasks on one data set; what they warn of is logged once.
-
-  Args:
-    tasks: Name -> task.
-    dataset: Name of the data set.
-    embs: `train` and `val` -> their embedded videos; empty if no task asks.
-    algo: The algorithm, restored; None leaves out the tasks that need one.
-    batches: `train` and `val` -> batches for these tasks.
-
-  Returns:
-    Task -> result.
-  """
-  results, told = {}, set()
-  for name, task in tasks.items():
-    with warnings.catch_warnings(record=True) as caught:
-      warnings.simplefilter("always", UserWarning)
-      if hasattr(task, "evaluate_embeddings"):
-        result = task.evaluate_embeddings(dataset, embs["train"], embs["val"])
-      elif batches is not None:
-        result = task.evaluate_batches(
-          algo, batches["train"], batches["val"], dataset_name=dataset
-        )
-      else:
-        result = Result.empty()
-    results[name] = result
-    # Tasks that look at the same frames find the same fault: once is enough.
-    for message in (str(w.message) for w in caught):
-      if message not in told:
-        logging.warning("%s: %s", name, message)
-      told.add(message)
-  return results
-
-
-def gather_scalars(
-  results: dict[str, dict[str, Result]],
-) -> dict[str, float]:
-  """All scalars of an evaluation, headlines included.
-
-  Args:
-    results: Data set -> task -> result.
-
-  Returns:
-    Tag -> value; a tag that several data sets share, `metrics/all_{task}` for
-    one, is the mean of those that gave a number, NaN only if none did. A task
-    that could not run on a data set adds nothing.
-  """
-  values: dict[str, list[float]] = {}
-  for dataset, of_task in results.items():
-    for task, result in of_task.items():
-      headlines = {
-        f"metrics/{dataset}_{task}": result.value,
-        f"metrics/all_{task}": result.value,
-      }
-      for tag, value in {**result.scalars, **headlines}.items():
-        if result.scalars:
-          values.setdefault(tag, []).append(value)
-  return {tag: _mean_of_defined(numbers) for tag, numbers in values.items()}
-
-
-def _mean_of_defined(values: Sequence[float]) -> float:
-  defined = [value for value in values if not math.isnan(value)]
-  return float(np.mean(defined)) if defined else math.nan
-
-
-def _open_writer(logdir: str) -> tf.summary.SummaryWriter:
-  # One for all checkpoints: TensorBoard reads slowly from many small files.
-  folder = files.make_folder(run_directory.eval_logs(logdir))
-  return tf.summary.create_file_writer(str(folder))
-
-
-def _log(
-  logdir: str,
-  writer: tf.summary.SummaryWriter,
-  step: int,
-  results: dict[str, dict[str, Result]],
-  visualize: bool,
-  details: Mapping[str, Any],
-) -> None:
-  scalars, details = gather_scalars(results), dict(details)
-  with writer.as_default(step=step):
-    for tag, value in scalars.items():
-      if math.isfinite(value):
-        tf.summary.scalar(tag, value)
-    for of_task in results.values():
-      for result in of_task.values():
-        details.update(result.details)
-        for tag, image in result.images.items() if visualize else ():
-          tf.summary.image(tag, image[None])
-  writer.flush()
-  metrics.append(logdir, step, scalars, details)
 
 
 def main() -> None:

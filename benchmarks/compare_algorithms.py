@@ -29,7 +29,7 @@ from core import command_line, run_directory
 from core.errors import UserError
 from core.files import make_folder
 from core.settings import flatten
-from evaluation import TASKS, metrics, report
+from evaluation import TASKS, Metric, metrics, report
 
 FLAGS = flags.FLAGS
 
@@ -199,11 +199,14 @@ def every_metric(columns: Mapping[str, Mapping[str, float]]) -> str:
   """
   tags = dict.fromkeys(tag for values in columns.values() for tag in values)
   lines = [
-    [tag, *(report.formatted(x.get(tag, math.nan)) for x in columns.values())]
+    [
+      tag,
+      *(report.format_number(x.get(tag, math.nan)) for x in columns.values()),
+    ]
     for tag in tags
-    if not metrics.is_detail(tag)
+    if not Metric.from_tag(tag).is_detail
   ]
-  return report.markdown_of([["metric", *columns], *lines])
+  return report.join_markdown([["metric", *columns], *lines])
 
 
 def main() -> None:
@@ -218,11 +221,13 @@ def main() -> None:
       output_dir,
       str(pathlib.Path(FLAGS.config).resolve()),
     )
-    rows.setdefault("untrained", report.row(results, FLAGS.dataset, "first"))
+    rows.setdefault(
+      "untrained", report.summarize_run(results, FLAGS.dataset, "first")
+    )
     columns.setdefault("untrained", results[min(results)])
-    rows[name] = report.row(results, FLAGS.dataset)
+    rows[name] = report.summarize_run(results, FLAGS.dataset)
     columns[name] = results[max(results)]
-    print(report.markdown(rows), flush=True)
+    print(report.format_markdown(rows), flush=True)
   print(every_metric(columns))
 
 

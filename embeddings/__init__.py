@@ -1,4 +1,4 @@
-"""Embedded videos: their file and how it is made."""
+"""Embedded videos: their types, their file and how they are made."""
 
 from embeddings.file import Videos, check_same_size, load, load_many, save
 

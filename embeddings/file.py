@@ -26,47 +26,39 @@ a list without videos. Of a file by another program, `steps`, `names`,
 import glob
 import os
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from core.errors import UserError
 from core.files import atomic_write
-
-Videos = dict[str, list]
+from embeddings.types import Videos
 
 
 class _Array(NamedTuple):
-  """What an array of the archive has to be."""
+  """An array of the archive."""
 
   dtype: type
+  kinds: str  # of types that are taken from other programs, in any width
   ndim: int
-  optional: bool = False
-
-  def accepts(self, found: np.ndarray) -> bool:
-    """Whether an array will do; of any width, without sign, text as bytes."""
-    kind = np.dtype(self.dtype).kind
-    kinds = {"i": "iu", "U": "US"}.get(kind, kind)
-    return found.dtype.kind in kinds and found.ndim == self.ndim
 
 
-_PER_FRAME = {
-  "embs": _Array(np.float32, 2),
-  "steps": _Array(np.int64, 1),
-  "labels": _Array(np.int64, 1, optional=True),
-  "frames": _Array(np.uint8, 4, optional=True),
-}
+_INTEGERS = _Array(np.int64, "iu", 1)
 _PER_VIDEO = {
-  "names": _Array(np.str_, 1),
-  "seq_lens": _Array(np.int64, 1),
-  "seq_labels": _Array(np.int64, 1),
+  "names": _Array(np.str_, "US", 1),
+  "seq_lens": _INTEGERS,
+  "seq_labels": _INTEGERS,
 }
-_OFFSETS = {"offsets": _Array(np.int64, 1)}
-_ARRAYS = _OFFSETS | _PER_VIDEO | _PER_FRAME
-# What a file by another program has to hold.
-_REQUIRED = ("offsets", "embs")
-_OPTIONAL = [key for key, array in _PER_FRAME.items() if array.optional]
+_PER_FRAME = {
+  "embs": _Array(np.float32, "f", 2),
+  "steps": _INTEGERS,
+  "labels": _INTEGERS,
+  "frames": _Array(np.uint8, "u", 4),
+}
+_ARRAYS = {"offsets": _INTEGERS} | _PER_VIDEO | _PER_FRAME
+# Arrays that extraction may leave out, and the flags that keep them.
+_OPTIONAL = {"labels": "--keep_labels", "frames": "--keep_data"}
 
 
 def save(path: str | os.PathLike, videos: Videos) -> None:
@@ -87,22 +79,21 @@ def save(path: str | os.PathLike, videos: Videos) -> None:
     ValueError: The lists don't fit together.
     UserError: The file can't be written.
   """
-  per_frame = {
-    key: [np.asarray(entry) for entry in videos[key]]
-    for key, array in _PER_FRAME.items()
-    if videos.get(key) or not array.optional
-  }
-  lengths = [len(entry) for entry in per_frame["embs"]]
-  _check_lists(videos, per_frame, lengths)
+  kept = [key for key in _PER_FRAME if videos.get(key) or key not in _OPTIONAL]
+  pieces = {key: [np.asarray(entry) for entry in videos[key]] for key in kept}
+  lengths = [len(embs) for embs in pieces["embs"]]
+  for key in _PER_VIDEO:
+    pieces[key] = [np.array(videos[key], _ARRAYS[key].dtype)]
+    _check_pieces(key, pieces[key], [len(lengths)])
+  for key in kept:
+    _check_pieces(key, pieces[key], lengths)
+  pieces["offsets"] = [np.cumsum([0, *lengths])]
   with (
     atomic_write(path) as temporary,
     zipfile.ZipFile(temporary, "w") as archive,
   ):
-    _write(archive, "offsets", [np.cumsum([0, *lengths])], np.int64)
-    for key, array in _PER_VIDEO.items():
-      _write(archive, key, [np.array(videos[key], array.dtype)], array.dtype)
-    for key, entries in per_frame.items():
-      _write(archive, key, entries, _PER_FRAME[key].dtype)
+    for key in filter(pieces.get, _ARRAYS):
+      _write_array(archive, key, pieces[key])
 
 
 def load(path: str | os.PathLike) -> Videos:
@@ -122,41 +113,26 @@ def load(path: str | os.PathLike) -> Videos:
     UserError: The file is missing or is no embeddings file.
   """
   arrays = _read_arrays(path)
-  problem = _problem(arrays)
-  if problem:
-    raise _not_ours(path, problem)
-  arrays = _as_saved(arrays)
-  cuts = arrays["offsets"][1:-1]
-  videos = {key: arrays[key].tolist() for key in _PER_VIDEO}
-  for key in _PER_FRAME:
-    if key in arrays:
-      videos[key] = np.split(arrays[key], cuts)
-  return videos
-
-
-def _as_saved(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-  """Gives the types that `save` writes, and adds what may be missing."""
   if "names" in arrays and arrays["names"].dtype.kind == "S":
-    names = np.strings.decode(arrays["names"], "utf-8", "replace")
-    arrays = arrays | {"names": names}
+    arrays["names"] = np.strings.decode(arrays["names"], "utf-8", "replace")
   # What float32 can't hold becomes infinite, which tasks tell of.
   with np.errstate(over="ignore"):
     arrays = {
       key: array.astype(_ARRAYS[key].dtype, copy=False)
       for key, array in arrays.items()
     }
-  offsets = arrays["offsets"]
-  num_videos = len(offsets) - 1
-  if "steps" not in arrays:
-    first_rows = np.repeat(offsets[:-1], np.diff(offsets))
-    arrays["steps"] = np.arange(offsets[-1]) - first_rows
-  of_videos = np.split(arrays["steps"], offsets[1:-1])
-  defaults = {
-    "names": np.array([f"video {i}" for i in range(num_videos)]),
-    "seq_lens": np.array([steps.max(initial=-1) + 1 for steps in of_videos]),
-    "seq_labels": np.full(num_videos, -1),
+  cuts = arrays["offsets"][1:-1]
+  videos = {
+    key: np.split(arrays[key], cuts) for key in _PER_FRAME if key in arrays
   }
-  return defaults | arrays
+  videos.setdefault("steps", [np.arange(len(embs)) for embs in videos["embs"]])
+  defaults = {
+    "names": [f"video {i}" for i in range(len(videos["embs"]))],
+    "seq_lens": [int(s.max(initial=-1)) + 1 for s in videos["steps"]],
+    "seq_labels": [-1] * len(videos["embs"]),
+  }
+  found = {key: arrays[key].tolist() for key in _PER_VIDEO if key in arrays}
+  return videos | defaults | found
 
 
 def load_many(pattern: str | os.PathLike) -> Videos:
@@ -174,13 +150,19 @@ def load_many(pattern: str | os.PathLike) -> Videos:
       together: different embedding sizes, labels or frames only in some.
   """
   pattern = os.fspath(pattern)
-  # A file may have brackets in its name.
-  paths = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
-  if not paths:
-    return load(pattern)  # Says what is missing and how to make it.
+  # A file may have brackets in its name; a missing one is told by `load`.
+  matches = [] if os.path.exists(pattern) else sorted(glob.glob(pattern))
+  paths = matches or [pattern]
   loaded = [load(path) for path in paths]
   for path, videos in zip(paths[1:], loaded[1:], strict=True):
-    _check_compatible(paths[0], loaded[0], path, videos)
+    check_same_size(paths[0], loaded[0], path, videos)
+    for key, flag in _OPTIONAL.items():
+      if (key in loaded[0]) != (key in videos):
+        has, lacks = (paths[0], path) if key in loaded[0] else (path, paths[0])
+        raise UserError(
+          f"{lacks}: expected {key}, which {has} holds, received none; extract"
+          f" both with {flag} or narrow the pattern"
+        )
   return {
     key: [entry for videos in loaded for entry in videos[key]]
     for key in loaded[0]
@@ -201,130 +183,97 @@ def check_same_size(
   Raises:
     UserError: They have not.
   """
-  sizes = [part["embs"][0].shape[1] for part in (first, videos)]
-  if sizes[0] != sizes[1]:
+  expected, received = (part["embs"][0].shape[1] for part in (first, videos))
+  if expected != received:
     raise UserError(
-      f"{path}: its embeddings have {sizes[1]} dimensions, those of"
-      f" {first_path} have {sizes[0]}; extract both with one model"
+      f"{path}: expected embeddings of {expected} dimensions, those of"
+      f" {first_path}, received {received}; extract both with one model"
     )
 
 
-def _check_lists(
-  videos: Videos, per_frame: dict[str, list], lengths: list[int]
+def _check_pieces(
+  key: str, pieces: Sequence[np.ndarray], lengths: Sequence[int]
 ) -> None:
-  if not lengths:
-    raise ValueError("Expected at least one video to save. Received: none")
-  for key in _PER_VIDEO:
-    if len(videos[key]) != len(lengths):
-      raise ValueError(
-        f"Expected one entry of `{key}` for each of the {len(lengths)} videos."
-        f" Received: {len(videos[key])}"
-      )
-  for key, entries in per_frame.items():
-    rows = [len(entry) for entry in entries]
-    if rows != lengths:
-      raise ValueError(
-        f"Expected as many rows of `{key}` as of `embs`, {lengths}."
-        f" Received: {rows}"
-      )
-    shapes = {entry.shape[1:] for entry in entries}
-    if len(shapes) > 1 or entries[0].ndim != _PER_FRAME[key].ndim:
-      raise ValueError(
-        f"Expected rows of one shape and {_PER_FRAME[key].ndim} dimensions in"
-        f" `{key}`. Received: {[entry.shape for entry in entries]}"
-      )
-  types = {entry.dtype.name for entry in per_frame.get("frames", [])}
-  if types - {"uint8"}:
-    raise ValueError(f"Expected `frames` of type uint8. Received: {types}")
+  """Checks that pieces are those of one array, of so many rows each."""
+  ndim = _ARRAYS[key].ndim
+  shapes = [piece.shape for piece in pieces]
+  if (
+    not lengths
+    or [shape[:1] for shape in shapes] != [(n,) for n in lengths]
+    or {len(shape) for shape in shapes} != {ndim}
+    or len({shape[1:] for shape in shapes}) > 1
+  ):
+    raise ValueError(
+      f"{key}: expected arrays of one shape with {ndim} dimensions and"
+      f" {lengths} rows, at least one, received {shapes}"
+    )
+  types = {piece.dtype.name for piece in pieces}
+  if key == "frames" and types != {"uint8"}:
+    raise ValueError(f"{key}: expected uint8, received {types}")
 
 
-def _write(
-  archive: zipfile.ZipFile, key: str, entries: Sequence[np.ndarray], dtype: type
+def _write_array(
+  archive: zipfile.ZipFile, key: str, pieces: Sequence[np.ndarray]
 ) -> None:
   """Writes one array, given in pieces along its first axis."""
-  descr = np.lib.format.dtype_to_descr(
-    entries[0].dtype if dtype is np.str_ else np.dtype(dtype)
-  )
-  rows = sum(len(entry) for entry in entries)
+  dtype = pieces[0].dtype if key == "names" else np.dtype(_ARRAYS[key].dtype)
   header = {
-    "descr": descr,
+    "descr": np.lib.format.dtype_to_descr(dtype),
     "fortran_order": False,
-    "shape": (rows, *entries[0].shape[1:]),
+    "shape": (sum(map(len, pieces)), *pieces[0].shape[1:]),
   }
   with archive.open(f"{key}.npy", "w", force_zip64=True) as stream:
     np.lib.format.write_array_header_1_0(stream, header)
-    for entry in entries:
-      piece = np.ascontiguousarray(entry, dtype=descr)
-      stream.write(piece.reshape(-1).view(np.uint8))
+    for piece in pieces:
+      stream.write(
+        np.ascontiguousarray(piece, dtype).reshape(-1).view(np.uint8)
+      )
 
 
 def _read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
+  """Reads and checks the arrays of a file."""
   try:
     archive = np.load(path, allow_pickle=False)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-      raise _not_ours(path, "a single array")
-    with archive:
-      return {key: archive[key] for key in _ARRAYS if key in archive}
-  except FileNotFoundError as error:
-    raise UserError(
-      f"{path}: no such embeddings file; make it with extract_embeddings.py"
-      f" --save_path {path}"
-    ) from error
-  except PermissionError as error:
-    raise UserError(f"{path}: can't be read; change its permissions") from error
-  except IsADirectoryError as error:
-    raise _not_ours(path, "a folder") from error
+    if isinstance(archive, np.lib.npyio.NpzFile):
+      with archive:
+        arrays = {key: archive[key] for key in _ARRAYS if key in archive}
+      problem = _find_problem(arrays)
+    else:
+      problem = "a single array"
   except (ValueError, EOFError, OSError, zipfile.BadZipFile) as error:
-    raise _not_ours(path, "a pickle, another format or damaged") from error
+    reason = getattr(error, "strerror", None)  # Of the system's errors.
+    problem = reason or "a pickle, another format or a damaged file"
+  if problem:
+    raise UserError(
+      f"{path}: expected an embeddings file, an .npz archive of plain arrays,"
+      f" received {problem}; make one with extract_embeddings.py --save_path"
+      " FILE, or write one as docs/training_and_evaluation.md shows"
+    )
+  return arrays
 
 
-def _not_ours(path: str | os.PathLike, why: str) -> UserError:
-  return UserError(
-    f"{path}: expected an embeddings file, an .npz archive of plain arrays, but"
-    f" it is {why}; make one with extract_embeddings.py --save_path FILE, or"
-    " write one as docs/training_and_evaluation.md shows"
-  )
-
-
-def _problem(arrays: dict[str, np.ndarray]) -> str | None:
+def _find_problem(arrays: Mapping[str, np.ndarray]) -> str | None:
   """Says what keeps the arrays from being an embeddings file, if anything."""
-  for key, wanted in _ARRAYS.items():
+  for key in ("offsets", "embs"):
     if key not in arrays:
-      if key in _REQUIRED:
-        return f"an archive without `{key}`"
-      continue
-    found = arrays[key]
-    if not wanted.accepts(found):
+      return f"an archive without `{key}`"
+  for key, array in arrays.items():
+    dtype, kinds, ndim = _ARRAYS[key]
+    if array.dtype.kind not in kinds or array.ndim != ndim:
       return (
-        f"an archive whose `{key}` is {found.dtype} with {found.ndim}"
-        f" dimensions, not {np.dtype(wanted.dtype)} with {wanted.ndim}"
+        f"`{key}` of {array.dtype} with {array.ndim} dimensions, not"
+        f" {np.dtype(dtype)} with {ndim}"
       )
   offsets = arrays["offsets"].astype(np.int64)
   if len(offsets) < 2 or offsets[0] != 0 or np.any(np.diff(offsets) < 0):
-    return "an archive whose `offsets` don't rise from 0"
-  for key in [*_PER_VIDEO, *_PER_FRAME]:
-    expected = len(offsets) - 1 if key in _PER_VIDEO else int(offsets[-1])
-    if key in arrays and len(arrays[key]) != expected:
-      return (
-        f"an archive with {len(arrays[key])} rows of `{key}` where `offsets`"
-        f" says {expected}"
-      )
+    return "`offsets` that don't rise from 0"
+  expected = dict.fromkeys(_PER_VIDEO, len(offsets) - 1)
+  expected |= dict.fromkeys(_PER_FRAME, int(offsets[-1]))
+  for key, rows in expected.items():
+    if key in arrays and len(arrays[key]) != rows:
+      return f"{len(arrays[key])} rows of `{key}` where `offsets` says {rows}"
   if "frames" in arrays and arrays["frames"].shape[-1] != 3:
-    return f"an archive whose `frames` have shape {arrays['frames'].shape}"
+    return f"`frames` of shape {arrays['frames'].shape}"
   if not arrays["embs"].size:
-    return f"an archive whose `embs` have shape {arrays['embs'].shape}"
+    return f"`embs` of shape {arrays['embs'].shape}"
   return None
-
-
-def _check_compatible(
-  first_path: str, first: Videos, path: str, videos: Videos
-) -> None:
-  check_same_size(first_path, first, path, videos)
-  for key in _OPTIONAL:
-    if (key in first) != (key in videos):
-      has, lacks = (first_path, path) if key in first else (path, first_path)
-      flag = {"labels": "--keep_labels", "frames": "--keep_data"}[key]
-      raise UserError(
-        f"{lacks}: holds no {key} while {has} does; extract both with {flag} or"
-        " narrow the pattern"
-      )

@@ -1,10 +1,14 @@
 """The embedded video, and the split it belongs to."""
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
+
+# One list a kind of data, with an entry a video: how users hold embeddings.
+Videos = dict[str, list]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -29,9 +33,31 @@ class EmbeddedVideo:
   labels: np.ndarray | None = None
   frames: np.ndarray | None = None
 
+  @functools.cached_property
+  def finite(self) -> np.ndarray:
+    """[L] bool, the frames without NaN or infinity in their embedding."""
+    return np.isfinite(self.embs).all(axis=-1)
 
-# The lists at the edge, one entry a video, and the fields they come from.
-_LISTS = {
+  @functools.cached_property
+  def usable(self) -> np.ndarray:
+    """[L] bool, the frames with a phase and a finite embedding."""
+    if self.labels is None:
+      return np.zeros(len(self.embs), bool)
+    return self.finite & (self.labels >= 0)
+
+  def select(self, rows: np.ndarray) -> Self:
+    """Keeps the frames at some rows, ascending integers."""
+    per_frame = {
+      field: getattr(self, field) for field in ("embs", "steps", *_OPTIONAL)
+    }
+    return dataclasses.replace(
+      self, **{f: a[rows] for f, a in per_frame.items() if a is not None}
+    )
+
+
+_OPTIONAL = ("labels", "frames")
+# The lists at the edge and the fields they come from.
+_FIELDS = {
   "embs": "embs",
   "steps": "steps",
   "names": "name",
@@ -67,29 +93,41 @@ class EmbeddedSplit:
       The split. Missing steps count from 0, names are empty, lengths are those
       of the embeddings, and other missing lists are not kept.
     """
-    videos = []
-    for index, embs in enumerate(lists["embs"]):
-      known = {
-        field: lists[key][index]
-        for key, field in _LISTS.items()
-        if lists.get(key) is not None and len(lists[key])
-      }
-      defaults = {
-        "steps": np.arange(len(embs)),
-        "name": "",
-        "seq_len": len(embs),
-      }
-      videos.append(EmbeddedVideo(**defaults | known))
+    embs = lists["embs"]
+    columns = {
+      "steps": [np.arange(len(video)) for video in embs],
+      "name": [""] * len(embs),
+      "seq_len": [len(video) for video in embs],
+    }
+    columns |= {f: lists[key] for key, f in _FIELDS.items() if lists.get(key)}
+    videos = [
+      EmbeddedVideo(**dict(zip(columns, row, strict=True)))
+      for row in zip(*columns.values(), strict=True)
+    ]
     return cls(videos, tuple(lists.get("class_names", ())))
 
-  def to_lists(self) -> dict[str, list[Any]]:
+  def to_lists(self) -> Videos:
     """Converts to the dict of lists, without what no video has kept."""
     lists = {
       key: [getattr(video, field) for video in self.videos]
-      for key, field in _LISTS.items()
+      for key, field in _FIELDS.items()
     }
     return {
       key: values
       for key, values in lists.items()
-      if any(value is not None for value in values)
+      if key not in _OPTIONAL or any(value is not None for value in values)
     }
+
+
+def as_split(videos: EmbeddedSplit | Mapping[str, Any]) -> EmbeddedSplit:
+  """Gives what a user or a task holds as a split.
+
+  Args:
+    videos: A split, or the dict of lists that `embeddings.load` returns.
+
+  Returns:
+    The split.
+  """
+  if isinstance(videos, EmbeddedSplit):
+    return videos
+  return EmbeddedSplit.from_lists(videos)

@@ -3,7 +3,6 @@
 import functools
 import itertools
 import math
-import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -11,11 +10,14 @@ import numpy as np
 from easydict import EasyDict
 
 from core.errors import UserError
+from evaluation.frame_selection import warn
+from evaluation.metric import Metric
 from evaluation.result import Result
 
 if TYPE_CHECKING:
-  import keras
   import tensorflow as tf
+
+  from algos.algorithm import Algorithm
 
 
 class AlgoLoss:
@@ -26,12 +28,11 @@ class AlgoLoss:
   """
 
   def __init__(self, config: EasyDict) -> None:
-    """Takes `EVAL.VAL_ITERS` from the configuration."""
     self._num_batches = config.EVAL.VAL_ITERS
 
   def evaluate_batches(
     self,
-    algo: "keras.Model",
+    algo: "Algorithm",
     train_batches: Iterable[Mapping[str, "tf.Tensor"]],
     val_batches: Iterable[Mapping[str, "tf.Tensor"]],
     *,
@@ -47,7 +48,7 @@ class AlgoLoss:
       dataset_name: Name of the data set, for warnings and errors.
 
     Returns:
-      Scalars `algo_loss/{train,val}_loss`; NaN, with a warning, for a split
+      Metrics `algo_loss/{train,val}_loss`; NaN, with a warning, for a split
       without batches, or without labels that the algorithm needs.
 
     Raises:
@@ -58,25 +59,30 @@ class AlgoLoss:
       split: self._mean_loss(dataset_name, split, algo, batches)
       for split, batches in splits.items()
     }
-    return Result(
-      value=losses["val"],
-      scalars={
-        f"algo_loss/{split}_loss": loss for split, loss in losses.items()
-      },
-    )
+    metrics = [
+      Metric("algo_loss", split, "", "loss", loss)
+      for split, loss in losses.items()
+    ]
+    return Result(losses["val"], metrics)
 
   @functools.cached_property
-  def _loss_of(self) -> Callable[..., "tf.Tensor"]:
-    """Compiled once for all checkpoints that are restored into an algorithm."""
+  def _compute_loss(self) -> Callable[..., "tf.Tensor"]:
+    """The loss, compiled once for all checkpoints of an algorithm."""
     import tensorflow as tf  # Here, for the tables of runs do without.
 
-    return tf.function(_loss_of)
+    def compute_loss(
+      algo: "Algorithm", batch: Mapping[str, "tf.Tensor"]
+    ) -> "tf.Tensor":
+      embs = algo(batch, training=False)
+      return algo.compute_loss(embs, batch, training=False)
+
+    return tf.function(compute_loss)
 
   def _mean_loss(
     self,
     dataset_name: str,
     split: str,
-    algo: "keras.Model",
+    algo: "Algorithm",
     batches: Iterable[Mapping[str, "tf.Tensor"]],
   ) -> float:
     losses, weights = [], []
@@ -88,42 +94,26 @@ class AlgoLoss:
         weight = int((batch["frame_labels"].numpy() >= 0).sum())
         lacking = f"label in the {split} batches, which {algo.name} needs"
       if weight:
-        losses.append(float(self._loss_of(algo, batch)))
+        losses.append(float(self._compute_loss(algo, batch)))
         weights.append(weight)
     if not losses:
-      warnings.warn(
-        f"{dataset_name}: algo_loss has no {lacking}; its {split} loss is NaN",
-        stacklevel=2,
-      )
+      warn(dataset_name, f"algo_loss has no {lacking}; its {split} loss is NaN")
       return math.nan
     return float(np.average(losses, weights=weights))
 
 
-def _loss_of(
-  algo: "keras.Model", batch: Mapping[str, "tf.Tensor"]
-) -> "tf.Tensor":
-  embs = algo(batch, training=False)
-  return algo.compute_loss(embs, batch, training=False)
-
-
 def _check_labels(
-  name: str, algo: "keras.Model", batch: Mapping[str, "tf.Tensor"]
+  name: str, algo: "Algorithm", batch: Mapping[str, "tf.Tensor"]
 ) -> None:
-  """Raises a UserError if a label of a batch has no output of the classifier.
-
-  Args:
-    name: `<dataset>_<split>`, for the message.
-    algo: An algorithm whose head has an output a phase.
-    batch: A batch.
-  """
+  """Checks that the classifier has an output for each label of a batch."""
   num_phases = algo.head.output_shape[-1]
-  labels = batch["frame_labels"].numpy()
-  for video, of_frames in zip(batch["name"].numpy(), labels, strict=True):
-    if of_frames.max() >= num_phases:
+  highest = batch["frame_labels"].numpy().max(axis=1)
+  for video, phase in zip(batch["name"].numpy(), highest, strict=True):
+    if phase >= num_phases:
       raise UserError(
-        f"{name}: video {video.decode(errors='replace')!r} has a frame of phase"
-        f" {of_frames.max()}, and the network was trained with {num_phases}"
-        f" phases, 0 to {num_phases - 1}; convert its videos with the phases of"
-        " the training videos, or train with --set"
-        f" CLASSIFICATION.NUM_CLASSES={of_frames.max() + 1}"
+        f"{name}: expected phases 0 to {num_phases - 1}, with which the network"
+        f" was trained, received a frame of phase {phase} in video"
+        f" {video.decode(errors='replace')!r}; convert its videos with the"
+        " phases of the training videos, or train with --set"
+        f" CLASSIFICATION.NUM_CLASSES={phase + 1}"
       )

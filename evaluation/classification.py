@@ -7,14 +7,17 @@ import numpy as np
 from easydict import EasyDict
 
 from data.subsets import first_fraction
+from embeddings.types import as_split
 from evaluation import plots
-from evaluation.result import LazyImages, Result
-from evaluation.svm import PhaseClassifier, majority_accuracy
-from evaluation.usable_frames import (
-  counts,
+from evaluation.frame_selection import (
+  AnyVideos,
+  count_frames,
   frames_and_labels,
-  labeled_splits,
+  labeled_videos,
 )
+from evaluation.metric import Metric
+from evaluation.result import Result
+from evaluation.svm import PhaseClassifier, majority_accuracy
 
 
 class Classification:
@@ -26,22 +29,21 @@ class Classification:
   """
 
   def __init__(self, config: EasyDict) -> None:
-    """Takes `EVAL.CLASSIFICATION_FRACTIONS` from the configuration."""
-    self._fractions = config.EVAL.CLASSIFICATION_FRACTIONS
+    self._fractions = [float(f) for f in config.EVAL.CLASSIFICATION_FRACTIONS]
 
   def evaluate_embeddings(
-    self, dataset_name: str, train: Mapping, val: Mapping
+    self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
     """Computes the accuracies.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
-      train: Training videos, as `embeddings.load` returns them.
-      val: Validation videos, likewise; `class_names`, if there, names the
-        phases in the plot and the table.
+      train: Training videos.
+      val: Validation videos; `class_names`, if there, names the phases in the
+        plot and the table.
 
     Returns:
-      Scalars `classification/{train,val}_{d}_{f}_accuracy`, in [0, 1]; of the
+      Metrics `classification/{train,val}_{d}_{f}_accuracy`, in [0, 1]; of the
       last fraction also `classification/val_{d}_phase_{p}_accuracy`, and
       `classification/val_{d}_majority_accuracy`, what always naming the most
       frequent phase of training would give. Details: the videos and frames
@@ -49,73 +51,61 @@ class Classification:
       and of accuracy over fraction. Empty, with a warning, when a split has no
       labels.
     """
-    splits = labeled_splits(dataset_name, train=train, val=val)
+    splits = labeled_videos(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
+    names = dict(enumerate(as_split(val).class_names))
+    metric = functools.partial(Metric, "classification", dataset=dataset_name)
     val_frames, val_labels = frames_and_labels(splits["val"])
-    scalars, details = {}, {}
-    accuracies = {"train": [], "val": []}
+    metrics, details, accuracies = [], {}, []
     for fraction in self._fractions:
       used = first_fraction(splits["train"], fraction)
       frames, labels = frames_and_labels(used)
-      classifier = PhaseClassifier(frames, labels)
+      classifier = PhaseClassifier().fit(frames, labels)
       predictions = classifier.predict(val_frames)
-      accuracies["train"].append(classifier.train_accuracy)
-      accuracies["val"].append(float((predictions == val_labels).mean()))
-      for split, values in accuracies.items():
-        name = f"{split}_{dataset_name}_{float(fraction)}"
-        scalars[f"classification/{name}_accuracy"] = values[-1]
-      details[f"classification/{dataset_name}_{float(fraction)}_used"] = counts(
-        {"train": used, "val": splits["val"]}
+      accuracy = float((predictions == val_labels).mean())
+      accuracies.append([classifier.train_accuracy, accuracy])
+      for split, value in zip(("train", "val"), accuracies[-1], strict=True):
+        metrics.append(metric(split, name=f"{fraction}_accuracy", value=value))
+      details[f"classification/{dataset_name}_{fraction}_used"] = count_frames(
+        train=used, val=splits["val"]
       )
-    prefix = f"classification/val_{dataset_name}"
     majority = majority_accuracy(labels, val_labels)
-    scalars[f"{prefix}_majority_accuracy"] = majority
-    phases, confusions = confusion(val_labels, predictions)
-    names = dict(enumerate(val.get("class_names", ())))
-    details[f"{prefix}_titles"] = titles = {}
-    for phase, row, right in zip(
-      phases.tolist(), confusions, confusions.diagonal(), strict=True
-    ):
-      tag = f"{prefix}_phase_{phase}_accuracy"
-      if row.any():
-        scalars[tag] = float(right / row.sum())
-      if phase in names:
-        titles[tag] = names[phase]
-    details[f"{prefix}_confusion"] = {
-      "phases": phases.tolist(),
-      "frames": confusions.tolist(),
-    }
+    metrics.append(metric("val", name="majority_accuracy", value=majority))
+    phases = np.union1d(val_labels, predictions)
+    is_true, is_predicted = (
+      (of_frames == phases[:, np.newaxis]).astype(np.int64)
+      for of_frames in (val_labels, predictions)
+    )
+    counts = is_true @ is_predicted.T
+    metrics += _phase_accuracies(dataset_name, phases, counts, names)
+    tag = f"classification/val_{dataset_name}_confusion"
+    details[tag] = {"phases": phases.tolist(), "frames": counts.tolist()}
     images = {
-      f"{prefix}_confusion": functools.partial(
-        plots.confusion_matrix, confusions, phases.tolist(), names
-      ),
-      f"classification/{dataset_name}_accuracy": functools.partial(
-        plots.accuracy_curve,
-        accuracies,
-        self._fractions,
-        "fraction of labeled videos",
-        majority,
+      tag: lambda: plots.confusion_matrix(counts, phases, names),
+      f"classification/{dataset_name}_accuracy": lambda: plots.accuracy_curve(
+        accuracies, self._fractions, "fraction of labeled videos", majority
       ),
     }
-    return Result(accuracies["val"][-1], scalars, details, LazyImages(images))
+    return Result(accuracy, metrics, details, images)
 
 
-def confusion(
-  labels: np.ndarray, predictions: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-  """Counts which phase is taken for which.
-
-  Args:
-    labels: [F] true phases.
-    predictions: [F] predicted phases.
-
-  Returns:
-    [P] phases that occur in either, and [P, P] frames: a row for each true
-    phase, a column for each predicted one.
-  """
-  both = np.concatenate([labels, predictions])
-  phases, index = np.unique(both, return_inverse=True)
-  counted = np.zeros((len(phases), len(phases)), np.int64)
-  np.add.at(counted, (index[: len(labels)], index[len(labels) :]), 1)
-  return phases, counted
+def _phase_accuracies(
+  dataset_name: str,
+  phases: np.ndarray,
+  counts: np.ndarray,
+  names: Mapping[int, str],
+) -> list[Metric]:
+  """Gives the recall of each phase that has validation frames."""
+  return [
+    Metric(
+      "classification",
+      "val",
+      dataset_name,
+      f"phase_{phase}_accuracy",
+      float(row[i] / row.sum()),
+      names.get(phase, ""),
+    )
+    for i, (phase, row) in enumerate(zip(phases.tolist(), counts, strict=True))
+    if row.any()
+  ]

@@ -1,18 +1,15 @@
 """Cycle-consistency: whether frames return to themselves through others."""
 
 import math
-import warnings
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 from easydict import EasyDict
 
-from evaluation.nearest_neighbors import joined, nearest_neighbors
+from evaluation.frame_selection import AnyVideos, strided_videos, warn
+from evaluation.metric import Metric
+from evaluation.nearest_neighbors import join_videos, nearest_neighbors
 from evaluation.result import Result
-from evaluation.usable_frames import strided_videos
-
-# Frames x videos x videos whose cycles are in memory at a time.
-_MAX_CYCLES = 2**21
 
 
 class CycleConsistency:
@@ -31,121 +28,87 @@ class CycleConsistency:
   """
 
   def __init__(self, config: EasyDict) -> None:
-    """Takes the two `EVAL.KENDALLS_TAU_*` values from the configuration."""
     self._stride = config.EVAL.KENDALLS_TAU_STRIDE
     self._distance = config.EVAL.KENDALLS_TAU_DISTANCE
 
   def evaluate_embeddings(
-    self, dataset_name: str, train: Mapping, val: Mapping
+    self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
     """Computes the shares and the error.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
       train: Not used.
-      val: Validation videos, as `embeddings.load` returns them.
+      val: Validation videos.
 
     Returns:
-      Scalars `cycle_consistency/val_{d}_2way` and `..._3way`, the shares, and
+      Metrics `cycle_consistency/val_{d}_2way` and `..._3way`, the shares, and
       `..._error`, the mean distance between both ends of 2way cycles divided by
       the video's length, in [0, 1]; NaN, with a warning, with fewer than two
       (for 3way, three) videos.
     """
-    videos = self._videos_with_order(dataset_name, val)
-    if len(videos) < 3:
-      warnings.warn(
-        f"{dataset_name}: cycle_consistency needs 3 videos, and 2 where a cycle"
-        f" has no third; there are {len(videos)} with finite embeddings of two"
-        " frames or more",
-        stacklevel=2,
+    strided = strided_videos(dataset_name, "val", val, self._stride)
+    videos = [video.embs for video in strided if len(video.embs) > 1]
+    if len(videos) < len(strided):
+      warn(
+        dataset_name,
+        f"cycle_consistency leaves out {len(strided) - len(videos)} of"
+        f" {len(strided)} val videos, which have a single frame at"
+        f" EVAL.KENDALLS_TAU_STRIDE={self._stride}",
       )
-    values = dict.fromkeys(("2way", "3way", "error"), math.nan)
-    if len(videos) >= 2:
-      frames, starts = joined(videos, self._distance)
-      neighbors = nearest_neighbors(frames, starts)
-      values["2way"], values["error"] = two_way(neighbors, starts)
-      if len(videos) >= 3:
-        values["3way"] = three_way(neighbors, starts)
-    prefix = f"cycle_consistency/val_{dataset_name}"
+    if len(videos) < 3:
+      warn(
+        dataset_name,
+        "cycle_consistency needs 3 videos, and 2 where a cycle has no third;"
+        f" there are {len(videos)} with finite embeddings of two frames or"
+        " more",
+      )
+    values = measure_cycles(videos, self._distance)
     used = {"val": {"videos": len(videos), "frames": sum(map(len, videos))}}
     return Result(
-      value=values["2way"],
-      scalars={f"{prefix}_{name}": value for name, value in values.items()},
-      details={f"cycle_consistency/{dataset_name}_used": used},
+      values["2way"],
+      [
+        Metric("cycle_consistency", "val", dataset_name, name, value)
+        for name, value in values.items()
+      ],
+      {f"cycle_consistency/{dataset_name}_used": used},
     )
 
-  def _videos_with_order(
-    self, dataset_name: str, val: Mapping
-  ) -> list[np.ndarray]:
-    _, videos = strided_videos(dataset_name, "val", val, self._stride)
-    kept = [video for video in videos if len(video) > 1]
-    if len(kept) < len(videos):
-      warnings.warn(
-        f"{dataset_name}: cycle_consistency leaves out"
-        f" {len(videos) - len(kept)} of {len(videos)} val videos, which have a"
-        f" single frame at EVAL.KENDALLS_TAU_STRIDE={self._stride}",
-        stacklevel=2,
-      )
-    return kept
 
-
-def two_way(neighbors: np.ndarray, starts: np.ndarray) -> tuple[float, float]:
-  """Cycles to another video and back.
+def measure_cycles(
+  videos: Sequence[np.ndarray], distance: str
+) -> dict[str, float]:
+  """Follows cycles through one and through two other videos.
 
   Args:
-    neighbors: [F, V] index, in each of at least two videos, of each frame's
-      nearest frame.
-    starts: [V], the first row of each video.
+    videos: V arrays [L_i, D] of embeddings, finite, of two frames or more.
+    distance: `sqeuclidean` or `cosine`.
 
   Returns:
-    The share of cycles that end where they began, and the mean distance of
-    end and beginning, divided by the number of frames of the video.
+    `2way` and `3way`, the shares of cycles that end where they began, and
+    `error`, the mean distance of end and beginning of the 2way cycles divided
+    by the video's length; NaN with fewer than two (for 3way, three) videos.
   """
-  video_of, index, lengths = _places(neighbors, starts)
-  ends = neighbors[starts + neighbors, video_of[:, np.newaxis]]
-  away = np.abs(ends - index[:, np.newaxis]) / lengths[video_of, np.newaxis]
-  others = video_of[:, np.newaxis] != np.arange(len(starts))
-  returned = (away == 0).mean(axis=1, where=others)
-  return (
-    _mean_over_videos(returned, starts),
-    _mean_over_videos(away.mean(axis=1, where=others), starts),
-  )
-
-
-def three_way(neighbors: np.ndarray, starts: np.ndarray) -> float:
-  """Cycles through two other videos.
-
-  Args:
-    neighbors: [F, V] as for `two_way`, of at least three videos.
-    starts: [V].
-
-  Returns:
-    The share of cycles that end where they began.
-  """
-  video_of, index, _ = _places(neighbors, starts)
-  rows = starts + neighbors
-  videos = np.arange(len(starts))
-  returned = np.empty(len(neighbors))
-  chunk = max(1, _MAX_CYCLES // len(starts) ** 2)
-  for start in range(0, len(neighbors), chunk):
-    part = slice(start, start + chunk)
-    own = video_of[part, np.newaxis, np.newaxis]
-    ends = neighbors[rows[rows[part]], own]
-    second, third = videos[:, np.newaxis], videos
-    different = (second != own) & (third != own) & (second != third)
-    hits = ends == index[part, np.newaxis, np.newaxis]
-    returned[part] = hits.mean(axis=(1, 2), where=different)
-  return _mean_over_videos(returned, starts)
-
-
-def _places(
-  neighbors: np.ndarray, starts: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Each frame's video [F] and index in it [F]; each video's length [V]."""
-  lengths = np.diff(starts, append=len(neighbors))
-  video_of = np.repeat(np.arange(len(starts)), lengths)
-  return video_of, np.arange(len(neighbors)) - starts[video_of], lengths
-
-
-def _mean_over_videos(of_frames: np.ndarray, starts: np.ndarray) -> float:
-  return float(np.mean([x.mean() for x in np.split(of_frames, starts[1:])]))
+  measured = {"2way": [], "3way": [], "error": []}
+  if len(videos) < 2:
+    return dict.fromkeys(measured, math.nan)
+  frames, starts = join_videos(videos, distance)
+  neighbors = nearest_neighbors(frames, starts)
+  rows = starts + neighbors  # Of the neighbors, among all frames.
+  for i, video in enumerate(videos):
+    times = np.arange(len(video))[:, np.newaxis]
+    others = np.delete(np.arange(len(videos)), i)
+    second = rows[starts[i] + times, others]  # [L, V - 1]
+    ends = neighbors[second, i]
+    measured["2way"].append(np.mean(ends == times))
+    measured["error"].append(np.mean(np.abs(ends - times)) / len(video))
+    if len(others) > 1:
+      third = rows[second[..., np.newaxis], others]  # [L, V - 1, V - 1]
+      returned = neighbors[third, i] == times[..., np.newaxis]
+      # The third video is another one than the second.
+      different = ~np.eye(len(others), dtype=bool)
+      measured["3way"].append(returned[:, different].mean())
+  return {
+    name: float(np.mean(by_video)) if by_video else math.nan
+    for name, by_video in measured.items()
+  }

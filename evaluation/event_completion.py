@@ -4,8 +4,7 @@ The paper calls it phase progression.
 """
 
 import math
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from easydict import EasyDict
@@ -13,13 +12,16 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from data.subsets import first_fraction
-from evaluation.result import Result
-from evaluation.usable_frames import (
-  LabeledVideo,
-  counts,
+from embeddings.types import EmbeddedVideo
+from evaluation.frame_selection import (
+  AnyVideos,
+  count_frames,
   frames_and_labels,
-  labeled_splits,
+  labeled_videos,
+  warn,
 )
+from evaluation.metric import Metric
+from evaluation.result import Result
 
 
 class EventCompletion:
@@ -33,59 +35,69 @@ class EventCompletion:
   """
 
   def __init__(self, config: EasyDict) -> None:
-    """Takes `EVAL.CLASSIFICATION_FRACTIONS` from the configuration."""
-    self._fractions = config.EVAL.CLASSIFICATION_FRACTIONS
+    self._fractions = [float(f) for f in config.EVAL.CLASSIFICATION_FRACTIONS]
 
   def evaluate_embeddings(
-    self, dataset_name: str, train: Mapping, val: Mapping
+    self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
     """Computes the scores.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
-      train: Training videos, as `embeddings.load` returns them.
-      val: Validation videos, likewise.
+      train: Training videos.
+      val: Validation videos.
 
     Returns:
-      Scalars `event_completion/{train,val}_{d}_{f}_score`, at most 1; NaN,
+      Metrics `event_completion/{train,val}_{d}_{f}_score`, at most 1; NaN,
       with a warning, where no event's time varies; with another where that of
       some does not. Empty, with a warning, when a split has no labels or all
       labels are phase 0.
     """
-    splits = labeled_splits(dataset_name, train=train, val=val)
+    splits = labeled_videos(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
-    num_events = max(
-      video.labels.max() for videos in splits.values() for video in videos
-    )
+    num_events = _count_events(dataset_name, splits["train"] + splits["val"])
     if num_events == 0:
-      warnings.warn(
-        f"{dataset_name}: event_completion is skipped, all frames are of phase"
-        " 0 and an event lies between two phases",
-        stacklevel=2,
-      )
       return Result.empty()
-    _warn_without_phase_0(dataset_name, splits)
-    scored = {"val": _frames_and_targets(splits["val"], num_events)}
-    scalars, constant = {}, {}
+    scored = {
+      "train": None,
+      "val": _frames_and_targets(splits["val"], num_events),
+    }
+    metrics, undefined, left_out = [], [], []
     for fraction in self._fractions:
-      scored["train"] = _frames_and_targets(
-        first_fraction(splits["train"], fraction), num_events
-      )
+      used = first_fraction(splits["train"], fraction)
+      scored["train"] = _frames_and_targets(used, num_events)
       regression = LinearRegression().fit(*scored["train"])
-      for split in ("train", "val"):
-        frames, targets = scored[split]
-        tag = f"event_completion/{split}_{dataset_name}_{float(fraction)}_score"
-        scalars[tag] = r_squared(targets, regression.predict(frames))
-        constant[tag] = np.flatnonzero(~varies(targets)).tolist()
-    _warn_of_constant_times(dataset_name, scalars, constant)
-    used = {f"event_completion/{dataset_name}_used": counts(splits)}
-    # The last tag is that of validation at the last fraction.
-    return Result(value=scalars[tag], scalars=scalars, details=used)
+      for split, (frames, targets) in scored.items():
+        score = r_squared(targets, regression.predict(frames))
+        metric = Metric(
+          "event_completion", split, dataset_name, f"{fraction}_score", score
+        )
+        metrics.append(metric)
+        constant = np.flatnonzero(~varies(targets))
+        if math.isnan(score):
+          undefined.append(metric.tag)
+        elif len(constant):
+          phases = ", ".join(map(str, constant))
+          left_out.append(f"the end of phase {phases} in {metric.tag}")
+    if undefined:
+      warn(
+        dataset_name,
+        f"{', '.join(undefined)} is NaN, R² needs at least two frames that"
+        " differ in their time since an event",
+      )
+    if left_out:
+      warn(
+        dataset_name,
+        "the time since an event is the same for all frames, and it does not"
+        f" count: {'; '.join(left_out)}",
+      )
+    details = {f"event_completion/{dataset_name}_used": count_frames(**splits)}
+    return Result(metrics[-1].value, metrics, details)
 
 
 def time_since_events(labels: np.ndarray, num_events: int) -> np.ndarray:
-  """How long ago each phase ended, as a fraction of the video.
+  """Computes how long ago each phase ended, as a fraction of the video.
 
   A phase that the video lacks ends where the last earlier one ended, and
   before frame 0 when it has no earlier one.
@@ -109,12 +121,12 @@ def time_since_events(labels: np.ndarray, num_events: int) -> np.ndarray:
 
 
 def varies(targets: np.ndarray) -> np.ndarray:
-  """Which of [F, E] targets are not the same for all frames: [E] bool."""
+  """Finds which of [F, E] targets differ between frames: [E] bool."""
   return (targets != targets[0]).any(axis=0)
 
 
 def r_squared(targets: np.ndarray, predictions: np.ndarray) -> float:
-  """Mean coefficient of determination of several targets.
+  """Computes the mean coefficient of determination of several targets.
 
   Args:
     targets: [F, E].
@@ -131,7 +143,7 @@ def r_squared(targets: np.ndarray, predictions: np.ndarray) -> float:
 
 
 def _frames_and_targets(
-  videos: Sequence[LabeledVideo], num_events: int
+  videos: Sequence[EmbeddedVideo], num_events: int
 ) -> tuple[np.ndarray, np.ndarray]:
   frames, _ = frames_and_labels(videos)
   targets = [
@@ -141,39 +153,19 @@ def _frames_and_targets(
   return frames, np.concatenate(targets)
 
 
-def _warn_without_phase_0(
-  dataset_name: str, splits: Mapping[str, Sequence[LabeledVideo]]
-) -> None:
-  videos = [video for split in splits.values() for video in split]
-  if not any((video.labels == 0).any() for video in videos):
-    warnings.warn(
-      f"{dataset_name}: event_completion finds no frame of phase 0, whose end"
-      " it takes as an event before each video; labels should count from 0",
-      stacklevel=2,
+def _count_events(dataset_name: str, videos: Sequence[EmbeddedVideo]) -> int:
+  """Counts the events, and warns of labels in which there are none or gaps."""
+  num_events = max(video.labels.max() for video in videos)
+  if num_events == 0:
+    warn(
+      dataset_name,
+      "event_completion is skipped, all frames are of phase 0 and an event lies"
+      " between two phases",
     )
-
-
-def _warn_of_constant_times(
-  dataset_name: str,
-  scalars: Mapping[str, float],
-  constant: Mapping[str, Sequence[int]],
-) -> None:
-  """Tells of scores that are NaN, and of events that do not count."""
-  undefined = [tag for tag, score in scalars.items() if math.isnan(score)]
-  if undefined:
-    warnings.warn(
-      f"{dataset_name}: {', '.join(undefined)} is NaN, R² needs at least two"
-      " frames that differ in their time since an event",
-      stacklevel=2,
+  elif not any((video.labels == 0).any() for video in videos):
+    warn(
+      dataset_name,
+      "event_completion finds no frame of phase 0, whose end it takes as an"
+      " event before each video; labels should count from 0",
     )
-  left_out = [
-    f"the end of phase {', '.join(map(str, events))} in {tag}"
-    for tag, events in constant.items()
-    if events and tag not in undefined
-  ]
-  if left_out:
-    warnings.warn(
-      f"{dataset_name}: the time since an event is the same for all frames,"
-      f" and it does not count: {'; '.join(left_out)}",
-      stacklevel=2,
-    )
+  return num_events

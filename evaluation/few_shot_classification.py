@@ -1,10 +1,8 @@
 """Few-shot phase classification: few labeled videos, many draws of them."""
 
-import functools
 import math
 import os
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,16 +10,18 @@ from easydict import EasyDict
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
+from embeddings.types import EmbeddedVideo
 from evaluation import plots
-from evaluation.result import LazyImages, Result
-from evaluation.svm import PhaseClassifier, majority_accuracy
-from evaluation.usable_frames import (
-  LabeledVideo,
-  counts,
+from evaluation.frame_selection import (
+  AnyVideos,
+  count_frames,
   frames_and_labels,
-  labeled_splits,
-  usable_labels,
+  labeled_videos,
+  warn,
 )
+from evaluation.metric import Metric
+from evaluation.result import Result
+from evaluation.svm import PhaseClassifier, majority_accuracy
 
 _SEED = 42
 # Episodes at a time; each has a kernel matrix of up to 130 MB in memory.
@@ -37,45 +37,73 @@ class FewShotClassification:
   """
 
   def __init__(self, config: EasyDict) -> None:
-    """Takes the two `EVAL.FEW_SHOT_*` values from the configuration."""
     self._nums_labeled = config.EVAL.FEW_SHOT_NUM_LABELED
     self._num_episodes = config.EVAL.FEW_SHOT_NUM_EPISODES
 
   def evaluate_embeddings(
-    self, dataset_name: str, train: Mapping, val: Mapping
+    self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
     """Computes mean accuracies over the episodes.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
-      train: Training videos, as `embeddings.load` returns them.
-      val: Validation videos, likewise.
+      train: Training videos.
+      val: Validation videos.
 
     Returns:
-      Scalars `few_shot_cxn/{train,val}_{d}_{k}_accuracy`, in [0, 1], and
+      Metrics `few_shot_cxn/{train,val}_{d}_{k}_accuracy`, in [0, 1], and
       `..._ci`, half the width of the 95 % t-interval, NaN for one episode.
       A k above the number of labeled training videos is left out with a
       warning. Empty, with a warning, when a split has no labels.
     """
-    splits = labeled_splits(dataset_name, train=train, val=val)
+    splits = labeled_videos(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
-    possible = _nums_possible(
-      dataset_name, self._nums_labeled, len(splits["train"])
-    )
+    num_videos = len(splits["train"])
+    possible = [k for k in self._nums_labeled if k <= num_videos]
+    if too_many := [str(k) for k in self._nums_labeled if k > num_videos]:
+      warn(
+        dataset_name,
+        f"few-shot classification with {', '.join(too_many)}"
+        f" labeled videos is left out, the training set has {num_videos}",
+      )
+    if not possible:
+      return Result.empty()
     random = np.random.RandomState(_SEED)
     episodes = [
-      random.permutation(len(splits["train"]))[:num_labeled]
+      random.permutation(num_videos)[:num_labeled]
       for num_labeled in possible
       for _ in range(self._num_episodes)
     ]
-    accuracies = _accuracies(splits, episodes)
+    accuracies = _fit_and_score(splits["train"], splits["val"], episodes)
     accuracies = accuracies.reshape(len(possible), self._num_episodes, 2)
-    return _summary(dataset_name, possible, accuracies, splits)
+    metrics = [
+      Metric("few_shot_cxn", split, dataset_name, f"{k}_{measure}", value)
+      for k, of_episodes in zip(possible, accuracies, strict=True)
+      for split, values in zip(("train", "val"), of_episodes.T, strict=True)
+      for measure, value in (
+        ("accuracy", float(values.mean())),
+        ("ci", half_width(values)),
+      )
+    ]
+    means = accuracies.mean(axis=1)
+
+    def draw() -> np.ndarray:
+      _, labels = frames_and_labels(splits["train"])
+      _, val_labels = frames_and_labels(splits["val"])
+      majority = majority_accuracy(labels, val_labels)
+      return plots.accuracy_curve(means, possible, "labeled videos", majority)
+
+    return Result(
+      float(accuracies[-1, :, 1].mean()),
+      metrics,
+      {f"few_shot_cxn/{dataset_name}_used": count_frames(**splits)},
+      {f"few_shot_cxn/{dataset_name}_accuracy": draw},
+    )
 
 
 def half_width(values: np.ndarray) -> float:
-  """Half the width of the 95 % confidence interval of a mean.
+  """Computes half the width of the 95 % confidence interval of a mean.
 
   Args:
     values: [N] independent draws.
@@ -89,69 +117,27 @@ def half_width(values: np.ndarray) -> float:
   return float(quantile * stats.sem(values))
 
 
-def _nums_possible(
-  dataset_name: str, nums_labeled: Sequence[int], num_videos: int
-) -> list[int]:
-  too_many = [k for k in nums_labeled if k > num_videos]
-  if too_many:
-    warnings.warn(
-      f"{dataset_name}: few-shot classification with"
-      f" {', '.join(map(str, too_many))} labeled videos is left out, the"
-      f" training set has {num_videos}",
-      stacklevel=2,
-    )
-  return [k for k in nums_labeled if k <= num_videos]
-
-
-def _summary(
-  dataset_name: str,
-  nums_labeled: Sequence[int],
-  accuracies: np.ndarray,
-  splits: Mapping[str, Sequence[LabeledVideo]],
-) -> Result:
-  """Averages [K, episodes, 2] accuracies, train and val, over episodes."""
-  if not nums_labeled:
-    return Result.empty()
-  scalars = {}
-  for num_labeled, of_episodes in zip(nums_labeled, accuracies, strict=True):
-    for split, values in zip(("train", "val"), of_episodes.T, strict=True):
-      tag = f"few_shot_cxn/{split}_{dataset_name}_{num_labeled}"
-      scalars[f"{tag}_accuracy"] = float(values.mean())
-      scalars[f"{tag}_ci"] = half_width(values)
-  plot = functools.partial(
-    plots.accuracy_curve,
-    dict(zip(("train", "val"), accuracies.mean(axis=1).T, strict=True)),
-    nums_labeled,
-    "labeled videos",
-    majority_accuracy(*(usable_labels(splits[s]) for s in ("train", "val"))),
-  )
-  return Result(
-    value=float(accuracies[-1, :, 1].mean()),
-    scalars=scalars,
-    details={f"few_shot_cxn/{dataset_name}_used": counts(splits)},
-    images=LazyImages({f"few_shot_cxn/{dataset_name}_accuracy": plot}),
-  )
-
-
-def _accuracies(
-  splits: Mapping[str, Sequence[LabeledVideo]],
+def _fit_and_score(
+  train: Sequence[EmbeddedVideo],
+  val: Sequence[EmbeddedVideo],
   episodes: Sequence[np.ndarray],
 ) -> np.ndarray:
   """Fits and scores a classifier an episode.
 
   Args:
-    splits: `train` and `val` -> labeled videos.
+    train: Labeled training videos.
+    val: Labeled validation videos.
     episodes: Indices of the training videos of each episode.
 
   Returns:
     [episodes, 2] accuracies, train (on the episode's own frames) and val.
   """
-  val = frames_and_labels(splits["val"])
+  val_frames, val_labels = frames_and_labels(val)
 
-  def fit_and_score(chosen: np.ndarray) -> tuple[float, float]:
-    train = frames_and_labels([splits["train"][i] for i in chosen])
-    classifier = PhaseClassifier(*train)
-    return classifier.train_accuracy, classifier.accuracy(*val)
+  def run_episode(chosen: np.ndarray) -> tuple[float, float]:
+    frames, labels = frames_and_labels([train[i] for i in chosen])
+    classifier = PhaseClassifier().fit(frames, labels)
+    return classifier.train_accuracy, classifier.score(val_frames, val_labels)
 
   # Episodes side by side, each on one core: their matrices are too small for
   # the threads of BLAS, which also wait busily for cores that others use.
@@ -160,4 +146,4 @@ def _accuracies(
     threadpool_limits(limits=1, user_api="blas"),
     ThreadPoolExecutor(workers) as pool,
   ):
-    return np.array(list(pool.map(fit_and_score, episodes)))
+    return np.array(list(pool.map(run_episode, episodes)))

@@ -1,19 +1,18 @@
 """Kendall's tau: whether nearest neighbors come in the order of time."""
 
 import functools
-import heapq
 import math
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from easydict import EasyDict
 
 from evaluation import plots
-from evaluation.nearest_neighbors import joined, nearest_neighbors
-from evaluation.result import LazyImages, Result
-from evaluation.usable_frames import strided_videos
+from evaluation.frame_selection import AnyVideos, strided_videos, warn
+from evaluation.metric import Metric
+from evaluation.nearest_neighbors import join_videos, nearest_neighbors
+from evaluation.result import Result
 
 # Pairs of frames whose order in all videos is compared at a time.
 _CHUNK_PAIRS = 4096
@@ -30,60 +29,53 @@ class KendallsTau:
   """
 
   def __init__(self, config: EasyDict) -> None:
-    """Takes the two `EVAL.KENDALLS_TAU_*` values from the configuration."""
     self._stride = config.EVAL.KENDALLS_TAU_STRIDE
     self._distance = config.EVAL.KENDALLS_TAU_DISTANCE
 
   def evaluate_embeddings(
-    self, dataset_name: str, train: Mapping, val: Mapping
+    self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
     """Computes the mean tau of each split.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
-      train: Training videos, as `embeddings.load` returns them.
-      val: Validation videos, likewise.
+      train: Training videos.
+      val: Validation videos.
 
     Returns:
-      Scalars `kendalls_tau/{d}_{train,val}_align_tau`, in [-1, 1]; NaN, with a
+      Metrics `kendalls_tau/{d}_{train,val}_align_tau`, in [-1, 1]; NaN, with a
       warning, when no pair of videos has a defined tau. Details of each split:
       numbers of videos and frames, and what `describe` finds. An image of the
       similarity of the first two validation videos.
     """
-    prefix = f"kendalls_tau/{dataset_name}"
-    splits = {
-      split: strided_videos(dataset_name, split, videos, self._stride)
-      for split, videos in (("train", train), ("val", val))
-    }
-    scalars, details, images = {}, {}, {}
-    for split, (names, frames) in splits.items():
-      taus = pairwise_taus(frames, self._distance)
-      mean = self._mean_tau(dataset_name, split, taus)
-      scalars[f"{prefix}_{split}_align_tau"] = mean
-      details[f"{prefix}_{split}"] = {
-        "videos": len(frames),
-        "frames": sum(map(len, frames)),
+    metrics, details, images = [], {}, {}
+    for split, videos in (("train", train), ("val", val)):
+      strided = strided_videos(dataset_name, split, videos, self._stride)
+      names = [video.name for video in strided]
+      embs = [video.embs for video in strided]
+      taus = pairwise_taus(embs, self._distance)
+      defined = taus[~np.isnan(taus)]
+      mean = float(defined.mean()) if len(defined) else math.nan
+      if not len(defined):
+        warn(
+          dataset_name,
+          f"Kendall's tau of {split} is NaN, none of its {len(embs)} videos"
+          " with finite embeddings orders another's frames at"
+          f" EVAL.KENDALLS_TAU_STRIDE={self._stride}",
+        )
+      metrics.append(
+        Metric("kendalls_tau", split, dataset_name, "align_tau", mean)
+      )
+      details[f"kendalls_tau/{dataset_name}_{split}"] = {
+        "videos": len(embs),
+        "frames": sum(map(len, embs)),
         **describe(names, taus),
       }
-    names, frames = splits["val"]
-    if len(frames) > 1:
-      images[f"{prefix}_val_similarity"] = functools.partial(
-        plots.similarity, frames[:2], names[:2], self._distance
+    if len(embs) > 1:  # Of the validation videos, which come last.
+      images[f"kendalls_tau/{dataset_name}_val_similarity"] = functools.partial(
+        plots.similarity, embs[:2], names[:2], self._distance
       )
-    headline = scalars[f"{prefix}_val_align_tau"]
-    return Result(headline, scalars, details, LazyImages(images))
-
-  def _mean_tau(self, dataset_name: str, split: str, taus: np.ndarray) -> float:
-    defined = taus[~np.isnan(taus)]
-    if not len(defined):
-      warnings.warn(
-        f"{dataset_name}: Kendall's tau of {split} is NaN, none of its"
-        f" {len(taus)} videos with finite embeddings orders another's frames"
-        f" at EVAL.KENDALLS_TAU_STRIDE={self._stride}",
-        stacklevel=2,
-      )
-      return math.nan
-    return float(defined.mean())
+    return Result(mean, metrics, details, images)
 
 
 def describe(names: Sequence[str], taus: np.ndarray) -> dict[str, Any]:
@@ -99,19 +91,18 @@ def describe(names: Sequence[str], taus: np.ndarray) -> dict[str, Any]:
     candidate and tau. What is not defined is left out.
   """
   both = np.concatenate([taus, taus.T], axis=1)
-  of_videos = {
+  by_video = {
     name: float(np.nanmean(row))
     for name, row in zip(names, both, strict=True)
     if not np.isnan(row).all()
   }
-  queries, candidates = np.nonzero(~np.isnan(taus))
   pairs = [
     [names[i], names[j], float(taus[i, j])]
-    for i, j in zip(queries, candidates, strict=True)
+    for i, j in np.argwhere(~np.isnan(taus))
   ]
   return {
-    "video_taus": dict(sorted(of_videos.items(), key=lambda item: item[1])),
-    "worst_pairs": heapq.nsmallest(_NUM_WORST, pairs, key=lambda p: p[2]),
+    "video_taus": dict(sorted(by_video.items(), key=lambda item: item[1])),
+    "worst_pairs": sorted(pairs, key=lambda pair: pair[2])[:_NUM_WORST],
   }
 
 
@@ -130,10 +121,10 @@ def pairwise_taus(videos: Sequence[np.ndarray], distance: str) -> np.ndarray:
   taus = np.full((len(videos), len(videos)), math.nan)
   if len(videos) < 2:
     return taus
-  neighbors = nearest_neighbors(*joined(videos, distance))
+  neighbors = nearest_neighbors(*join_videos(videos, distance))
   ends = np.cumsum([len(video) for video in videos])
-  for i, of_frames in enumerate(np.split(neighbors, ends[:-1])):
-    taus[i] = tau_b(of_frames)
+  for i, matches in enumerate(np.split(neighbors, ends[:-1])):
+    taus[i] = tau_b(matches)
   np.fill_diagonal(taus, math.nan)
   return taus
 

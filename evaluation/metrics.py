@@ -8,24 +8,23 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from absl import flags
 
 from core import command_line, run_directory
 from core.errors import UserError
-
-# null is NaN.
-_OF_VALUES = {float, int, type(None)}
+from evaluation.metric import Metric
 
 
-class _Line(NamedTuple):
-  """An evaluation of one checkpoint."""
+class _Evaluation(NamedTuple):
+  """A line of the file."""
 
   step: int
-  values: dict[str, float | None]
-  details: dict[str, Any]
+  scalars: dict[str, float]
+  titles: dict[str, str]
+  max_embs: int  # Videos of a split that were used; 0 = all.
 
 
 def append(
@@ -34,15 +33,15 @@ def append(
   scalars: dict[str, float],
   details: dict[str, Any] | None = None,
 ) -> None:
-  """Adds one line for an evaluated checkpoint.
+  """Adds one line for an evaluated checkpoint, in place of one cut short.
 
   Args:
     logdir: The log directory.
     step: Steps of training of the checkpoint.
     scalars: Value of each tag; NaN becomes null.
-    details: What tasks tell besides; written under the key `details`. Of what
-      ends in `_titles`, tag -> text, the table takes the text beside the tag;
-      `max_embs` is the number of videos of a split if not all were used.
+    details: What tasks tell besides, under the key `details`; of these the
+      table reads `titles`, tag -> text, and `max_embs`, the number of videos
+      of a split if not all were used.
 
   Raises:
     UserError: The file can't be written.
@@ -51,14 +50,14 @@ def append(
     tag: value if math.isfinite(value) else None
     for tag, value in scalars.items()
   }
-  path = run_directory.metrics_file(logdir)
   line = json.dumps({"step": step, **values, "details": details or {}}) + "\n"
-  with _explained(path):
+  path = run_directory.metrics_file(logdir)
+  with _errors_explained(path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+b") as file:
       file.seek(0)
       found = file.read()
-      whole = _whole_lines(found)
+      whole = _drop_cut_line(found)
       file.truncate(min(len(whole), len(found)))
       file.write(whole[len(found) :] + line.encode())
 
@@ -82,79 +81,12 @@ def read(
   Raises:
     UserError: The file can't be read, or a line is not what `append` writes.
   """
-  return _of_steps(_read_lines(logdir), max_embs)
-
-
-def _of_steps(
-  lines: Iterable[_Line], max_embs: int
-) -> dict[int, dict[str, float]]:
-  """Step -> tag -> value, see `read`."""
-  result = {}
-  for step, values, details in lines:
-    if not _is_partial(details) or 0 < max_embs <= details["max_embs"]:
-      result[step] = {
-        k: math.nan if v is None else v for k, v in values.items()
-      }
-  return dict(sorted(result.items()))
-
-
-def _is_partial(details: dict[str, Any]) -> bool:
-  """Whether not all videos were used."""
-  return details.get("max_embs", 0) > 0
-
-
-def _read_lines(logdir: str | os.PathLike) -> Iterator[_Line]:
-  """Yields what each line holds."""
-  path = run_directory.metrics_file(logdir)
-  with _explained(path):
-    found = path.read_bytes() if path.exists() else b""
-  for number, text in enumerate(_whole_lines(found).splitlines(), start=1):
-    line = _parsed(text)
-    if not line:
-      raise UserError(
-        f"{path}: line {number} is no JSON object with a step, a number for"
-        " each tag and `details`; remove it"
-      )
-    yield line
-
-
-def _whole_lines(found: bytes) -> bytes:
-  """Drops a last line that was cut short; ends one that only lacks its end."""
-  start = found.rfind(b"\n") + 1
-  return found + b"\n" if _parsed(found[start:]) else found[:start]
-
-
-def _parsed(text: bytes) -> _Line | None:
-  """What a line holds; None if `append` can't have written it."""
-  try:
-    values = json.loads(text.decode())
-    step, details = values.pop("step"), values.pop("details", {})
-    titles = [t for key, t in details.items() if key.endswith("_titles")]
-    is_ours = (
-      type(step) is int
-      and {type(value) for value in values.values()} <= _OF_VALUES
-      and type(details.get("max_embs", 0)) is int
-      and all(isinstance(of_tags, dict) for of_tags in titles)
-    )
-  except (ValueError, KeyError, AttributeError, TypeError):
-    return None
-  return _Line(step, values, details) if is_ours else None
-
-
-@contextlib.contextmanager
-def _explained(path: pathlib.Path) -> Iterator[None]:
-  """Turns what the system says of the file into a user's error."""
-  try:
-    yield
-  except OSError as error:
-    raise UserError(
-      f"{path}: expected the file of metrics, or none, and it can't be opened"
-      f" ({error.strerror or error}); move it away or change its permissions"
-    ) from error
+  evaluations = _read_evaluations(logdir, max_embs)
+  return {step: evaluation.scalars for step, evaluation in evaluations.items()}
 
 
 def table(logdir: str | os.PathLike) -> str:
-  """The validation metrics of the first and the last evaluated step.
+  """Shows the validation metrics of the first and the last evaluated step.
 
   Args:
     logdir: The log directory.
@@ -166,67 +98,97 @@ def table(logdir: str | os.PathLike) -> str:
   Raises:
     UserError: Nothing was evaluated, or the file is damaged.
   """
-  found = list(_read_lines(logdir))
-  steps = _of_steps(found, max_embs=1)
-  if not steps:
+  evaluations = _read_evaluations(logdir, max_embs=1)
+  if not evaluations:
     raise UserError(
-      f"{logdir}: nothing was evaluated yet; run `python evaluate.py --logdir"
-      f" {logdir}`"
+      f"{logdir}: expected an evaluated run, received one without metrics; run"
+      f" `python evaluate.py --logdir {logdir}`"
     )
-  shown = sorted({min(steps), max(steps)})
-  tags = list(dict.fromkeys(tag for step in shown for tag in steps[step]))
-  tags = [tag for tag in tags if not is_detail(tag)]
-  if not tags:
-    among = " and ".join(map(str, shown))
-    return f"no metric of validation videos at step {among}"
-  titles, partial = _titles(found), _partial_steps(found)
-  width = max(len(titles.get(tag, tag)) for tag in tags)
-  header = "".join(f"{f'step {step}':>14}" for step in shown)
-  lines = [f"{'metric':<{width}}{header}", "-" * (width + 14 * len(shown))]
-  for tag in tags:
-    values = (steps[step].get(tag, math.nan) for step in shown)
-    lines.append(
-      f"{titles.get(tag, tag):<{width}}"
-      + "".join(f"{value:>14.4f}" for value in values)
-    )
+  shown = [evaluations[s] for s in sorted({min(evaluations), max(evaluations)})]
+  titles = {tag: title for e in shown for tag, title in e.titles.items()}
+  labels = {
+    tag: f"{tag} ({titles[tag]})" if tag in titles else tag
+    for evaluation in shown
+    for tag in evaluation.scalars
+    if not Metric.from_tag(tag).is_detail
+  }
+  if not labels:
+    steps = " and ".join(str(evaluation.step) for evaluation in shown)
+    return f"no metric of validation videos at step {steps}"
+  width = max(map(len, labels.values()))
+  rows = [("metric", [f"step {evaluation.step}" for evaluation in shown])]
+  for tag, label in labels.items():
+    values = (evaluation.scalars.get(tag, math.nan) for evaluation in shown)
+    rows.append((label, [f"{value:.4f}" for value in values]))
+  lines = [
+    f"{label:<{width}}" + "".join(f"{cell:>14}" for cell in cells)
+    for label, cells in rows
+  ]
+  lines.insert(1, "-" * len(lines[0]))
   lines += [
-    f"step {step}: of {partial[step]} videos of a split only (--max_embs)"
-    for step in shown
-    if step in partial
+    f"step {evaluation.step}: of {evaluation.max_embs} videos of a split only"
+    " (--max_embs)"
+    for evaluation in shown
+    if evaluation.max_embs
   ]
   return "\n".join(lines)
 
 
-def _partial_steps(lines: Iterable[_Line]) -> dict[int, int]:
-  """Step -> videos of a split, where the last evaluation did not use all."""
-  last = {step: details for step, _, details in lines}
-  return {s: d["max_embs"] for s, d in last.items() if _is_partial(d)}
+def _read_evaluations(
+  logdir: str | os.PathLike, max_embs: int
+) -> dict[int, _Evaluation]:
+  """Reads the last evaluation of each step that counts, see `read`."""
+  path = run_directory.metrics_file(logdir)
+  with _errors_explained(path):
+    found = path.read_bytes() if path.exists() else b""
+  evaluations = {}
+  for number, line in enumerate(_drop_cut_line(found).splitlines(), start=1):
+    evaluation = _parse_line(line)
+    if evaluation is None:
+      raise UserError(
+        f"{path}: line {number}: expected a JSON object with a step, a number"
+        " for each tag and `details`, received something else; remove the line"
+      )
+    if not evaluation.max_embs or 0 < max_embs <= evaluation.max_embs:
+      evaluations[evaluation.step] = evaluation
+  return dict(sorted(evaluations.items()))
 
 
-def _titles(lines: Iterable[_Line]) -> dict[str, str]:
-  """Tag -> the same with a name that says more, where a task gave one."""
-  titles = {}
-  for _, _, details in lines:
+def _drop_cut_line(found: bytes) -> bytes:
+  """Drops a last line that was cut short; ends one that only lacks its end."""
+  start = found.rfind(b"\n") + 1
+  return found + b"\n" if _parse_line(found[start:]) else found[:start]
+
+
+def _parse_line(line: bytes) -> _Evaluation | None:
+  """Reads a line; gives None if `append` can't have written it."""
+  try:
+    scalars = json.loads(line)
+    step, details = scalars.pop("step"), scalars.pop("details", {})
+    max_embs = details.get("max_embs", 0)
+    titles = {}
     for key, value in details.items():
-      if key.endswith("_titles"):
-        titles |= {tag: f"{tag} ({title})" for tag, title in value.items()}
-  return titles
+      if key.endswith("titles"):  # Each task had its own `..._titles` once.
+        titles |= value
+  except (ValueError, KeyError, AttributeError, TypeError):
+    return None
+  kinds = {type(value) for value in scalars.values()}
+  if {type(step), type(max_embs)} != {int} or kinds - {float, int, type(None)}:
+    return None
+  scalars = {tag: math.nan if x is None else x for tag, x in scalars.items()}
+  return _Evaluation(step, scalars, titles, max_embs)
 
 
-def is_detail(tag: str) -> bool:
-  """Whether tables leave a tag out: training videos, headlines, CIs.
-
-  Args:
-    tag: As `read` gives it.
-
-  Returns:
-    Whether it is left to TensorBoard.
-  """
-  task, _, name = tag.partition("/")
-  # Names of data sets hold anything, so the split is looked for in its place.
-  if task == "kendalls_tau":
-    return name.endswith("_train_align_tau")
-  return name.startswith("train_") or name.endswith("_ci") or task == "metrics"
+@contextlib.contextmanager
+def _errors_explained(path: pathlib.Path) -> Iterator[None]:
+  """Turns what the system says of the file into a user's error."""
+  try:
+    yield
+  except OSError as error:
+    raise UserError(
+      f"{path}: expected a file of metrics or none, received an error"
+      f" ({error.strerror or error}); move it away or change its permissions"
+    ) from error
 
 
 def main() -> None:

@@ -1,9 +1,11 @@
-"""Pictures of results, as TensorBoard takes them: [H, W, 3] uint8."""
+"""Plots of results, as TensorBoard takes images: [H, W, 3] uint8."""
 
 import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.spatial.distance import cdist
@@ -23,7 +25,7 @@ def confusion_matrix(
     names: Names of phases, as far as they have any.
 
   Returns:
-    The picture; rows sum to 100 % (a phase without frames has an empty row),
+    The image; rows sum to 100 % (a phase without frames has an empty row),
     and the diagonal holds the accuracy of each phase.
   """
   totals = counts.sum(axis=1, keepdims=True)
@@ -45,7 +47,7 @@ def confusion_matrix(
         text = f"{share:.0%}"
         axes.text(column, row, text, ha="center", va="center", color=color)
   figure.colorbar(image, label="share of the true phase")
-  return _picture(figure)
+  return _render(figure)
 
 
 def similarity(
@@ -59,7 +61,7 @@ def similarity(
     distance: `sqeuclidean` or `cosine`.
 
   Returns:
-    The picture; the nearest neighbors of the first video's frames are marked,
+    The image; the nearest neighbors of the first video's frames are marked,
     and rise from bottom left to top right where the videos are aligned.
   """
   first, second = videos
@@ -75,11 +77,11 @@ def similarity(
   axes.set_xlabel(f"frames of {names[0]}")
   axes.set_ylabel(f"frames of {names[1]}")
   figure.colorbar(image, label=f"square root of {distance} distance")
-  return _picture(figure)
+  return _render(figure)
 
 
 def accuracy_curve(
-  accuracies: Mapping[str, Sequence[float]],
+  accuracies: npt.ArrayLike,
   amounts: Sequence[float],
   amount: str,
   chance: float,
@@ -87,33 +89,32 @@ def accuracy_curve(
   """Draws accuracy over the amount of labels.
 
   Args:
-    accuracies: `train` and `val` -> accuracies in [0, 1].
-    amounts: How much was labeled, for each accuracy.
+    accuracies: [N, 2] of train and val, in [0, 1].
+    amounts: How much was labeled, N numbers.
     amount: What the amounts are.
     chance: Accuracy of always naming the most frequent phase.
 
   Returns:
-    The picture.
+    The image.
   """
   figure, axes = _figure(5.2, 3.6)
-  for split, values in accuracies.items():
-    axes.plot(amounts, values, marker="o", label=split)
+  axes.plot(amounts, accuracies, marker="o", label=["train", "val"])
   axes.axhline(chance, color="gray", linestyle="--", label="majority phase")
   axes.set_ylim(0, 1.02)
   axes.set_xlabel(amount)
   axes.set_ylabel("accuracy")
   axes.grid(alpha=0.3)
   axes.legend(loc="lower right")
-  return _picture(figure)
+  return _render(figure)
 
 
-def _figure(width: float, height: float):
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
   # Not pyplot: its figures are global, and need a display to be chosen.
   figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
   FigureCanvasAgg(figure)
   return figure, figure.add_subplot()
 
 
-def _picture(figure: Figure) -> np.ndarray:
+def _render(figure: Figure) -> np.ndarray:
   figure.canvas.draw()
   return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

@@ -2,55 +2,47 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
 
-
-class LazyImages(Mapping):
-  """Pictures by tag; each is drawn when it is asked for, as few are."""
-
-  def __init__(self, draw: Mapping[str, Callable[[], np.ndarray]]) -> None:
-    """Takes the function that draws the picture of each tag."""
-    self._draw = draw
-
-  def __getitem__(self, tag: str) -> np.ndarray:
-    """Draws a picture, [H, W, 3] uint8."""
-    return self._draw[tag]()
-
-  def __iter__(self) -> Iterator[str]:
-    """Goes over the tags."""
-    return iter(self._draw)
-
-  def __len__(self) -> int:
-    """Counts the tags."""
-    return len(self._draw)
+from evaluation.metric import Metric
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-  """Numbers and pictures of one task on one data set.
+  """Numbers and images of one task on one data set.
 
   A number that is not defined is NaN, never 0. A task that could not run at
-  all gives `Result.empty()`: NaN, and no scalars, so there is nothing to write.
+  all gives `Result.empty()`: NaN, and no metrics, so there is nothing to write.
 
   Attributes:
     value: The headline number.
-    scalars: TensorBoard tag -> number.
-    details: Tag -> what judging the numbers takes and is no number itself, of
+    metrics: All numbers, with their places.
+    details: Tag -> what helps to judge the numbers and is no number itself, of
       the types JSON has: counts, a confusion matrix, the worst videos.
-    images: TensorBoard tag -> [H, W, 3] uint8.
+    plots: TensorBoard tag -> function that draws the image: few are asked for.
   """
 
   value: float
-  scalars: dict[str, float]
+  metrics: Sequence[Metric]
   details: dict[str, Any] = dataclasses.field(default_factory=dict)
-  images: Mapping[str, np.ndarray] = dataclasses.field(
+  plots: dict[str, Callable[[], np.ndarray]] = dataclasses.field(
     default_factory=dict, compare=False
   )
 
+  @property
+  def scalars(self) -> dict[str, float]:
+    """TensorBoard tag -> number."""
+    return {metric.tag: metric.value for metric in self.metrics}
+
+  @property
+  def images(self) -> dict[str, np.ndarray]:
+    """TensorBoard tag -> [H, W, 3] uint8, drawn now."""
+    return {tag: draw() for tag, draw in self.plots.items()}
+
   @classmethod
   def empty(cls) -> Self:
-    """The result of a task that could not run on this data set."""
-    return cls(value=math.nan, scalars={})
+    """Returns the result of a task that could not run on this data set."""
+    return cls(math.nan, ())

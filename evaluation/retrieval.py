@@ -1,14 +1,21 @@
 """Retrieval: whether the nearest frames of other videos are of one's phase."""
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from easydict import EasyDict
+from sklearn.metrics.pairwise import euclidean_distances
 
-from evaluation.nearest_neighbors import distances_in_chunks, joined
+from embeddings.types import EmbeddedVideo
+from evaluation.frame_selection import (
+  AnyVideos,
+  count_frames,
+  labeled_videos,
+  warn,
+)
+from evaluation.metric import Metric
+from evaluation.nearest_neighbors import chunk_rows, join_videos
 from evaluation.result import Result
-from evaluation.usable_frames import LabeledVideo, counts, labeled_splits
 
 
 class Retrieval:
@@ -24,95 +31,83 @@ class Retrieval:
   """
 
   def __init__(self, config: EasyDict) -> None:
-    """Takes `EVAL.RETRIEVAL_K` and the two `EVAL.KENDALLS_TAU_*` values."""
     self._ks = config.EVAL.RETRIEVAL_K
     self._stride = config.EVAL.KENDALLS_TAU_STRIDE
     self._distance = config.EVAL.KENDALLS_TAU_DISTANCE
 
   def evaluate_embeddings(
-    self, dataset_name: str, train: Mapping, val: Mapping
+    self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
     """Computes the precision for each K.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
       train: Not used.
-      val: Validation videos, as `embeddings.load` returns them.
+      val: Validation videos.
 
     Returns:
-      Scalars `retrieval/val_{d}_ap@{K}`, in [0, 1]. A K above the number of
+      Metrics `retrieval/val_{d}_ap@{K}`, in [0, 1]. A K above the number of
       frames that all other videos of some video have is left out with a
       warning; empty, with a warning, without labels or with a single video.
     """
-    splits = labeled_splits(dataset_name, val=val)
+    splits = labeled_videos(dataset_name, val=val)
     if splits is None:
       return Result.empty()
     if len(splits["val"]) == 1:
-      warnings.warn(
-        f"{dataset_name}: retrieval is skipped, it needs at least two"
-        " validation videos with labels and there is one",
-        stacklevel=2,
+      warn(
+        dataset_name,
+        "retrieval is skipped, it needs at least two validation videos with"
+        " labels and there is one",
       )
       return Result.empty()
-    videos = [_strided(video, self._stride) for video in splits["val"]]
-    lengths = [len(labels) for _, labels in videos]
-    ks = _possible_ks(dataset_name, self._ks, sum(lengths) - max(lengths))
+    videos = [
+      video.select(np.flatnonzero(video.usable)[:: self._stride])
+      for video in splits["val"]
+    ]
+    lengths = [len(video.labels) for video in videos]
+    num_candidates = sum(lengths) - max(lengths)
+    ks = [k for k in self._ks if k <= num_candidates]
+    if too_large := [str(k) for k in self._ks if k > num_candidates]:
+      warn(
+        dataset_name,
+        f"retrieval of {', '.join(too_large)} frames is left out, the other"
+        f" validation videos have {num_candidates} for some video",
+      )
     if not ks:
       return Result.empty()
-    matches = _matches_of_nearest(videos, max(ks), self._distance)
-    ends = np.cumsum(lengths)[:-1]
-    scalars = {
-      f"retrieval/val_{dataset_name}_ap@{k}": float(
-        np.mean([rows[:, :k].mean() for rows in np.split(matches, ends)])
-      )
+    matches = _match_nearest(videos, max(ks), self._distance)
+    of_videos = np.split(matches, np.cumsum(lengths)[:-1])
+    precisions = {
+      f"ap@{k}": float(np.mean([rows[:, :k].mean() for rows in of_videos]))
       for k in ks
     }
-    return Result(
-      value=list(scalars.values())[-1],
-      scalars=scalars,
-      details={f"retrieval/{dataset_name}_used": counts(splits, self._stride)},
-    )
+    metrics = [
+      Metric("retrieval", "val", dataset_name, *item)
+      for item in precisions.items()
+    ]
+    used = {f"retrieval/{dataset_name}_used": count_frames(val=videos)}
+    return Result(metrics[-1].value, metrics, used)
 
 
-def _strided(video: LabeledVideo, stride: int) -> tuple[np.ndarray, np.ndarray]:
-  return (
-    video.embs[video.usable][::stride],
-    video.labels[video.usable][::stride],
-  )
-
-
-def _possible_ks(
-  dataset_name: str, ks: Sequence[int], num_candidates: int
-) -> list[int]:
-  too_large = [k for k in ks if k > num_candidates]
-  if too_large:
-    warnings.warn(
-      f"{dataset_name}: retrieval of {', '.join(map(str, too_large))} frames is"
-      f" left out, the other validation videos have {num_candidates} for some"
-      " video",
-      stacklevel=2,
-    )
-  return [k for k in ks if k <= num_candidates]
-
-
-def _matches_of_nearest(
-  videos: Sequence[tuple[np.ndarray, np.ndarray]], k: int, distance: str
+def _match_nearest(
+  videos: Sequence[EmbeddedVideo], k: int, distance: str
 ) -> np.ndarray:
-  """Whether the k nearest frames of other videos are of the same phase.
+  """Finds whether the k nearest frames of other videos are of the same phase.
 
   Args:
-    videos: [L_i, D] embeddings and [L_i] labels of each.
+    videos: The videos, all of whose frames are usable.
     k: At most the number of frames of all other videos.
     distance: `sqeuclidean` or `cosine`.
 
   Returns:
     [F, k] bool, the nearest first; of equals, the earlier video and frame.
   """
-  frames, starts = joined([embs for embs, _ in videos], distance)
-  labels = np.concatenate([labels for _, labels in videos])
+  frames, starts = join_videos([video.embs for video in videos], distance)
+  labels = np.concatenate([video.labels for video in videos])
   video_of = np.searchsorted(starts, np.arange(len(frames)), side="right")
   matches = np.empty((len(frames), k), bool)
-  for rows, distances in distances_in_chunks(frames):
+  for rows in chunk_rows(len(frames), len(frames)):
+    distances = euclidean_distances(frames[rows], frames, squared=True)
     distances[video_of[rows, np.newaxis] == video_of] = np.inf
     nearest = distances.argsort(axis=1, kind="stable")[:, :k]
     matches[rows] = labels[nearest] == labels[rows, np.newaxis]

@@ -1,6 +1,7 @@
 """The support vector machine of the phase classification tasks."""
 
 import itertools
+from typing import Self
 
 import numpy as np
 from sklearn.svm import SVC
@@ -23,38 +24,39 @@ class PhaseClassifier:
     train_accuracy: Share of right predictions, [0, 1], on the fitted frames.
   """
 
-  def __init__(self, frames: np.ndarray, labels: np.ndarray) -> None:
+  def fit(self, frames: np.ndarray, labels: np.ndarray) -> Self:
     """Fits the classifier.
 
     Args:
       frames: [F, D] float64 embeddings, finite.
       labels: [F] phases, any integers.
+
+    Returns:
+      The classifier.
     """
     self._phases = np.unique(labels)
     if len(self._phases) == 1:
       self.train_accuracy = 1.0
-      return
+      return self
     variance = frames.var()
     self._gamma = 1 / (frames.shape[1] * variance) if variance else 1.0
     # Distances do not change, and lose no digits to a common offset.
     self._center = frames.mean(axis=0)
     centered = frames - self._center
-    precomputed = len(frames) <= _MAX_PRECOMPUTED
-    if precomputed:
+    kernel = None
+    if len(frames) <= _MAX_PRECOMPUTED:
       kernel = self._kernel(centered, centered)
       svc = SVC(kernel="precomputed").fit(kernel, labels)
     else:
       svc = SVC(gamma=self._gamma).fit(centered, labels)
     self._support = centered[svc.support_]
-    self._weights, self._bias = _pairwise_machines(svc)
-    first, second = np.array(_pairs(len(self._phases))).T
-    one_hot = np.eye(len(self._phases))
-    self._ballots = one_hot[first] - one_hot[second]
-    if precomputed:
-      predictions = self._elect(kernel[:, svc.support_])
+    self._weights, self._bias, self._ballots = _pairwise_machines(svc)
+    if kernel is None:
+      self.train_accuracy = self.score(frames, labels)
     else:
-      predictions = self.predict(frames)
-    self.train_accuracy = float((predictions == labels).mean())
+      predictions = self._elect(kernel[:, svc.support_])
+      self.train_accuracy = float((predictions == labels).mean())
+    return self
 
   def predict(self, frames: np.ndarray) -> np.ndarray:
     """Predicts phases.
@@ -75,8 +77,8 @@ class PhaseClassifier:
       [self._elect(self._kernel(chunk, self._support)) for chunk in chunks]
     )
 
-  def accuracy(self, frames: np.ndarray, labels: np.ndarray) -> float:
-    """The share of right predictions, [0, 1], for [F, D] frames, [F] labels."""
+  def score(self, frames: np.ndarray, labels: np.ndarray) -> float:
+    """Computes the accuracy, [0, 1], on [F, D] frames with [F] phases."""
     return float((self.predict(frames) == labels).mean())
 
   def _kernel(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -93,21 +95,7 @@ class PhaseClassifier:
     return self._phases[votes.argmax(axis=1)]
 
 
-def majority_accuracy(labels: np.ndarray, val_labels: np.ndarray) -> float:
-  """What a classifier that sees nothing reaches.
-
-  Args:
-    labels: [F] phases it may count.
-    val_labels: [G] phases to predict.
-
-  Returns:
-    The share, [0, 1], of the most frequent phase of `labels` in `val_labels`.
-  """
-  phases, numbers = np.unique(labels, return_counts=True)
-  return float((val_labels == phases[numbers.argmax()]).mean())
-
-
-def _pairwise_machines(svc: SVC) -> tuple[np.ndarray, np.ndarray]:
+def _pairwise_machines(svc: SVC) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
   """Unpacks libsvm's coefficients, which overlay those of all pairs.
 
   The support vectors are sorted by phase. In the machine of phases i < j those
@@ -118,22 +106,32 @@ def _pairwise_machines(svc: SVC) -> tuple[np.ndarray, np.ndarray]:
 
   Returns:
     [S, P(P-1)/2] weights of the support vectors' kernels and [P(P-1)/2] biases;
-    a positive sum speaks for the first phase of the pair.
+    a positive sum speaks for the first phase of the pair, 1 in the last array,
+    [P(P-1)/2, P], and against the second, -1.
   """
-  pairs = _pairs(len(svc.classes_))
-  ends = np.cumsum(svc.n_support_)
-  rows_of = [
-    slice(end - count, end)
-    for end, count in zip(ends, svc.n_support_, strict=True)
-  ]
+  num_phases = len(svc.classes_)
+  pairs = np.array(list(itertools.combinations(range(num_phases), 2)))
+  ballots = np.eye(num_phases)[pairs[:, 0]] - np.eye(num_phases)[pairs[:, 1]]
+  phase_of_row = np.repeat(np.arange(num_phases), svc.n_support_)
   weights = np.zeros((len(svc.support_), len(pairs)))
   for column, (i, j) in enumerate(pairs):
-    weights[rows_of[i], column] = svc.dual_coef_[j - 1, rows_of[i]]
-    weights[rows_of[j], column] = svc.dual_coef_[i, rows_of[j]]
+    for phase, coefficients in ((i, j - 1), (j, i)):
+      rows = phase_of_row == phase
+      weights[rows, column] = svc.dual_coef_[coefficients, rows]
   # With two phases scikit-learn turns the signs: positive is the second.
   sign = -1 if len(pairs) == 1 else 1
-  return sign * weights, sign * svc.intercept_
+  return sign * weights, sign * svc.intercept_, ballots
 
 
-def _pairs(num_phases: int) -> list[tuple[int, int]]:
-  return list(itertools.combinations(range(num_phases), 2))
+def majority_accuracy(labels: np.ndarray, val_labels: np.ndarray) -> float:
+  """Computes what a classifier that sees nothing reaches.
+
+  Args:
+    labels: [F] phases it may count.
+    val_labels: [G] phases to predict.
+
+  Returns:
+    The share, [0, 1], of the most frequent phase of `labels` in `val_labels`.
+  """
+  phases, numbers = np.unique(labels, return_counts=True)
+  return float((val_labels == phases[numbers.argmax()]).mean())

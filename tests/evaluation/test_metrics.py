@@ -40,25 +40,6 @@ def test_table_shows_first_and_last_step_of_what_matters(tmp_path):
   ]
 
 
-@pytest.mark.parametrize("dataset", ["trainers", "train_set", "a_train_b"])
-def test_a_data_set_named_like_a_split_is_shown(tmp_path, dataset):
-  shown = [
-    "algo_loss/val_loss",
-    f"classification/val_{dataset}_1.0_accuracy",
-    f"kendalls_tau/{dataset}_val_align_tau",
-    f"retrieval/val_{dataset}_ap@5",
-  ]
-  hidden = [
-    "algo_loss/train_loss",
-    f"classification/train_{dataset}_1.0_accuracy",
-    f"kendalls_tau/{dataset}_train_align_tau",
-    f"metrics/{dataset}_kendalls_tau",
-  ]
-  metrics.append(tmp_path, 0, dict.fromkeys(hidden + shown, 0.5))
-  rows = metrics.table(tmp_path).splitlines()[2:]
-  assert [row.split()[0] for row in rows] == shown
-
-
 def test_a_table_without_metrics_of_validation_is_one_line(tmp_path):
   metrics.append(tmp_path, 0, {"kendalls_tau/d_train_align_tau": 0.5})
   assert metrics.table(tmp_path) == "no metric of validation videos at step 0"
@@ -66,32 +47,33 @@ def test_a_table_without_metrics_of_validation_is_one_line(tmp_path):
   assert metrics.table(tmp_path).endswith("validation videos at step 0 and 5")
 
 
-def test_names_of_phases_stand_beside_their_tags(tmp_path):
+@pytest.mark.parametrize("key", ["titles", "a/val_titles"])
+def test_names_of_phases_stand_beside_their_tags(tmp_path, key):
+  """Under one key, or under a key a task as in older files."""
   titles = {"a/val_phase_1": "pour"}
   scalars = {"a/val_phase_0": 0.25, "a/val_phase_1": 0.5}
-  metrics.append(tmp_path, 0, scalars, {"a/val_titles": titles})
+  metrics.append(tmp_path, 0, scalars, {key: titles})
   assert metrics.table(tmp_path).splitlines()[2:] == [
     "a/val_phase_0               0.2500",
     "a/val_phase_1 (pour)        0.5000",
   ]
 
 
-def test_mistakes_are_told_in_one_line(tmp_path):
-  with pytest.raises(UserError, match="nothing was evaluated yet; run `python"):
+def test_a_run_that_was_not_evaluated(tmp_path):
+  assert metrics.read(tmp_path) == {}
+  with pytest.raises(UserError) as info:
     metrics.table(tmp_path)
-  metrics.append(tmp_path, 0, {"a/val": 1.0})
-  with (tmp_path / "eval_logs/metrics.jsonl").open("a") as file:
-    file.write("[1]\n")
-  with pytest.raises(
-    UserError, match="metrics.jsonl: line 2 is no JSON object"
-  ):
-    metrics.read(tmp_path)
+  assert str(info.value) == (
+    f"{tmp_path}: expected an evaluated run, received one without metrics; run"
+    f" `python evaluate.py --logdir {tmp_path}`"
+  )
 
 
 @pytest.mark.parametrize(
   "line",
   [
     b"hello",
+    b"[1]",
     b"\xff\xfe\x00",
     b'{"a/val": 1}',
     b'{"step": "a", "a/val": 1}',
@@ -113,15 +95,15 @@ def test_lines_that_are_not_ours_are_told(tmp_path, line, reader):
   with pytest.raises(UserError) as info:
     reader(tmp_path)
   assert str(info.value) == (
-    f"{file}: line 2 is no JSON object with a step, a number for each tag and"
-    " `details`; remove it"
+    f"{file}: line 2: expected a JSON object with a step, a number for each tag"
+    " and `details`, received something else; remove the line"
   )
 
 
 def test_a_folder_where_the_file_should_be(tmp_path):
   folder = tmp_path / "eval_logs/metrics.jsonl"
   folder.mkdir(parents=True)
-  told = f"{folder}: expected the file of metrics, or none, and it can't be"
+  told = f"{folder}: expected a file of metrics or none, received an error"
   with pytest.raises(UserError, match=told):
     metrics.read(tmp_path)
   with pytest.raises(UserError, match="Is a directory"):

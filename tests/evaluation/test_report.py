@@ -4,8 +4,10 @@ import sys
 
 import pytest
 
+import config as configuration
 from core.errors import UserError
-from evaluation import metrics, report
+from evaluation import TASKS, metrics, report
+from tests.helpers.embedded_videos import evaluate, made_videos
 from tests.helpers.paths import ROOT
 
 
@@ -33,9 +35,13 @@ def lines_of(text, start):
   return [line for line in text.splitlines() if line.startswith(start)]
 
 
-def test_markdown_of_the_last_checkpoints(runs):
+def test_the_last_checkpoints(runs):
   tcc, sal = runs
-  assert lines_of(report.report(runs), "|") == [
+  text = report.report(runs)
+  assert text.startswith("Each run at its last evaluated checkpoint; ")
+  assert text.splitlines()[0].endswith("best of each column in bold.")
+  assert text.splitlines()[1:3] == ["", "pouring"]
+  assert lines_of(text, "|") == [
     "| run | step | cls. 100 % | tau |",
     "| --- | ---: | ---: | ---: |",
     # Equal to three digits is equally good.
@@ -46,24 +52,12 @@ def test_markdown_of_the_last_checkpoints(runs):
 
 def test_best_is_chosen_by_the_tau_of_training_videos(runs):
   tcc, _ = runs
-  lines = lines_of(report.report(runs, "best"), "|")
+  text = report.report(runs, "best")
+  rule = "Each run at the checkpoint whose training videos have the high"
+  assert text.startswith(rule)
+  lines = lines_of(text, "|")
   assert lines[2] == f"| {tcc} | 10 | 0.500 | **0.750** |"
   assert lines[3].endswith("| 0 | **0.600** | - |")
-
-
-@pytest.mark.parametrize(
-  ("checkpoint", "rule"),
-  [
-    ("last", "Each run at its last evaluated checkpoint; "),
-    ("best", "Each run at the checkpoint whose training videos have the high"),
-  ],
-)
-def test_the_rule_stands_above_the_tables(runs, checkpoint, rule):
-  first, blank, name = report.report(runs, checkpoint).splitlines()[:3]
-  assert first.startswith(rule) and first.endswith(
-    "best of each column in bold."
-  )
-  assert (blank, name) == ("", "pouring")
 
 
 def test_latex(runs):
@@ -74,22 +68,17 @@ def test_latex(runs):
   assert text.endswith("\\bottomrule\n\\end{tabular}")
 
 
-def test_highest_of_negative_values_is_bold():
-  rows = {"a": {"step": 1, "tau": -0.2}, "b": {"step": 1, "tau": -0.1}}
-  assert "| b | 1 | **-0.100** |" in report.markdown(rows)
-  assert "| a | 1 | -0.200 |" in report.markdown(rows)
-
-
-def test_what_is_not_finite_is_never_bold(tmp_path):
+def test_the_highest_finite_value_is_bold():
   rows = {
-    "a": {"step": 1, "tau": math.inf, "AP@5": math.nan, "1-shot": math.inf},
-    "b": {"step": 1, "tau": 0.25, "AP@5": math.nan},
+    "a": {"step": 1, "tau": -0.2, "AP@5": math.nan, "1-shot": math.inf},
+    "b": {"step": 1, "tau": -0.1, "AP@5": math.nan},
   }
-  assert report.markdown(rows).splitlines()[::2] == [
+  assert report.format_markdown(rows).splitlines() == [
     "| run | step | tau | 1-shot |",
-    "| a | 1 | inf | inf |",
+    "| --- | ---: | ---: | ---: |",
+    "| a | 1 | -0.200 | inf |",
+    "| b | 1 | **-0.100** | - |",
   ]
-  assert "| b | 1 | **0.250** | - |" in report.markdown(rows)
 
 
 def test_special_characters_of_names(tmp_path):
@@ -142,11 +131,9 @@ def test_columns_are_of_what_was_evaluated(tmp_path):
 
 def test_evaluations_of_some_videos_do_not_count(tmp_path):
   metrics.append(tmp_path, 4, scalars(0.25, 0.5), {"max_embs": 2})
-  with pytest.raises(UserError, match="part of the videos only") as info:
+  told = f"only .--max_embs.*run `python evaluate.py --logdir {tmp_path}` wit"
+  with pytest.raises(UserError, match=told):
     report.report([str(tmp_path)])
-  assert f"run `python evaluate.py --logdir {tmp_path}` without" in str(
-    info.value
-  )
   metrics.append(tmp_path, 2, scalars(0.75, 0.5))
   assert "| 2 | **0.500** | **0.750** |" in report.report([str(tmp_path)])
 
@@ -161,16 +148,12 @@ def test_a_table_a_data_set(tmp_path):
 
 def test_columns_are_tags_that_tasks_write():
   """Guards against a tag that changes in one place only."""
-  import config as configuration
-  from tests.evaluation import test_tasks
-
   config = configuration.load()
-  train = test_tasks.made_videos(20, 0)
-  val = test_tasks.made_videos(5, 1)
+  train, val = made_videos(20, 0), made_videos(5, 1)
   written = {}
-  for task in test_tasks.EMBEDDING_TASKS:
-    written |= test_tasks.evaluate(task, config, train, val).scalars
-  columns = report.columns_of([{0: written}], "toy")
+  for name in TASKS.keys() - {"algo_loss"}:
+    written |= evaluate(name, config, train, val).scalars
+  columns = report.list_columns([{0: written}], "toy")
   assert list(columns) == [
     *("cls. 10 %", "cls. 50 %", "cls. 100 %", "1-shot", "10-shot"),
     *("progression", "tau", "AP@5", "AP@10", "AP@15"),
@@ -179,24 +162,27 @@ def test_columns_are_tags_that_tasks_write():
 
 
 def test_mistakes_are_told(tmp_path):
-  with pytest.raises(UserError, match="holds no metrics of a data set; run"):
+  with pytest.raises(
+    UserError, match="expected metrics of a data set, received"
+  ):
     report.report([str(tmp_path)])
   metrics.append(tmp_path, 0, {"algo_loss/val_loss": 1.0})
   with pytest.raises(UserError) as info:
     report.report([str(tmp_path)])
   assert str(info.value) == (
-    f"{tmp_path}: its metrics are none of those in the table (phases,"
-    " progression, tau, retrieval); evaluate with such tasks in EVAL.TASKS"
+    f"{tmp_path}: expected metrics of phases, progression, tau or retrieval,"
+    " received others; evaluate with such tasks in EVAL.TASKS"
   )
-  command = [sys.executable, "-m", "evaluation.report"]
-  done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-  assert done.returncode == 1
-  assert done.stderr.startswith("error: expected the log directories")
 
 
 def test_command_line(runs):
-  command = [sys.executable, "-m", "evaluation.report", "--checkpoint=best"]
-  done = subprocess.run(
-    [*command, *runs], cwd=ROOT, capture_output=True, text=True, check=True
-  )
+  def run(*arguments):
+    command = [sys.executable, "-m", "evaluation.report", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+
+  done = run("--checkpoint=best", *runs)
+  assert (done.returncode, done.stderr) == (0, "")
   assert done.stdout == report.report(runs, "best") + "\n"
+  done = run()
+  assert done.returncode == 1
+  assert done.stderr.startswith("error: LOGDIR: expected the log directories")

@@ -11,13 +11,13 @@ from sklearn.svm import SVC
 
 
 def headline(task, config, train, val):
-  """Of fully labeled videos with finite embeddings; NaN = not defined."""
+  """Of videos with finite embeddings; NaN = not defined."""
   return globals()[task](config.EVAL, train, val)
 
 
 def joined(videos):
-  embs = np.concatenate(videos["embs"]).astype(np.float64)
-  return embs, np.concatenate(videos["labels"])
+  embs, labels = (np.concatenate(videos[key]) for key in ("embs", "labels"))
+  return embs[labels >= 0].astype(np.float64), labels[labels >= 0]
 
 
 def accuracy(train, val):
@@ -54,7 +54,7 @@ def event_completion(config, train, val):
   scores = []
   for event in range(num_events):
     targets, val_targets = (
-      np.concatenate([since_event(x, event) for x in videos["labels"]])
+      np.concatenate([since_event(x, event)[x >= 0] for x in videos["labels"]])
       for videos in (train, val)
     )
     regression = LinearRegression().fit(joined(train)[0], targets)
@@ -64,28 +64,41 @@ def event_completion(config, train, val):
   return np.mean(scores) if scores else math.nan
 
 
-def strided(config, videos, key="embs"):
-  return [x[:: config.KENDALLS_TAU_STRIDE] for x in videos[key]]
+def strided(config, videos):
+  return [x[:: config.KENDALLS_TAU_STRIDE] for x in videos["embs"]]
+
+
+def pairwise_taus(videos, distance):
+  taus = np.full((len(videos), len(videos)), math.nan)
+  for i, first in enumerate(videos):
+    for j, second in enumerate(videos):
+      if i != j and len(first) > 1:
+        neighbors = cdist(first, second, distance).argmin(axis=1)
+        times = np.arange(len(first))
+        taus[i, j] = stats.kendalltau(times, neighbors).statistic
+  return taus
 
 
 def kendalls_tau(config, train, val):
-  embs = strided(config, val)
-  taus = [
-    stats.kendalltau(range(len(u)), cdist(u, v).argmin(axis=1)).statistic
-    for i, u in enumerate(embs)
-    for j, v in enumerate(embs)
-    if i != j and len(u) > 1
-  ]
-  return np.nanmean(taus) if taus else math.nan
+  taus = pairwise_taus(strided(config, val), config.KENDALLS_TAU_DISTANCE)
+  return math.nan if np.isnan(taus).all() else np.nanmean(taus)
 
 
 def retrieval(config, train, val):
-  embs, labels = strided(config, val), strided(config, val, "labels")
+  kept = [labels >= 0 for labels in val["labels"]]
+  embs, labels = (
+    [
+      x[ok][:: config.KENDALLS_TAU_STRIDE]
+      for x, ok in zip(val[key], kept, strict=True)
+    ]
+    for key in ("embs", "labels")
+  )
   of_videos = []
   for i, frames in enumerate(embs):
     others = [j for j in range(len(embs)) if j != i]
     phases = np.concatenate([labels[j] for j in others])
-    distances = cdist(frames, np.concatenate([embs[j] for j in others]))
+    candidates = np.concatenate([embs[j] for j in others])
+    distances = cdist(frames, candidates, config.KENDALLS_TAU_DISTANCE)
     nearest = distances.argsort(axis=1)[:, : config.RETRIEVAL_K[-1]]
     of_videos.append(np.mean(phases[nearest] == labels[i][:, np.newaxis]))
   return np.mean(of_videos)

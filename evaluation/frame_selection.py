@@ -1,0 +1,131 @@
+"""Choice of the frames of embedded videos that a task looks at."""
+
+import collections
+import dataclasses
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from embeddings.types import EmbeddedSplit, EmbeddedVideo, as_split
+
+# What a task is handed: a split, or the lists that `embeddings.load` returns.
+AnyVideos = EmbeddedSplit | Mapping[str, Any]
+
+
+def warn(dataset_name: str, message: str) -> None:
+  """Warns of what a task finds in the data; the runner logs each text once."""
+  warnings.warn(f"{dataset_name}: {message}", stacklevel=3)
+
+
+def strided_videos(
+  dataset_name: str, split: str, videos: AnyVideos, stride: int
+) -> list[EmbeddedVideo]:
+  """Takes every `stride`-th of the finite frames of each video.
+
+  Args:
+    dataset_name: Name of the data set, for the warning.
+    split: `train` or `val`, for the warning.
+    videos: The videos of the split.
+    stride: Step from one taken frame to the next.
+
+  Returns:
+    The videos with at least one such frame, under names that differ: of those
+    that several videos share, each gets the video's number.
+  """
+  all_videos = _checked_videos(dataset_name, split, videos)
+  names = _distinct([video.name for video in all_videos])
+  return [
+    dataclasses.replace(
+      video.select(np.flatnonzero(video.finite)[::stride]), name=name
+    )
+    for name, video in zip(names, all_videos, strict=True)
+    if video.finite.any()
+  ]
+
+
+def labeled_videos(
+  dataset_name: str, **splits: AnyVideos
+) -> dict[str, list[EmbeddedVideo]] | None:
+  """Keeps the videos that have labels.
+
+  Args:
+    dataset_name: Name of the data set, for warnings.
+    **splits: By name (`train`, `val`), the videos of each split.
+
+  Returns:
+    The splits' videos with at least one usable frame, in their order; None,
+    with a warning, when one of the splits has no such video.
+  """
+  labeled = {
+    split: [
+      video
+      for video in _checked_videos(dataset_name, split, videos)
+      if video.usable.any()
+    ]
+    for split, videos in splits.items()
+  }
+  empty = [split for split, videos in labeled.items() if not videos]
+  if empty:
+    warn(
+      dataset_name,
+      f"no usable frame labels in {' and '.join(empty)}; the"
+      " tasks that need labels are skipped (prepare the records with frame"
+      " labels, or remove these tasks from EVAL.TASKS)",
+    )
+    return None
+  return labeled
+
+
+def frames_and_labels(
+  videos: Sequence[EmbeddedVideo],
+) -> tuple[np.ndarray, np.ndarray]:
+  """Joins the usable frames of several videos.
+
+  Args:
+    videos: Any number of videos, at least one.
+
+  Returns:
+    [F, D] float64 embeddings and [F] phases.
+  """
+  embs = np.concatenate([video.embs[video.usable] for video in videos])
+  labels = np.concatenate([video.labels[video.usable] for video in videos])
+  return embs.astype(np.float64), labels
+
+
+def count_frames(**splits: Sequence[EmbeddedVideo]) -> dict[str, dict]:
+  """Counts what a label task used: `videos` and `frames` of each split."""
+  return {
+    split: {
+      "videos": len(videos),
+      "frames": sum(int(video.usable.sum()) for video in videos),
+    }
+    for split, videos in splits.items()
+  }
+
+
+def _checked_videos(
+  dataset_name: str, split: str, videos: AnyVideos
+) -> Sequence[EmbeddedVideo]:
+  """Gives the videos and warns of frames that can't be used."""
+  all_videos = as_split(videos).videos
+  total = sum(len(video.embs) for video in all_videos)
+  dropped = total - sum(int(video.finite.sum()) for video in all_videos)
+  if dropped:
+    warn(
+      dataset_name,
+      f"{dropped} of {total} {split} frames have NaN or"
+      " infinite embeddings and are left out",
+    )
+  return all_videos
+
+
+def _distinct(names: Sequence[str]) -> Sequence[str]:
+  counted = collections.Counter(names)
+  numbered = [
+    name if counted[name] == 1 else f"{name} (video {number})".strip()
+    for number, name in enumerate(names)
+  ]
+  # Another video may have such a name already.
+  return names if len(counted) == len(names) else _distinct(numbered)

@@ -1,0 +1,207 @@
+"""Runs the tasks on every data set and logs what they find."""
+
+import dataclasses
+import math
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+from easydict import EasyDict
+
+import datasets
+from algos.algorithm import Algorithm
+from core import files, run_directory
+from data import dataset_info
+from embeddings import extraction
+from embeddings.types import EmbeddedSplit, as_split
+from evaluation import TASKS, metrics
+from evaluation.frame_selection import AnyVideos
+from evaluation.metric import Metric
+from evaluation.result import Result
+from evaluation.task import BatchTask, EmbeddingTask, Task
+
+# Data set -> task -> what it found.
+Results = dict[str, dict[str, Result]]
+
+
+def build_tasks(config: EasyDict) -> dict[str, Task]:
+  """Builds the tasks of `EVAL.TASKS`, by name."""
+  return {name: TASKS[name](config) for name in config.EVAL.TASKS}
+
+
+def run_tasks(
+  config: EasyDict,
+  algo: Algorithm,
+  embed_video: extraction.EmbedVideo,
+  tasks: Mapping[str, Task],
+  max_embs: int = 0,
+) -> Results:
+  """Embeds each data set once and hands the embeddings to all tasks.
+
+  What no task asks for, embeddings or batches, is not made.
+
+  Args:
+    config: The configuration.
+    algo: The algorithm, restored.
+    embed_video: As `extraction.video_embedder` makes it of the algorithm.
+    tasks: Name -> task.
+    max_embs: Videos of a split to embed at most; 0 = all.
+
+  Returns:
+    Data set -> task -> result.
+  """
+  results = {}
+  for dataset in config.DATASETS:
+    embs = {
+      split: extraction.embed_split(
+        embed_video, config, dataset, split, max_embs
+      )
+      for split in ("train", "val")
+      if _has_any(tasks, EmbeddingTask)
+    }
+    batches = {
+      split: datasets.checked_batches(
+        datasets.eval_batches(config, dataset, split, algo.sampler),
+        datasets.list_split_records(config, dataset, split),
+      )
+      for split in ("train", "val")
+      if _has_any(tasks, BatchTask)
+    }
+    embs = name_phases(config, dataset, embs)
+    results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
+  return results
+
+
+def name_phases(
+  config: EasyDict, dataset: str, embs: Mapping[str, AnyVideos]
+) -> dict[str, EmbeddedSplit]:
+  """Adds the names of phases, as far as they are known, for plots and tables.
+
+  Args:
+    config: The configuration.
+    dataset: Name of the data set.
+    embs: Split -> embedded videos.
+
+  Returns:
+    Split -> the same with names.
+  """
+  names = dataset_info.load_class_names(config.PATH_TO_TFRECORDS, dataset)
+  return {
+    split: dataclasses.replace(as_split(videos), class_names=names)
+    for split, videos in embs.items()
+  }
+
+
+def _has_any(tasks: Mapping[str, Task], kind: type) -> bool:
+  return any(isinstance(task, kind) for task in tasks.values())
+
+
+def run_on_embeddings(
+  tasks: Mapping[str, Task],
+  dataset: str,
+  embs: Mapping[str, AnyVideos],
+  algo: Algorithm | None = None,
+  batches: Mapping[str, Iterable[Any]] | None = None,
+) -> dict[str, Result]:
+  """Runs the tasks on one data set; what they warn of is logged once.
+
+  Args:
+    tasks: Name -> task.
+    dataset: Name of the data set.
+    embs: `train` and `val` -> their embedded videos; empty if no task asks.
+    algo: The algorithm, restored; None leaves out the tasks that need one.
+    batches: `train` and `val` -> batches for these tasks.
+
+  Returns:
+    Task -> result.
+  """
+  results: dict[str, Result] = {}
+  told: set[str] = set()
+  for name, task in tasks.items():
+    with warnings.catch_warnings(record=True) as caught:
+      warnings.simplefilter("always", UserWarning)
+      if isinstance(task, EmbeddingTask):
+        result = task.evaluate_embeddings(dataset, embs["train"], embs["val"])
+      elif batches is not None:
+        result = task.evaluate_batches(
+          algo, batches["train"], batches["val"], dataset_name=dataset
+        )
+      else:
+        result = Result.empty()
+    results[name] = result
+    # Tasks that look at the same frames find the same fault: once is enough.
+    for message in (str(w.message) for w in caught):
+      if message not in told:
+        logging.warning("%s: %s", name, message)
+      told.add(message)
+  return results
+
+
+def gather_metrics(results: Results) -> list[Metric]:
+  """Gathers all metrics of an evaluation, headlines included.
+
+  Args:
+    results: Data set -> task -> result.
+
+  Returns:
+    A metric a tag; one that several data sets share, `metrics/all_{task}` for
+    one, is the mean of those that gave a number, NaN only if none did. A task
+    that could not run on a data set adds nothing.
+  """
+  by_tag: dict[str, list[Metric]] = {}
+  for dataset, by_task in results.items():
+    for task, result in by_task.items():
+      headlines = [
+        Metric.headline(name, task, result.value) for name in (dataset, "all")
+      ]
+      for metric in [*result.metrics, *headlines] if result.metrics else []:
+        by_tag.setdefault(metric.tag, []).append(metric)
+  gathered = []
+  for shared in by_tag.values():
+    defined = [m.value for m in shared if not math.isnan(m.value)]
+    mean = float(np.mean(defined)) if defined else math.nan
+    gathered.append(dataclasses.replace(shared[0], value=mean))
+  return gathered
+
+
+def open_writer(logdir: str) -> tf.summary.SummaryWriter:
+  """Opens the TensorBoard log of evaluations."""
+  # One for all checkpoints: TensorBoard reads slowly from many small files.
+  folder = files.make_folder(run_directory.eval_logs(logdir))
+  return tf.summary.create_file_writer(str(folder))
+
+
+def log_results(
+  logdir: str,
+  writer: tf.summary.SummaryWriter,
+  step: int,
+  results: Results,
+  visualize: bool,
+  details: Mapping[str, Any],
+) -> None:
+  """Writes an evaluation to TensorBoard and `metrics.jsonl`.
+
+  Args:
+    logdir: The log directory.
+    writer: As `open_writer` gives it.
+    step: Steps of training of the checkpoint.
+    results: Data set -> task -> result.
+    visualize: Whether to draw and write the images.
+    details: Written to `metrics.jsonl` beside those of the tasks.
+  """
+  found, details = gather_metrics(results), dict(details)
+  with writer.as_default(step=step):
+    for metric in found:
+      if math.isfinite(metric.value):
+        tf.summary.scalar(metric.tag, metric.value)
+    for result in (r for by_task in results.values() for r in by_task.values()):
+      details |= result.details
+      for tag, image in result.images.items() if visualize else ():
+        tf.summary.image(tag, image[None])
+  writer.flush()
+  if titles := {metric.tag: metric.title for metric in found if metric.title}:
+    details["titles"] = titles
+  metrics.append(logdir, step, {m.tag: m.value for m in found}, details)

@@ -1,0 +1,35 @@
+"""Embedded videos for the tasks, and what a task says of them."""
+
+import warnings
+
+import numpy as np
+
+from evaluation import TASKS
+
+
+def made_videos(num_videos, seed, lengths=(25, 40), num_phases=4):
+  """Videos that run along one curve, at different speeds, with some noise."""
+  random = np.random.default_rng(seed)
+  videos = {"embs": [], "labels": []}
+  for _ in range(num_videos):
+    times = np.linspace(0, 1, random.integers(*lengths)) ** random.uniform(
+      0.7, 1.4
+    )
+    curve = np.stack([np.cos(3 * times), np.sin(3 * times), times], axis=1)
+    embs = curve + 0.05 * random.normal(size=curve.shape)
+    videos["embs"].append(embs.astype(np.float32))
+    phases = np.minimum(times * num_phases, num_phases - 1)
+    videos["labels"].append(phases.astype(np.int64))
+  return videos
+
+
+def evaluate(task, config, train, val):
+  return TASKS[task](config).evaluate_embeddings("toy", train, val)
+
+
+def listen(task, config, train, val):
+  """The result and the texts of all warnings."""
+  with warnings.catch_warnings(record=True) as caught:
+    warnings.simplefilter("always")
+    result = evaluate(task, config, train, val)
+  return result, [str(warning.message) for warning in caught]
