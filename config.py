@@ -258,6 +258,8 @@ CONFIG = EasyDict(
     "CHECKPOINT": {
       # Steps between two checkpoints; one is also saved at the first and last.
       "SAVE_INTERVAL": 1000,
+      # How many of the last checkpoints are kept; one an hour is kept for good.
+      "MAX_TO_KEEP": 10,
     },
   }
 )
@@ -369,6 +371,7 @@ RANGES = {
   "AUGMENTATION.SATURATION_UPPER": (0, None),
   "LOGGING.REPORT_INTERVAL": (1, None),
   "CHECKPOINT.SAVE_INTERVAL": (1, None),
+  "CHECKPOINT.MAX_TO_KEEP": (1, None),
 }
 
 NON_EMPTY = (

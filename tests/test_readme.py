@@ -94,7 +94,7 @@ def command(*words):
 
 
 @pytest.fixture(scope="module")
-def home(one_replica, tmp_path_factory):
+def home(tmp_path_factory):
   """A home folder with records and the run that the commands start from."""
   folder = tmp_path_factory.mktemp("home")
   (folder / "mine").mkdir()

@@ -107,8 +107,9 @@ def test_other_trainable_variables_are_refused(copied, setting):
   with pytest.raises(UserError) as caught:
     saver.restore_latest()
   assert str(caught.value) == (
-    f"{copied}/ckpt-1: was trained with other variables; continue with the"
-    " MODEL settings of its config.yml or choose another --logdir"
+    f"{copied}/ckpt-1: expected the trainable variables of this configuration,"
+    " received others; continue with the MODEL settings of its config.yml or"
+    " choose another --logdir"
   )
   assert_same(before, values(algo, optimizer))
 
@@ -125,11 +126,10 @@ def test_a_network_of_another_size_is_refused(copied):
       restore()
     message = str(caught.value)
     assert message.startswith(
-      f"{path}: does not fit the network of its config.yml or is damaged ("
+      f"{path}: expected a sound checkpoint of the network in its config.yml,"
+      " received "
     )
-    assert message.endswith(
-      "); restore that config.yml or take another checkpoint"
-    )
+    assert message.endswith("; restore that file or take another checkpoint")
     assert "\n" not in message
 
 
@@ -150,7 +150,8 @@ def test_a_damaged_checkpoint_is_refused(copied, part, damage):
     with pytest.raises(UserError) as caught:
       restore()
     assert str(caught.value).startswith(
-      f"{path}: does not fit the network of its config.yml or is damaged ("
+      f"{path}: expected a sound checkpoint of the network in its config.yml,"
+      " received "
     )
 
 
@@ -168,9 +169,9 @@ def test_what_is_not_finite_is_not_saved(trained, copied, value, kind):
   with pytest.raises(UserError) as caught:
     saver.save(2)
   assert str(caught.value) == (
-    f"step 2: {variable.path} is not finite, so no checkpoint was written and"
-    " the last one is good; lower OPTIMIZER.LR.INITIAL_LR and continue with"
-    " --force_train"
+    f"step 2: expected finite weights, received {variable.path} with NaN or"
+    " infinity, so no checkpoint was written and that of step 1 is good; lower"
+    " OPTIMIZER.LR.INITIAL_LR and continue with --force_train"
   )
   assert run_directory.list_checkpoints(copied) == [(1, f"{copied}/ckpt-1")]
   checkpoints.restore_networks(algo, checkpoints.latest_checkpoint(copied))
@@ -277,8 +278,9 @@ def test_init_from_another_network_is_refused(pretrained):
   with pytest.raises(UserError) as caught:
     checkpoints.init_from(algo, logdir)
   assert str(caught.value).startswith(
-    f"--init_from {logdir}/ckpt-1: does not fit this run's network; train both"
-    " with the same MODEL, IMAGE_SIZE and DATA.NUM_STEPS ("
+    f"--init_from {logdir}/ckpt-1: expected a checkpoint of this run's network,"
+    " received another; train both with the same MODEL, IMAGE_SIZE and"
+    " DATA.NUM_STEPS ("
   )
 
 
@@ -289,8 +291,8 @@ def test_a_directory_without_checkpoints(tmp_path, exists):
   with pytest.raises(UserError) as caught:
     checkpoints.latest_checkpoint(logdir)
   assert str(caught.value) == (
-    f"{logdir}: holds no checkpoint; expected ckpt-*.index, train first with"
-    f" `python train.py --logdir {logdir}`"
+    f"{logdir}: expected checkpoints ckpt-*.index, received none; train first"
+    f" with `python train.py --logdir {logdir}`"
   )
 
 
@@ -332,9 +334,9 @@ def test_a_full_disk_is_told_in_one_line(tmp_path):
     saver.save(3)
   message = str(caught.value)
   assert message.startswith(
-    f"{tmp_path}/run: can't write the checkpoint of step 3 ("
+    f"{tmp_path}/run: expected room for the checkpoint of step 3, received "
   )
-  assert message.endswith("); make room and continue with --force_train")
+  assert message.endswith("; make room and continue with --force_train")
 
 
 def test_pretrained_weights_need_not_be_there_to_restore(tmp_path):
