@@ -59,7 +59,7 @@ def train(
   Raises:
     UserError: The user made a mistake, or the loss is not finite.
   """
-  _check(config, force_train, init_from)
+  _check_start(config, force_train, init_from)
   config = _resolve(config)
   strategy = strategy or tf.distribute.get_strategy()
   keras.utils.set_random_seed(config.SEED)  # First weights and dropout.
@@ -77,12 +77,7 @@ def train(
     algo, optimizer, config.LOGDIR, config.CHECKPOINT.MAX_TO_KEEP
   )
   step = saver.restore_latest()
-  if init_from and step:
-    logging.warning(
-      "--init_from %s has no effect: this run continues from its own step %d",
-      *(init_from, step),
-    )
-  elif init_from:
+  if init_from and step == 0:
     checkpoints.init_from(algo, init_from)
   batch_size = config.TRAIN.BATCH_SIZE * strategy.num_replicas_in_sync
   batches = datasets.train_batches(config, batch_size, step, algo.sampler)
@@ -98,7 +93,9 @@ def train(
     return _take_steps(config, batches, train_step, saver, log)
 
 
-def _check(config: EasyDict, force_train: bool, init_from: str | None) -> None:
+def _check_start(
+  config: EasyDict, force_train: bool, init_from: str | None
+) -> None:
   """Find the user's mistakes before anything is built or written."""
   check_name("TRAINING_ALGO", config.TRAINING_ALGO, ALGOS)
   check_name(
@@ -111,6 +108,11 @@ def _check(config: EasyDict, force_train: bool, init_from: str | None) -> None:
     datasets.records_of(config, dataset, "train")
   if init_from:
     checkpoints.latest_checkpoint(init_from)
+    if found := run_directory.list_checkpoints(config.LOGDIR):
+      logging.warning(
+        "--init_from %s has no effect: this run continues from its own step %d",
+        *(init_from, found[-1][0]),
+      )
   if not force_train and run_directory.has_training(config.LOGDIR):
     raise UserError(
       f"{config.LOGDIR}: expected a new log directory, received one with"
