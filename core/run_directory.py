@@ -56,5 +56,5 @@ def list_checkpoints(logdir: str | os.PathLike) -> list[tuple[int, str]]:
 
 def has_training(logdir: str | os.PathLike) -> bool:
   """Whether training has written curves or checkpoints to a log directory."""
-  patterns = ("checkpoint", f"{CHECKPOINT_NAME}-*", "train_logs")
+  patterns = ("checkpoint", f"{CHECKPOINT_NAME}-*", "train_logs/*")
   return any(any(pathlib.Path(logdir).glob(p)) for p in patterns)

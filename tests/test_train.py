@@ -113,8 +113,11 @@ def test_interrupted_run_continues_exactly(tiny_records, trained, copied):
       )
 
 
-@pytest.mark.parametrize("name", ["train_logs", "checkpoint", "ckpt-3.index"])
+@pytest.mark.parametrize(
+  "name", ["train_logs/events", "checkpoint", "ckpt-3.index"]
+)
 def test_what_training_wrote_is_not_written_over(tiny_records, tmp_path, name):
+  (tmp_path / "train_logs").mkdir()
   (tmp_path / name).touch()
   config = tiny_run.config(tiny_records, tmp_path)
   with pytest.raises(UserError) as caught:
@@ -316,7 +319,7 @@ def test_a_configuration_is_left_as_it_was(tiny_records, tmp_path):
 @pytest.mark.parametrize(
   ("settings", "message"),
   [
-    (["MODEL.BASE_MODEL.LAYER=none"], "has no layer 'none'"),
+    (["MODEL.BASE_MODEL.LAYER=none"], "MODEL.BASE_MODEL.LAYER: "),
     (
       ["MODEL.TRAIN_BASE=frozen", "MODEL.TRAIN_EMBEDDING=false"],
       "MODEL.TRAIN_EMBEDDING: expected something to train, received false with"
