@@ -106,19 +106,20 @@ def _check_start(
     check_name("EVAL.TASKS", task, TASKS)
   for dataset in config.DATASETS:
     datasets.records_of(config, dataset, "train")
-  if init_from:
-    checkpoints.latest_checkpoint(init_from)
-    if found := run_directory.list_checkpoints(config.LOGDIR):
-      logging.warning(
-        "--init_from %s has no effect: this run continues from its own step %d",
-        *(init_from, found[-1][0]),
-      )
   if not force_train and run_directory.has_training(config.LOGDIR):
     raise UserError(
       f"{config.LOGDIR}: expected a new log directory, received one with"
       " training logs; continue that run with --force_train or choose another"
       " --logdir"
     )
+  if init_from:
+    checkpoints.latest_checkpoint(init_from)
+    own = run_directory.list_checkpoints(config.LOGDIR)
+    if own and own[-1][0] > 0:
+      logging.warning(
+        "--init_from %s has no effect: this run continues from its own step %d",
+        *(init_from, own[-1][0]),
+      )
   if unused := configuration.unused_settings(config):
     logging.warning(
       "%s: no effect with MODEL.EMBEDDER_TYPE=%s",

@@ -132,11 +132,14 @@ def warn_of_deleted(logdir: str, steps: Iterable[int]) -> None:
 
 def _check_alive(config: EasyDict, timeout_minutes: float) -> None:
   """Raise a UserError if training has written nothing for some minutes."""
-  # Of what training writes, these are never deleted.
+  # Training never deletes these.
   written = [
     run_directory.config_file(config.LOGDIR),
-    pathlib.Path(config.LOGDIR) / "checkpoint",
     *run_directory.train_logs(config.LOGDIR).glob("*"),
+    *(
+      pathlib.Path(f"{path}.index")
+      for _, path in run_directory.list_checkpoints(config.LOGDIR)[-1:]
+    ),
   ]
   last = max((p.stat().st_mtime for p in written if p.exists()), default=0.0)
   minutes = (time.time() - last) / 60
