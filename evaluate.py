@@ -1,4 +1,4 @@
-"""Evaluates the checkpoints of a run, as they appear, or files of embeddings.
+"""Evaluate the checkpoints of a run, as they appear, or files of embeddings.
 
 Usage: python evaluate.py --logdir /tmp/my_run
        python evaluate.py --train_embs A --val_embs B --dataset pouring
@@ -6,6 +6,7 @@ Usage: python evaluate.py --logdir /tmp/my_run
 
 import core.quiet_tensorflow  # noqa: F401
 
+import pathlib
 import tempfile
 from collections.abc import Callable
 
@@ -19,10 +20,11 @@ from core.errors import UserError
 from data import dataset_info
 from embeddings import extraction
 from evaluation import metrics, runner
-from evaluation.checkpoint_queue import (
-  CheckpointQueue,
+from evaluation.checkpoint_polling import (
   evaluator_lock,
+  poll_checkpoints,
   wait_for_start,
+  warn_of_deleted,
 )
 from evaluation.task import EmbeddingTask, Task
 from training import checkpoints
@@ -38,7 +40,7 @@ def evaluate(
   visualize: bool = False,
   timeout_minutes: float = 0,
 ) -> None:
-  """Evaluates checkpoints; logs to TensorBoard and to `metrics.jsonl`.
+  """Evaluate checkpoints; log to TensorBoard and to `metrics.jsonl`.
 
   Args:
     config: The configuration of the run.
@@ -62,60 +64,49 @@ def evaluate(
   checkpoints.latest_checkpoint(config.LOGDIR)  # Likewise.
   with evaluator_lock(config.LOGDIR):
     if continuous_eval:
-      _evaluate_all(config, tasks, max_embs, visualize, timeout_minutes)
+      done = metrics.read(config.LOGDIR, max_embs)
+      found = poll_checkpoints(config, done, timeout_minutes)
     else:
-      evaluate_one = _evaluator(config, tasks, max_embs, visualize)
-      evaluate_one(*run_directory.list_checkpoints(config.LOGDIR)[-1])
-
-
-def _evaluate_all(
-  config: EasyDict,
-  tasks: dict[str, Task],
-  max_embs: int,
-  visualize: bool,
-  timeout_minutes: float,
-) -> None:
-  """Evaluates what has no line yet, until that of the last step has one."""
-  done = metrics.read(config.LOGDIR, max_embs)
-  tried, failed = 0, {}
-  with CheckpointQueue(
-    config.LOGDIR, config.CHECKPOINT.SAVE_INTERVAL, done
-  ) as queue:
-    # After the queue has started: training does not wait for the network.
-    evaluate_one = _evaluator(config, tasks, max_embs, visualize)
-    for step, path in queue.until(config.TRAIN.MAX_ITERS, timeout_minutes):
-      tried += 1
+      found = run_directory.list_checkpoints(config.LOGDIR)[-1:]
+    evaluate_checkpoint = _build_evaluator(config, tasks, max_embs, visualize)
+    failed, evaluated = {}, False
+    for step, path in found:
       try:
-        evaluate_one(step, path)
+        evaluate_checkpoint(step, path)
+        evaluated = True
       except CheckpointError as error:
-        failed[step] = error
-        logging.warning("Step %d is not evaluated: %s", step, error)
+        # Training deletes the index first.
+        if pathlib.Path(f"{path}.index").exists():
+          failed[step] = error
+          logging.warning("Step %d is not evaluated: %s", step, error)
+        else:
+          warn_of_deleted(config.LOGDIR, [step])
   if failed:
     raise UserError(
-      f"{config.LOGDIR}: step {', '.join(map(str, failed))} could not be"
-      f" evaluated: {next(iter(failed.values()))}"
+      f"{config.LOGDIR}: could not evaluate step"
+      f" {', '.join(map(str, failed))}: {next(iter(failed.values()))}"
     )
-  if not tried:
+  if not evaluated:
     print(metrics.table(config.LOGDIR), flush=True)
 
 
-def _evaluator(
+def _build_evaluator(
   config: EasyDict, tasks: dict[str, Task], max_embs: int, visualize: bool
 ) -> Callable[[int, str], None]:
-  """Builds the network once; returns what evaluates a step's checkpoint."""
+  """Build the network once; return what evaluates a step's checkpoint."""
   algo = checkpoints.build_to_restore(config)
   embed_video = extraction.video_embedder(algo, config)
   writer = runner.open_writer(config.LOGDIR)
+  details = {"max_embs": max_embs} if max_embs else {}
 
-  def evaluate_one(step: int, path: str) -> None:
+  def evaluate_checkpoint(step: int, path: str) -> None:
     logging.info("Evaluating step %d", step)
     checkpoints.restore_networks(algo, path)
     results = runner.run_tasks(config, algo, embed_video, tasks, max_embs)
-    details = {"max_embs": max_embs} if max_embs else {}
     runner.log_results(config.LOGDIR, writer, step, results, visualize, details)
     print(metrics.table(config.LOGDIR), flush=True)
 
-  return evaluate_one
+  return evaluate_checkpoint
 
 
 def evaluate_files(
@@ -126,7 +117,7 @@ def evaluate_files(
   logdir: str | None = None,
   visualize: bool = False,
 ) -> None:
-  """Evaluates embeddings that any program made; prints the table.
+  """Evaluate embeddings that any program made; print the table.
 
   Args:
     config: A configuration, for its EVAL section.
@@ -144,12 +135,18 @@ def evaluate_files(
   tasks = runner.build_tasks(config)
   if not any(isinstance(task, EmbeddingTask) for task in tasks.values()):
     raise UserError(
-      f"EVAL.TASKS=[{', '.join(tasks)}]: needs the network, and nothing can be"
-      " said of files of embeddings; expected other tasks beside it, such as"
+      "EVAL.TASKS: expected a task on embeddings, received only"
+      f" {', '.join(tasks)}, which needs the network; add one such as"
       " kendalls_tau"
     )
-  if logdir:
-    _check_is_no_run(logdir)
+  if logdir and (
+    run_directory.config_file(logdir).exists()
+    or run_directory.list_checkpoints(logdir)
+  ):
+    raise UserError(
+      f"{logdir}: expected no training run, received one, whose step 0 the"
+      " files of embeddings would replace; choose another --logdir"
+    )
   train, val = embeddings.load_many(train_embs), embeddings.load_many(val_embs)
   embeddings.check_same_size(train_embs, train, val_embs, val)
   embs = runner.name_phases(config, dataset, {"train": train, "val": val})
@@ -163,28 +160,10 @@ def evaluate_files(
       print(metrics.table(logdir), flush=True)
 
 
-def _check_is_no_run(logdir: str) -> None:
-  config = run_directory.config_file(logdir)
-  if config.exists() or run_directory.list_checkpoints(logdir):
-    raise UserError(
-      f"{logdir}: is the log directory of a training run, whose step 0 the"
-      " files of embeddings would replace; choose another --logdir"
-    )
-
-
 def main() -> None:
-  """Reads the flags and evaluates."""
+  """Read the flags and evaluate checkpoints or files of embeddings."""
   if FLAGS.train_embs or FLAGS.val_embs:
-    if not (FLAGS.train_embs and FLAGS.val_embs and FLAGS.dataset):
-      raise UserError(
-        "--train_embs, --val_embs and --dataset go together: two embeddings"
-        " files and the name of their data set"
-      )
-    if FLAGS.max_embs:
-      raise UserError(
-        "--max_embs goes with checkpoints; of --train_embs and --val_embs all"
-        " videos are used, so write fewer to the files"
-      )
+    _check_flags_of_files()
     evaluate_files(
       configuration.load([], FLAGS.set),
       FLAGS.dataset,
@@ -196,14 +175,12 @@ def main() -> None:
     return
   if FLAGS.set or FLAGS.dataset:
     raise UserError(
-      "--set and --dataset go with --train_embs and --val_embs; the settings of"
-      f" a training run are those in {FLAGS.logdir}/config.yml"
+      "--set, --dataset: expected only with --train_embs and --val_embs; change"
+      f" the settings of a training run in {FLAGS.logdir}/config.yml"
     )
   if FLAGS.continuous_eval:
     wait_for_start(
-      FLAGS.logdir,
-      FLAGS.start_timeout_minutes,
-      FLAGS.timeout_minutes,
+      FLAGS.logdir, FLAGS.start_timeout_minutes, FLAGS.timeout_minutes
     )
   evaluate(
     configuration.load_run(FLAGS.logdir),
@@ -212,6 +189,21 @@ def main() -> None:
     FLAGS.visualize,
     FLAGS.timeout_minutes,
   )
+
+
+def _check_flags_of_files() -> None:
+  """Raise a UserError if flags don't go with files of embeddings."""
+  for name in ("train_embs", "val_embs", "dataset"):
+    if not getattr(FLAGS, name):
+      raise UserError(
+        f"--{name}: expected with files of embeddings, received none; give"
+        " --train_embs, --val_embs and --dataset together"
+      )
+  if FLAGS.max_embs:
+    raise UserError(
+      "--max_embs: expected only with checkpoints, received with files of"
+      " embeddings; write fewer videos to the files"
+    )
 
 
 if __name__ == "__main__":
@@ -238,25 +230,27 @@ if __name__ == "__main__":
   flags.DEFINE_float(
     "start_timeout_minutes",
     1,
-    "End with an error if training does not write its config.yml in so many"
-    " minutes; 0 = wait for ever.",
+    "Minutes to wait for training to write its config.yml before ending with an"
+    " error; 0 = wait for ever.",
     lower_bound=0,
   )
   flags.DEFINE_float(
     "timeout_minutes",
     60,
-    "End with an error if a training that has begun writes neither a checkpoint"
-    " nor a log for so many minutes; 0 = wait for ever.",
+    "Minutes that a training that has begun may write neither a checkpoint nor"
+    " a log before this ends with an error; 0 = wait for ever.",
     lower_bound=0,
   )
   command_line.define_path(
     "train_embs",
     None,
-    "Embeddings file of the training videos, by any program: evaluates it"
-    " instead of checkpoints. May be a pattern.",
+    "Embeddings file of the training videos, by any program: evaluated instead"
+    " of checkpoints. May be a pattern.",
   )
-  command_line.define_path("val_embs", None, "That of the validation videos.")
-  flags.DEFINE_string("dataset", None, "Name of the data set of --train_embs.")
+  command_line.define_path(
+    "val_embs", None, "Embeddings file of the validation videos."
+  )
+  flags.DEFINE_string("dataset", None, "Name of the data set of these files.")
   flags.DEFINE_multi_string(
     "set",
     [],

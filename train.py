@@ -1,4 +1,4 @@
-"""Trains a network on videos.
+"""Train a network on videos.
 
 python train.py --logdir /tmp/my_run --config configs/demo.yml
 """
@@ -7,7 +7,6 @@ import core.quiet_tensorflow  # noqa: F401
 
 import contextlib
 import copy
-import itertools
 import math
 import signal
 import sys
@@ -22,12 +21,14 @@ import config as configuration
 import datasets
 import models
 from algos import ALGOS
-from algos.algorithm import Algorithm
-from core import command_line, files, run_directory
+from core import command_line, run_directory
 from core.errors import UserError
+from core.settings import check_name
+from evaluation import TASKS
 from training import checkpoints
 from training.log import TrainLog
 from training.optimizers import build_optimizer
+from training.step import build_train_step, distribute
 
 FLAGS = flags.FLAGS
 
@@ -38,8 +39,9 @@ def train(
   debug: bool = False,
   visualize: bool = False,
   init_from: str | None = None,
+  strategy: tf.distribute.Strategy | None = None,
 ) -> int:
-  """Trains until TRAIN.MAX_ITERS, an interrupt, or a loss that is not finite.
+  """Train until TRAIN.MAX_ITERS, a signal, or a loss that is not finite.
 
   Args:
     config: The configuration.
@@ -47,7 +49,9 @@ def train(
     debug: Whether to log gradient norms and histograms of variables.
     visualize: Whether to log batches as images.
     init_from: Log directory of another run, whose network a new run starts
-      from. A run that continues does not look at it.
+      from. A run that continues ignores it.
+    strategy: Distributes the steps; None = the current strategy, which is one
+      device unless the caller entered another's scope.
 
   Returns:
     The signal that stopped training early, or 0.
@@ -55,206 +59,121 @@ def train(
   Raises:
     UserError: The user made a mistake, or the loss is not finite.
   """
-  for dataset in config.DATASETS:
-    datasets.list_split_records(
-      config, dataset, "train"
-    )  # Fails early and clean.
-  if init_from:
-    checkpoints.latest_checkpoint(init_from)  # Likewise.
-  _warn_of_unused(config)
-  config = _settled(config)
-  if not force_train:
-    _refuse_used(config.LOGDIR)
+  _check_start(config, force_train, init_from)
+  config = _resolve(config)
+  strategy = strategy or tf.distribute.get_strategy()
   keras.utils.set_random_seed(config.SEED)  # First weights and dropout.
-  strategy = tf.distribute.MirroredStrategy()
+  # Where a checkpoint gives the weights, those of ImageNet need not be there.
+  restores = init_from or run_directory.list_checkpoints(config.LOGDIR)
   with strategy.scope():
-    # Where a checkpoint gives the weights, those of ImageNet need not be there.
-    restores = init_from or run_directory.list_checkpoints(config.LOGDIR)
     build = (
       checkpoints.build_to_restore if restores else ALGOS[config.TRAINING_ALGO]
     )
     algo = build(config)
     variables = checkpoints.trainable_variables(algo)
-    if not variables:
-      raise UserError(
-        "MODEL.TRAIN_BASE and MODEL.TRAIN_EMBEDDING leave nothing to train;"
-        " set MODEL.TRAIN_EMBEDDING=true or MODEL.TRAIN_BASE=only_bn"
-      )
     optimizer = build_optimizer(config)
     optimizer.build(variables)
-  logging.info("Training on %s", ", ".join(strategy.extended.worker_devices))
-  # Not before: a network that can't be built leaves no directory behind.
-  files.make_folder(config.LOGDIR)
-  saver = checkpoints.Saver(algo, optimizer, config.LOGDIR)
-  start_step = saver.restore_latest()
-  if init_from and start_step:
-    logging.warning(
-      "--init_from %s has no effect: this run continues from its own step %d",
-      init_from,
-      start_step,
-    )
-  elif init_from:
-    checkpoints.init_from(algo, init_from)
-  batches = distribute(
-    strategy,
-    datasets.train_batches(
-      config,
-      config.TRAIN.BATCH_SIZE * strategy.num_replicas_in_sync,
-      start_step,
-      algo.sampler,
-    ),
+  saver = checkpoints.Saver(
+    algo, optimizer, config.LOGDIR, config.CHECKPOINT.MAX_TO_KEEP
   )
+  step = saver.restore_latest()
+  if init_from and step == 0:
+    checkpoints.init_from(algo, init_from)
+  batch_size = config.TRAIN.BATCH_SIZE * strategy.num_replicas_in_sync
+  batches = datasets.train_batches(config, batch_size, step, algo.sampler)
+  records = [
+    record
+    for dataset in config.DATASETS
+    for record in datasets.list_training_records(config, dataset)
+  ]
+  batches = datasets.checked_batches(distribute(strategy, batches), records)
   # First: an evaluator that finds a checkpoint asks what it belongs to.
   configuration.save(config, config.LOGDIR)
-  if start_step == 0:
+  if step == 0:
     saver.save(0)
   train_step = build_train_step(strategy, algo, optimizer, debug)
   with TrainLog(config, variables if debug else [], visualize) as log:
-    return _loop(
-      config,
-      datasets.checked_batches(
-        batches,
-        [
-          record
-          for dataset in config.DATASETS
-          for record in datasets.list_training_records(config, dataset)
-        ],
-      ),
-      train_step,
-      saver,
-      log,
-      start_step,
+    return _take_steps(config, batches, train_step, saver, log)
+
+
+def _check_start(
+  config: EasyDict, force_train: bool, init_from: str | None
+) -> None:
+  """Find the user's mistakes before anything is built or written."""
+  check_name("TRAINING_ALGO", config.TRAINING_ALGO, ALGOS)
+  models.check_names(config)
+  # Or a mistyped task would be found out after days.
+  check_name("EVAL.TASKS", config.EVAL.TASKS, TASKS)
+  for dataset in config.DATASETS:
+    datasets.list_split_records(config, dataset, "train")
+  if not force_train and run_directory.has_training(config.LOGDIR):
+    raise UserError(
+      f"{config.LOGDIR}: expected a new log directory, received one with"
+      " training logs; continue that run with --force_train or choose another"
+      " --logdir"
     )
-
-
-def _warn_of_unused(config: EasyDict) -> None:
-  unused = configuration.unused_settings(config)
-  if unused:
+  if init_from:
+    checkpoints.latest_checkpoint(init_from)
+    own = run_directory.list_checkpoints(config.LOGDIR)
+    if own and own[-1][0] > 0:
+      logging.warning(
+        "--init_from %s has no effect: this run continues from its own step %d",
+        *(init_from, own[-1][0]),
+      )
+  if unused := configuration.unused_settings(config):
     logging.warning(
-      "No effect has %s: MODEL.EMBEDDER_TYPE is %s",
-      ", ".join(unused),
-      config.MODEL.EMBEDDER_TYPE,
+      "%s: no effect with MODEL.EMBEDDER_TYPE=%s",
+      *(", ".join(unused), config.MODEL.EMBEDDER_TYPE),
     )
 
 
-def _settled(config: EasyDict) -> EasyDict:
-  """Settles what machine or videos decide: the run is restored without them."""
+def _resolve(config: EasyDict) -> EasyDict:
+  """Replace what depends on machine or videos: the run is restored without."""
   config = copy.deepcopy(config)
   config.PRECISION = models.resolve_precision(config.PRECISION)
   return ALGOS[config.TRAINING_ALGO].resolve(config, datasets.count_phases)
 
 
-def _refuse_used(logdir: str) -> None:
-  """Raises a UserError if training has written to a directory before."""
-  if run_directory.has_training(logdir):
-    raise UserError(
-      f"{logdir}: already has training logs; continue that run with"
-      " --force_train or choose another --logdir"
-    )
-
-
-def distribute(
-  strategy: tf.distribute.Strategy, batches: tf.data.Dataset
-) -> tf.distribute.DistributedDataset:
-  """Splits each batch among the replicas of a strategy."""
-  # The batches are drawn by number, so there are no files to shard by.
-  options = tf.data.Options()
-  options.experimental_distribute.auto_shard_policy = (
-    tf.data.experimental.AutoShardPolicy.DATA
-  )
-  return strategy.experimental_distribute_dataset(batches.with_options(options))
-
-
-def build_train_step(
-  strategy: tf.distribute.Strategy,
-  algo: Algorithm,
-  optimizer: keras.optimizers.Optimizer,
-  debug: bool = False,
-) -> Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
-  """Compiles one training step.
-
-  Args:
-    strategy: Its replicas each take a part of the batch.
-    algo: The algorithm, built in the strategy's scope.
-    optimizer: Built on `checkpoints.trainable_variables(algo)`.
-    debug: Whether the norm of each gradient is returned, too.
-
-  Returns:
-    A function of a batch that updates the variables and returns scalars to log:
-    `loss` (penalties included), `reg_loss` and the algorithm's parts.
-  """
-  variables = checkpoints.trainable_variables(algo)
-  num_replicas = strategy.num_replicas_in_sync
-
-  def replica_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    with tf.GradientTape() as tape:
-      embs = algo(batch, training=True)
-      scalars = algo.compute_losses(embs, batch, training=True)
-      scalars["reg_loss"] = algo.regularization_loss()
-      scalars["loss"] += scalars["reg_loss"]
-      # Gradients are summed over replicas.
-      loss = scalars["loss"] / num_replicas
-    gradients = tape.gradient(loss, variables)
-    optimizer.apply_gradients(zip(gradients, variables, strict=True))
-    if debug:
-      for variable, gradient in zip(variables, gradients, strict=True):
-        scalars[f"gradient_norm/{variable.path}"] = tf.norm(gradient)
-    return scalars
-
-  @tf.function
-  def train_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    scalars = strategy.run(replica_step, args=(batch,))
-    return {
-      tag: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
-      for tag, value in scalars.items()
-    }
-
-  return train_step
-
-
-def _loop(
+def _take_steps(
   config: EasyDict,
   batches: Iterable[dict[str, tf.Tensor]],
   train_step: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
   saver: checkpoints.Saver,
   log: TrainLog,
-  step: int,
 ) -> int:
-  """Takes the steps from `step` on; returns what `train` returns."""
-  saved = step
+  """Train from the saver's step on; return what `train` returns."""
+  step = saver.step
+  # Held until the last checkpoint is saved: ending it waits for its threads.
+  iterator = iter(batches)
   with _caught_signals() as caught:
-    # Never asks for a batch beyond the last, which would wait for nothing. A
-    # run that continues with fewer steps than it has taken has none to take.
-    steps_left = max(0, config.TRAIN.MAX_ITERS - step)
-    for batch in itertools.islice(batches, steps_left):
+    while step < config.TRAIN.MAX_ITERS and not caught:
+      batch = next(iterator)
       scalars = train_step(batch)
       loss = float(scalars["loss"])
       if not math.isfinite(loss):
         raise UserError(
-          f"step {step}: the loss is {loss}; stopped before any harm, the last"
-          f" checkpoint in {config.LOGDIR} (step {saved}) is good: lower"
+          f"step {step}: expected a finite loss, received {loss}; lower"
           " OPTIMIZER.LR.INITIAL_LR or check the videos, then continue with"
-          " --force_train"
+          f" --force_train: the last checkpoint in {config.LOGDIR} (step"
+          f" {saver.step}) is good"
         )
       log.step(step, scalars, batch)
       step += 1
-      if step % config.CHECKPOINT.SAVE_INTERVAL == 0 or caught:
+      if step % config.CHECKPOINT.SAVE_INTERVAL == 0:
         saver.save(step)
-        saved = step
-      if caught:
-        logging.info("Stopped by a signal; saved step %d", step)
-        return caught[0]
-  if saved != step:
-    saver.save(step)
+    if saver.step != step:
+      saver.save(step)
+  if caught:
+    logging.info("Stopped by a signal; saved step %d", step)
+    return caught[0]
   logging.info("Trained %d steps; checkpoints in %s", step, config.LOGDIR)
   return 0
 
 
 @contextlib.contextmanager
 def _caught_signals() -> Iterator[list[int]]:
-  """Collects the first Ctrl-C or SIGTERM; a second one has its usual effect."""
+  """Collect the first Ctrl-C or SIGTERM; a second one has its usual effect."""
   caught: list[int] = []
-  signals = (signal.SIGINT, signal.SIGTERM)
 
   def catch(number: int, _: object) -> None:
     caught.append(number)
@@ -264,7 +183,10 @@ def _caught_signals() -> Iterator[list[int]]:
     for number, handler in handlers.items():
       signal.signal(number, handler)
 
-  handlers = {number: signal.signal(number, catch) for number in signals}
+  handlers = {
+    number: signal.signal(number, catch)
+    for number in (signal.SIGINT, signal.SIGTERM)
+  }
   try:
     yield caught
   finally:
@@ -272,10 +194,17 @@ def _caught_signals() -> Iterator[list[int]]:
 
 
 def main() -> None:
-  """Reads the flags, trains, and ends with the status of a caught signal."""
+  """Read the flags, train, and end with the status of a caught signal."""
   config = configuration.merge_run(FLAGS.logdir, FLAGS.config, FLAGS.set)
+  strategy = tf.distribute.MirroredStrategy()
+  logging.info("Devices: %s", ", ".join(strategy.extended.worker_devices))
   stopped_by = train(
-    config, FLAGS.force_train, FLAGS.debug, FLAGS.visualize, FLAGS.init_from
+    config,
+    FLAGS.force_train,
+    FLAGS.debug,
+    FLAGS.visualize,
+    FLAGS.init_from,
+    strategy,
   )
   if stopped_by:
     sys.exit(128 + stopped_by)

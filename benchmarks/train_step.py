@@ -25,7 +25,6 @@ from easydict import EasyDict
 
 import config as configuration
 import datasets
-import train
 from algos import ALGOS
 from algos.algorithm import Algorithm
 from core import command_line, errors
@@ -35,6 +34,7 @@ from dataset_preparation.shards import ShardOptions
 from training import checkpoints
 from training.log import TrainLog
 from training.optimizers import build_optimizer
+from training.step import build_train_step, distribute
 
 FLAGS = flags.FLAGS
 
@@ -86,17 +86,18 @@ def bare_pass(
   return run
 
 
-def compare(config: EasyDict, num_blocks: int) -> tuple[float, float]:
+def compare(
+  config: EasyDict, num_blocks: int, strategy: tf.distribute.Strategy
+) -> tuple[float, float]:
   """Median seconds of a full step and of a bare pass."""
-  strategy = tf.distribute.MirroredStrategy()
   with strategy.scope():
     algo = ALGOS[config.TRAINING_ALGO](config)
     optimizer = build_optimizer(config)
     optimizer.build(checkpoints.trainable_variables(algo))
-  train_step = train.build_train_step(strategy, algo, optimizer)
+  train_step = build_train_step(strategy, algo, optimizer)
   bare = bare_pass(algo)
   data = datasets.train_batches(config, config.TRAIN.BATCH_SIZE)
-  batches = iter(train.distribute(strategy, data))
+  batches = iter(distribute(strategy, data))
   constant = next(iter(data))
   seconds = {"full": [], "bare": []}
   step = 0
@@ -152,7 +153,7 @@ def main() -> None:
     write_videos(pathlib.Path(folder))
     config = configuration.load([], settings)
     config.LOGDIR = f"{folder}/logs"
-    full, bare = compare(config, FLAGS.blocks)
+    full, bare = compare(config, FLAGS.blocks, tf.distribute.MirroredStrategy())
     print(f"full training step       {full:8.3f} s")
     print(f"bare forward + backward  {bare:8.3f} s")
     print(f"ratio                    {full / bare:8.3f}")

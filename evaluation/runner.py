@@ -14,6 +14,7 @@ from easydict import EasyDict
 import datasets
 from algos.algorithm import Algorithm
 from core import files, run_directory
+from core.settings import check_name
 from data import dataset_info
 from embeddings import extraction
 from embeddings.types import EmbeddedSplit, as_split
@@ -28,7 +29,8 @@ Results = dict[str, dict[str, Result]]
 
 
 def build_tasks(config: EasyDict) -> dict[str, Task]:
-  """Builds the tasks of `EVAL.TASKS`, by name."""
+  """Build the tasks of EVAL.TASKS by name, or raise a UserError."""
+  check_name("EVAL.TASKS", config.EVAL.TASKS, TASKS)
   return {name: TASKS[name](config) for name in config.EVAL.TASKS}
 
 

@@ -1,4 +1,3 @@
-import functools
 import os
 
 import pytest
@@ -65,10 +64,8 @@ def tiny_records(tmp_path_factory):
   return folder
 
 
-@pytest.fixture(scope="module")
-def one_replica():
-  """As on a machine with one CPU, which is split in two above."""
-  strategy = functools.partial(tf.distribute.MirroredStrategy, ["CPU:0"])
-  with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(tf.distribute, "MirroredStrategy", strategy)
-    yield
+@pytest.fixture(scope="session")
+def trained(tiny_records, tmp_path_factory):
+  """A run of 4 steps with checkpoints at 0, 2 and 4, to be read only."""
+  logdir = tmp_path_factory.mktemp("trained")
+  return tiny_run.train(tiny_run.config(tiny_records, logdir))

@@ -1,13 +1,10 @@
-import contextlib
-import functools
+import collections
 import json
 import math
-import pathlib
 import shutil
-import signal
 import subprocess
 import sys
-import time
+import types
 
 import numpy as np
 import pytest
@@ -17,42 +14,68 @@ import embeddings
 import evaluate
 import train
 from algos.algorithm import Algorithm
-from core import run_directory
 from core.errors import UserError
 from data import dataset_info
 from embeddings import extraction
 from evaluation import TASKS, metrics
-from evaluation.checkpoint_queue import evaluator_lock
+from evaluation.checkpoint_polling import evaluator_lock
 from tests.helpers import tiny_run
 from tests.helpers.paths import ROOT
 from training import checkpoints
 
-pytestmark = pytest.mark.usefixtures("one_replica")
-
-
-@pytest.fixture(scope="module")
-def trained(one_replica, tiny_records, tmp_path_factory):
-  """The log directory of a run with checkpoints at steps 0, 2 and 4."""
-  folder = tmp_path_factory.mktemp("trained")
-  train.train(tiny_run.config(tiny_records, folder))
-  return folder
-
 
 @pytest.fixture
 def copy(trained, tmp_path):
-  """The same, to be changed."""
-  return pathlib.Path(shutil.copytree(trained, tmp_path / "copy"))
+  """A run with checkpoints at steps 0, 2 and 4, to be changed."""
+  return shutil.copytree(trained.logdir, tmp_path / "copy")
 
 
-def test_evaluation_of_all_checkpoints(tiny_records, tmp_path, capsys):
-  config = tiny_run.config(tiny_records, tmp_path)
-  train.train(config)
+@pytest.fixture(scope="module")
+def evaluated(trained, tmp_path_factory):
+  """Such a run, the last checkpoint evaluated and then all, by every task."""
+  logdir = tmp_path_factory.mktemp("evaluated") / "run"
+  shutil.copytree(trained.logdir, logdir)
+  config = configuration.load_run(logdir)
+  assert set(config.EVAL.TASKS) == set(TASKS)
+
+  def event_files():
+    return list((logdir / "eval_logs").glob("events.*"))
+
   evaluate.evaluate(config, continuous_eval=False)
-  assert list(metrics.read(tmp_path)) == [4]
-  evaluate.evaluate(config)
-  results = metrics.read(tmp_path)
+  assert evaluated_steps(logdir) == [4] and len(event_files()) == 1
+  embed_split, features = extraction.embed_split, Algorithm.features
+  calls = collections.defaultdict(list)
+
+  def count_embed_split(embed_video, config, dataset, split, *rest):
+    calls["embed_split"].append((dataset, split))
+    return embed_split(embed_video, config, dataset, split, *rest)
+
+  def count_features(*arguments):
+    calls["features"].append(arguments)
+    return features(*arguments)
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(extraction, "embed_split", count_embed_split)
+    patch.setattr(Algorithm, "features", count_features)
+    evaluate.evaluate(config)
+  return types.SimpleNamespace(
+    logdir=logdir, calls=calls, num_event_files=len(event_files()) - 1
+  )
+
+
+def evaluated_steps(logdir):
+  return [line["step"] for line in read_lines(logdir)]
+
+
+def read_lines(logdir):
+  text = (logdir / "eval_logs" / "metrics.jsonl").read_text()
+  return [json.loads(line) for line in text.splitlines()]
+
+
+def test_evaluation_of_all_checkpoints(evaluated, capsys):
+  results = metrics.read(evaluated.logdir)
   assert list(results) == [0, 2, 4]
-  logged = tiny_run.curves(tmp_path / "eval_logs")
+  logged = tiny_run.curves(evaluated.logdir / "eval_logs")
   for step, scalars in results.items():
     assert {
       "algo_loss/val_loss",
@@ -66,12 +89,42 @@ def test_evaluation_of_all_checkpoints(tiny_records, tmp_path, capsys):
     for tag, value in scalars.items():
       if math.isfinite(value):
         assert logged[tag][step] == pytest.approx(value, rel=1e-6)
+  # Each once, and nothing more when it is started again.
+  evaluate.evaluate(configuration.load_run(evaluated.logdir))
+  assert evaluated_steps(evaluated.logdir) == [4, 0, 2]
   table = capsys.readouterr().out
   assert "kendalls_tau/tiny_val_align_tau" in table
   assert "step 0" in table and "step 4" in table
-  evaluate.evaluate(config)
-  lines = (tmp_path / "eval_logs" / "metrics.jsonl").read_text().splitlines()
-  assert [json.loads(line)["step"] for line in lines] == [4, 0, 2]
+
+
+def test_checkpoints_share_a_network_and_tasks_share_embeddings(evaluated):
+  # Traced once to embed videos, once for the loss.
+  assert len(evaluated.calls["features"]) == 2
+  splits = [("tiny", "train"), ("tiny", "val")]
+  assert evaluated.calls["embed_split"] == 2 * splits
+  # TensorBoard reads slowly from many small files.
+  assert evaluated.num_event_files == 1
+
+
+def test_details_are_beside_the_scalars(evaluated):
+  details = read_lines(evaluated.logdir)[0]["details"]
+  assert details["classification/tiny_1.0_used"]["train"]["videos"] == 4
+  assert details["classification/val_tiny_titles"] == {}
+  taus = details["kendalls_tau/tiny_val"]["video_taus"]
+  assert set(taus) <= {"val0", "val1", "val2"}
+
+
+def test_a_line_cut_short_by_an_interruption_is_made_up_for(
+  evaluated, tmp_path
+):
+  logdir = shutil.copytree(evaluated.logdir, tmp_path / "run")
+  file = logdir / "eval_logs" / "metrics.jsonl"
+  expected = metrics.read(logdir)
+  file.write_bytes(file.read_bytes()[:-40])
+  assert list(metrics.read(logdir)) == [0, 4]
+  evaluate.evaluate(configuration.load_run(logdir))
+  assert list(metrics.read(logdir)) == [0, 2, 4]
+  np.testing.assert_equal(metrics.read(logdir), expected)
 
 
 def test_a_run_on_two_data_sets(tmp_path):
@@ -84,62 +137,25 @@ def test_a_run_on_two_data_sets(tmp_path):
     tmp_path / "%s_records",
     tmp_path / "logs",
     "DATASETS=[tiny, other]",
-    "TRAIN.MAX_ITERS=2",
+    "TRAIN.MAX_ITERS=0",
   )
   train.train(config)
   evaluate.evaluate(config)
-  results = metrics.read(config.LOGDIR)
-  assert list(results) == [0, 2]
-  for scalars in results.values():
-    for name in names:
-      assert {
-        f"classification/val_{name}_1.0_accuracy",
-        f"few_shot_cxn/val_{name}_1_accuracy",
-        f"kendalls_tau/{name}_val_align_tau",
-        f"retrieval/val_{name}_ap@5",
-        f"cycle_consistency/val_{name}_2way",
-      } <= set(scalars)
-    for task in config.EVAL.TASKS:
-      of_both = [scalars[f"metrics/{name}_{task}"] for name in names]
-      assert scalars[f"metrics/all_{task}"] == pytest.approx(np.mean(of_both))
-    losses = [scalars[f"metrics/{name}_algo_loss"] for name in names]
-    assert losses[0] != losses[1]
-    assert scalars["algo_loss/val_loss"] == pytest.approx(np.mean(losses))
-
-
-def test_all_checkpoints_share_one_compiled_network(copy, monkeypatch):
-  config = configuration.load_run(copy)
-  config.EVAL.TASKS = ["algo_loss", "kendalls_tau"]
-  traced = []
-  features = Algorithm.features
-
-  def counted(*arguments):
-    traced.append(1)
-    return features(*arguments)
-
-  monkeypatch.setattr(Algorithm, "features", counted)
-  evaluate.evaluate(config)
-  assert list(metrics.read(copy)) == [0, 2, 4]
-  # Once to embed videos, once for the loss.
-  assert len(traced) == 2
-
-
-def test_all_tasks_share_one_embedding_of_each_split(copy, monkeypatch):
-  embedded = []
-  embed_split = extraction.embed_split
-
-  def counted(embed_video, config, dataset, split, *rest):
-    embedded.append((dataset, split))
-    return embed_split(embed_video, config, dataset, split, *rest)
-
-  monkeypatch.setattr(extraction, "embed_split", counted)
-  config = configuration.load_run(copy)
-  assert set(config.EVAL.TASKS) == set(TASKS)
-  evaluate.evaluate(config)
-  assert list(metrics.read(copy)) == [0, 2, 4]
-  assert embedded == 3 * [("tiny", "train"), ("tiny", "val")]
-  # TensorBoard reads slowly from many small files.
-  assert len(list((copy / "eval_logs").glob("events.*"))) == 1
+  [scalars] = metrics.read(config.LOGDIR).values()
+  for name in names:
+    assert {
+      f"classification/val_{name}_1.0_accuracy",
+      f"few_shot_cxn/val_{name}_1_accuracy",
+      f"kendalls_tau/{name}_val_align_tau",
+      f"retrieval/val_{name}_ap@5",
+      f"cycle_consistency/val_{name}_2way",
+    } <= set(scalars)
+  for task in config.EVAL.TASKS:
+    values = [scalars[f"metrics/{name}_{task}"] for name in names]
+    assert scalars[f"metrics/all_{task}"] == pytest.approx(np.mean(values))
+  losses = [scalars[f"metrics/{name}_algo_loss"] for name in names]
+  assert losses[0] != losses[1]
+  assert scalars["algo_loss/val_loss"] == pytest.approx(np.mean(losses))
 
 
 def test_an_evaluation_of_some_videos_is_not_for_good(copy, capsys):
@@ -148,8 +164,7 @@ def test_an_evaluation_of_some_videos_is_not_for_good(copy, capsys):
   evaluate.evaluate(config, max_embs=2)
   assert evaluated_steps(copy) == [0, 2, 4]
   assert metrics.read(copy) == {}
-  lines = (copy / "eval_logs" / "metrics.jsonl").read_text().splitlines()
-  for details in (json.loads(line)["details"] for line in lines):
+  for details in (line["details"] for line in read_lines(copy)):
     assert details["max_embs"] == 2
     assert details["kendalls_tau/tiny_val"]["videos"] == 2
   assert "step 4: of 2 videos of a split only" in capsys.readouterr().out
@@ -166,12 +181,11 @@ def test_an_evaluation_of_some_videos_is_not_for_good(copy, capsys):
   assert "kendalls_tau/tiny_val_align_tau" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("continuous", [False, True])
-def test_a_second_evaluator_is_refused(copy, continuous):
+def test_a_second_evaluator_is_refused(copy):
   config = configuration.load_run(copy)
   with evaluator_lock(copy):
-    with pytest.raises(UserError, match="another evaluator is at work on this"):
-      evaluate.evaluate(config, continuous_eval=continuous)
+    with pytest.raises(UserError, match="expected no other evaluator"):
+      evaluate.evaluate(config)
   assert metrics.read(copy) == {}
 
 
@@ -186,190 +200,151 @@ def test_nothing_is_embedded_for_the_loss_alone(copy, monkeypatch):
   assert math.isfinite(metrics.read(copy)[4]["algo_loss/val_loss"])
 
 
-def test_a_damaged_record_in_the_batches_of_the_loss_is_named(copy, tmp_path):
+@pytest.fixture
+def other_records(copy, tmp_path):
+  """The run's configuration with a copy of its records, and their folder."""
   config = configuration.load_run(copy)
-  config.EVAL.TASKS = ["algo_loss"]
   records = shutil.copytree(config.PATH_TO_TFRECORDS, tmp_path / "records")
   config.PATH_TO_TFRECORDS = str(records)
+  return config, records
+
+
+def test_a_damaged_record_in_the_batches_of_the_loss_is_named(other_records):
+  config, records = other_records
+  config.EVAL.TASKS = ["algo_loss"]
   [path] = records.glob("tiny_val-*")
   content = bytearray(path.read_bytes())
   content[-2000] ^= 1
   path.write_bytes(content)
   with pytest.raises(UserError) as error:
     evaluate.evaluate(config, continuous_eval=False)
-  assert f"{path}: record at byte" in str(error.value)
-  assert "expected data that fit their checksum" in str(error.value)
-  assert "\n" not in str(error.value)
+  message = str(error.value)
+  assert message.startswith(f"{path}: ") and "checksum" in message
+  assert "\n" not in message
 
 
 def test_a_wrong_dataset_json_stops_before_anything_is_embedded(
-  copy, tmp_path, monkeypatch
+  other_records, monkeypatch
 ):
-  monkeypatch.setattr(evaluate, "_evaluator", None)
-  config = configuration.load_run(copy)
-  records = shutil.copytree(config.PATH_TO_TFRECORDS, tmp_path / "records")
-  config.PATH_TO_TFRECORDS = str(records)
+  monkeypatch.setattr(evaluate, "_build_evaluator", None)
+  config, records = other_records
   (records / "dataset.json").write_text("{")
-  with pytest.raises(UserError, match="dataset.json: can't be read as JSON"):
+  with pytest.raises(UserError, match="dataset.json: "):
     evaluate.evaluate(config)
 
 
 def test_directory_without_checkpoint_is_named(tiny_records, tmp_path):
   config = tiny_run.config(tiny_records, tmp_path)
-  with pytest.raises(UserError, match="holds no checkpoint; expected ckpt-"):
+  with pytest.raises(UserError, match="expected checkpoints ckpt-"):
     evaluate.evaluate(config)
 
 
-def test_a_damaged_checkpoint_is_told_and_the_others_evaluated(copy):
-  data = copy / "ckpt-2.data-00000-of-00001"
-  data.write_bytes(data.read_bytes()[:100])
-  config = configuration.load_run(copy)
-  with pytest.raises(
-    UserError, match="step 2 could not be evaluated: "
-  ) as info:
-    evaluate.evaluate(config)
-  assert "ckpt-2: does not fit the network of its config.yml or is" in str(
-    info.value
+def test_what_cannot_be_read_is_told_and_the_others_evaluated(
+  copy, monkeypatch
+):
+  """One checkpoint is damaged, and training deletes one while it is read."""
+  told = []
+  monkeypatch.setattr(
+    "absl.logging.warning", lambda text, *args: told.append(text % args)
   )
-  assert list(metrics.read(copy)) == [0, 4]
+  data = copy / "ckpt-0.data-00000-of-00001"
+  data.write_bytes(data.read_bytes()[:100])
+  restore = checkpoints.restore_networks
 
+  def delete_first(algo, path):
+    if path.endswith("ckpt-2"):
+      for file in copy.glob("ckpt-2.*"):
+        file.unlink()
+    restore(algo, path)
 
-def test_a_line_cut_short_by_an_interruption_is_made_up_for(copy):
+  monkeypatch.setattr(checkpoints, "restore_networks", delete_first)
   config = configuration.load_run(copy)
-  evaluate.evaluate(config)
-  file = copy / "eval_logs" / "metrics.jsonl"
-  whole = file.read_bytes()
-  expected = metrics.read(copy)
-  file.write_bytes(whole[:-40])
-  assert list(metrics.read(copy)) == [0, 2]
-  evaluate.evaluate(config)
-  assert list(metrics.read(copy)) == [0, 2, 4]
-  np.testing.assert_equal(metrics.read(copy), expected)
+  config.EVAL.TASKS = ["kendalls_tau"]
+  with pytest.raises(UserError) as info:
+    evaluate.evaluate(config)
+  damage = f"{copy}/ckpt-0: expected a sound checkpoint of the network"
+  assert str(info.value).startswith(
+    f"{copy}: could not evaluate step 0: {damage}"
+  )
+  assert evaluated_steps(copy) == [4]
+  damaged, deleted = told
+  assert damaged.startswith(f"Step 0 is not evaluated: {damage}")
+  assert "training deleted the checkpoint of step 2 before" in deleted
 
 
-def test_details_are_beside_the_scalars(copy):
-  evaluate.evaluate(configuration.load_run(copy), continuous_eval=False)
-  line = json.loads((copy / "eval_logs" / "metrics.jsonl").read_text())
-  details = line["details"]
-  assert details["classification/tiny_1.0_used"]["train"]["videos"] == 4
-  taus = details["kendalls_tau/tiny_val"]["video_taus"]
-  assert set(taus) <= {"val0", "val1", "val2"}
-
-
-def test_names_of_phases_come_from_dataset_json(copy, tmp_path, capsys):
-  config = configuration.load_run(copy)
-  records = tmp_path / "records"
-  shutil.copytree(config.PATH_TO_TFRECORDS, records)
+def test_phases_have_names_and_images_are_logged_on_demand(
+  copy, other_records, capsys
+):
+  config, records = other_records
   info = dataset_info.SplitInfo(3, 40, phase_counts={"2": 1})
   names = ("reach", "pour", "rest")
   dataset_info.add_split(records, "tiny", "val", info, names)
-  config.PATH_TO_TFRECORDS = str(records)
-  evaluate.evaluate(config, continuous_eval=False)
+  config.EVAL.TASKS = ["classification", "kendalls_tau"]
+  evaluate.evaluate(config, continuous_eval=False, visualize=True)
   table = capsys.readouterr().out
   assert "classification/val_tiny_phase_2_accuracy (rest) " in table
-
-
-def test_images_are_logged_on_demand(copy):
-  config = configuration.load_run(copy)
-  evaluate.evaluate(config, continuous_eval=False, visualize=True)
-  tags = set(tiny_run.tags(copy / "eval_logs"))
   assert {
     "classification/val_tiny_confusion",
     "classification/tiny_accuracy",
     "kendalls_tau/tiny_val_similarity",
-  } <= tags
+  } <= set(tiny_run.events(copy / "eval_logs"))
 
 
-@contextlib.contextmanager
-def process(log, script, *arguments):
-  """A script that runs beside the test and writes to `log`, killed at last."""
-  with log.open("w") as file:
-    child = subprocess.Popen(
-      [sys.executable, script, *arguments], cwd=ROOT, stdout=file, stderr=file
-    )
-    try:
-      yield child
-    finally:
-      child.kill()
-      child.wait()
+def run(*arguments):
+  return subprocess.run(
+    [sys.executable, "evaluate.py", *arguments],
+    cwd=ROOT,
+    capture_output=True,
+    text=True,
+  )
 
 
-def wait_until(condition, child, log):
-  deadline = time.monotonic() + 300
-  while not condition():
-    assert child.poll() is None, log.read_text()
-    assert time.monotonic() < deadline, log.read_text()
-    time.sleep(0.01)
-
-
-def flags_of_training(records, logdir, *settings):
-  settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={records}", *settings]
-  settings += ["EVAL.TASKS=[kendalls_tau, cycle_consistency]"]
-  return [f"--logdir={logdir}", *(f"--set={setting}" for setting in settings)]
-
-
-def evaluated_steps(logdir):
-  text = (logdir / "eval_logs" / "metrics.jsonl").read_text()
-  return [json.loads(line)["step"] for line in text.splitlines()]
-
-
-def test_an_evaluator_that_is_there_before_training_waits(
-  tiny_records, tmp_path
-):
+def test_an_evaluator_beside_training(tiny_records, tmp_path):
+  """It starts first, waits, and evaluates every checkpoint once, in order."""
   logdir = tmp_path / "logs"
-  told, trained = tmp_path / "evaluate.txt", tmp_path / "train.txt"
-  flags = flags_of_training(tiny_records, logdir)
-  with process(
-    told, "evaluate.py", f"--logdir={logdir}", "--start_timeout_minutes=7"
+  settings = [
+    *tiny_run.SETTINGS,
+    f"PATH_TO_TFRECORDS={tiny_records}",
+    "EVAL.TASKS=[kendalls_tau]",
+    "TRAIN.MAX_ITERS=12",
+    "CHECKPOINT.SAVE_INTERVAL=1",
+    "CHECKPOINT.MAX_TO_KEEP=13",
+  ]
+  with subprocess.Popen(
+    [sys.executable, "evaluate.py", f"--logdir={logdir}"]
+    + ["--start_timeout_minutes=9"],
+    cwd=ROOT,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.STDOUT,
+    text=True,
   ) as evaluation:
-    waits = f"{logdir}: waiting at most 7 min for training to write config"
-    wait_until(lambda: waits in told.read_text(), evaluation, told)
-    assert not logdir.exists()
-    with process(trained, "train.py", *flags) as training:
-      assert training.wait(timeout=300) == 0, trained.read_text()
-    assert evaluation.wait(timeout=300) == 0, told.read_text()
-  assert told.read_text().count("training to write config.yml") == 1
-  assert evaluated_steps(logdir) == [0, 2, 4]
+    waits = f"{logdir}: waiting at most 9 min for training to write config.yml"
+    told = []
+    for line in evaluation.stdout:
+      told.append(line)
+      if waits in line:
+        break
+    assert not logdir.exists(), told
+    config = configuration.load([], settings)
+    config.LOGDIR = str(logdir)
+    train.train(config)
+    told.append(evaluation.stdout.read())
+  assert evaluation.returncode == 0, told
+  assert "deleted" not in told[-1]
+  assert evaluated_steps(logdir) == list(range(13))
 
 
 def test_a_training_that_is_not_there(tmp_path):
   nowhere = tmp_path / "typo"
-  done = run(f"--logdir={nowhere}", "--nocontinuous_eval")
-  assert done.returncode == 1
-  assert f"{nowhere}/config.yml: expected the configuration" in done.stderr
-  assert "waiting" not in done.stderr
+  with pytest.raises(UserError, match="typo/config.yml: "):
+    main_with(logdir=str(nowhere), continuous_eval=False)
   done = run(f"--logdir={nowhere}", "--start_timeout_minutes=0.001")
   assert done.returncode == 1
   assert done.stderr.splitlines()[-1] == (
-    f"error: {nowhere}: training has not written config.yml here in 0.001"
-    " min; correct --logdir, or see why train.py has not started"
+    f"error: {nowhere}: expected training to write config.yml, received nothing"
+    " in 0.001 min; correct --logdir, or see why train.py has not started"
   )
   assert not nowhere.exists()
-
-
-def test_every_checkpoint_is_evaluated_once_beside_training(
-  tiny_records, tmp_path
-):
-  """Two processes; training keeps its last ten of 31 checkpoints."""
-  logdir = tmp_path / "logs"
-  told, trained = tmp_path / "evaluate.txt", tmp_path / "train.txt"
-  many = ("TRAIN.MAX_ITERS=30", "CHECKPOINT.SAVE_INTERVAL=1")
-  flags = flags_of_training(tiny_records, logdir, *many)
-  with process(trained, "train.py", *flags) as training:
-    started = functools.partial(run_directory.list_checkpoints, logdir)
-    wait_until(started, training, trained)
-    # Or it would be far ahead before the other process has loaded TensorFlow.
-    training.send_signal(signal.SIGSTOP)
-    with process(told, "evaluate.py", f"--logdir={logdir}") as evaluation:
-      begun = "Evaluating step 0"
-      wait_until(lambda: begun in told.read_text(), evaluation, told)
-      training.send_signal(signal.SIGCONT)
-      assert training.wait(timeout=300) == 0, trained.read_text()
-      assert evaluation.wait(timeout=300) == 0, told.read_text()
-  assert "deleted" not in told.read_text()
-  assert evaluated_steps(logdir) == list(range(31))
-  assert len(run_directory.list_checkpoints(logdir)) == 10
-  assert list((logdir / "eval_logs" / "pending").iterdir()) == []
 
 
 def extract(logdir, split, path):
@@ -384,21 +359,10 @@ def extract(logdir, split, path):
   )
 
 
-def run(*arguments):
-  return subprocess.run(
-    [sys.executable, "evaluate.py", *arguments],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    timeout=300,
-  )
-
-
-def test_files_of_embeddings_get_the_same_numbers(copy, tmp_path):
+def test_files_of_embeddings_get_the_same_numbers(evaluated, tmp_path):
   files = {split: tmp_path / f"{split}.npy" for split in ("train", "val")}
   for split, path in files.items():
-    extract(copy, split, path)
-  evaluate.evaluate(configuration.load_run(copy), continuous_eval=False)
+    extract(evaluated.logdir, split, path)
   done = run(
     f"--train_embs={files['train']}",
     f"--val_embs={files['val']}",
@@ -409,7 +373,7 @@ def test_files_of_embeddings_get_the_same_numbers(copy, tmp_path):
     f"--logdir={tmp_path / 'foreign'}",
   )
   assert done.returncode == 0, done.stderr
-  (expected,) = metrics.read(copy).values()
+  expected = metrics.read(evaluated.logdir)[4]
   scalars = metrics.read(tmp_path / "foreign")[0]
   of_embeddings = {k: v for k, v in expected.items() if "algo_loss" not in k}
   assert scalars == pytest.approx(of_embeddings, abs=1e-9, nan_ok=True)
@@ -446,34 +410,63 @@ def test_phases_of_a_known_data_set_have_names(tmp_path, capsys):
   )
 
 
+def main_with(**given):
+  """Runs `main` with flags."""
+  values = {
+    "logdir": "L",
+    "continuous_eval": True,
+    "max_embs": 0,
+    "visualize": False,
+    "start_timeout_minutes": 1,
+    "timeout_minutes": 1,
+    "train_embs": None,
+    "val_embs": None,
+    "dataset": None,
+    "set": [],
+  }
+  with pytest.MonkeyPatch.context() as patch:
+    flags = types.SimpleNamespace(**{**values, **given})
+    patch.setattr(evaluate, "FLAGS", flags)
+    evaluate.main()
+
+
+FILES = {"train_embs": "a", "val_embs": "b", "dataset": "d"}
+
+
+@pytest.mark.parametrize(
+  ("given", "message"),
+  [
+    ({**FILES, "max_embs": 2}, "--max_embs: expected only with checkpoints"),
+    ({**FILES, "val_embs": None}, "--val_embs: expected with files of"),
+    ({**FILES, "dataset": None}, "--dataset: expected with files of"),
+    ({"set": ["IMAGE_SIZE=3"]}, "--set, --dataset: expected only with"),
+    ({"dataset": "d"}, "--set, --dataset: expected only with"),
+  ],
+)
+def test_flags_that_do_not_go_together(given, message):
+  with pytest.raises(UserError, match=f"^{message}"):
+    main_with(**given)
+
+
 def test_mistakes_with_files_of_embeddings(tmp_path):
   config = configuration.load()
   labels = np.full(4, -1)
   train_embs = save_embeddings(tmp_path / "train.npy", np.ones([4, 3]), labels)
   val_embs = save_embeddings(tmp_path / "val.npy", np.ones([4, 5]), labels)
-  with pytest.raises(UserError, match="val.npy: expected embeddings of"):
+  with pytest.raises(UserError, match="val.npy: "):
     evaluate.evaluate_files(config, "d", train_embs, val_embs)
-  with pytest.raises(UserError, match="no.npy: expected an embeddings file"):
+  with pytest.raises(UserError, match="no.npy: "):
     evaluate.evaluate_files(config, "d", train_embs, f"{tmp_path}/no.npy")
   config.EVAL.TASKS = ["algo_loss"]
   with pytest.raises(UserError) as info:
     evaluate.evaluate_files(config, "d", train_embs, train_embs)
   assert str(info.value) == (
-    "EVAL.TASKS=[algo_loss]: needs the network, and nothing can be said of"
-    " files of embeddings; expected other tasks beside it, such as kendalls_tau"
+    "EVAL.TASKS: expected a task on embeddings, received only algo_loss, which"
+    " needs the network; add one such as kendalls_tau"
   )
-  done = run(
-    *(f"--train_embs={train_embs}", f"--val_embs={train_embs}"),
-    *("--dataset=d", "--max_embs=2"),
-  )
-  assert done.returncode == 1
-  assert "error: --max_embs goes with checkpoints; of --train_" in done.stderr
-  done = run(f"--train_embs={train_embs}", "--dataset=d")
-  assert done.returncode == 1
-  assert "--train_embs, --val_embs and --dataset go together" in done.stderr
-  done = run("--set=IMAGE_SIZE=3")
-  assert done.returncode == 1
-  assert "--set and --dataset go with --train_embs and" in done.stderr
+  config.EVAL.TASKS = ["kendal_tau"]
+  with pytest.raises(UserError, match="^EVAL.TASKS: .*kendalls_tau"):
+    evaluate.evaluate_files(config, "d", train_embs, train_embs)
 
 
 @pytest.mark.parametrize("file", ["config.yml", "ckpt-3.index"])
@@ -487,7 +480,7 @@ def test_files_of_embeddings_are_not_logged_to_a_run(tmp_path, file):
   with pytest.raises(UserError) as info:
     evaluate.evaluate_files(configuration.load(), "d", embs, embs, str(logdir))
   assert str(info.value) == (
-    f"{logdir}: is the log directory of a training run, whose step 0 the files"
+    f"{logdir}: expected no training run, received one, whose step 0 the files"
     " of embeddings would replace; choose another --logdir"
   )
   assert metrics.read(logdir) == {0: {"a/val": 1.0}}

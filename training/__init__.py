@@ -1,1 +1,1 @@
-"""What the training loop is made of."""
+"""The parts of a training run: step, checkpoints, optimizers, log."""

@@ -1,4 +1,4 @@
-"""Saving and restoring what a training run has learned."""
+"""Save and restore what a training run has learned."""
 
 import contextlib
 import copy
@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 
+import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
@@ -17,42 +18,58 @@ from algos import ALGOS
 from algos.algorithm import Algorithm
 from core import run_directory
 from core.errors import UserError, first_line
+from core.settings import check_name
 
-_MAX_TO_KEEP = 10
 _KEEP_EVERY_N_HOURS = 1
 _PATHS_KEY = "trainable_paths/.ATTRIBUTES/VARIABLE_VALUE"
 
 
 class CheckpointError(UserError):
-  """A checkpoint that can't be read, or belongs to another network."""
+  """A checkpoint is damaged or belongs to another network."""
 
 
 def trainable_variables(algo: Algorithm) -> list[tf.Variable]:
-  """The variables training changes, always in the same order.
+  """List the variables that training changes, always in the same order.
 
-  An optimizer keeps its slots by position, so that every place that builds one
-  must take the variables from here.
+  An optimizer keeps its slots by position, so every optimizer must be built on
+  this list.
+
+  Raises:
+    UserError: There are none.
   """
-  networks = [algo.cnn, algo.emb, algo.head]
-  return [v for net in networks if net for v in net.trainable_variables]
+  variables = [
+    v for net in _networks(algo).values() for v in net.trainable_variables
+  ]
+  if not variables:
+    raise UserError(
+      "MODEL.TRAIN_EMBEDDING: expected something to train, received false with"
+      " MODEL.TRAIN_BASE=frozen; set MODEL.TRAIN_EMBEDDING=true or"
+      " MODEL.TRAIN_BASE=only_bn"
+    )
+  return variables
 
 
 class Saver:
   """Writes the checkpoints of a run and continues from the last one.
 
   A checkpoint holds `cnn`, `emb`, the algorithm's `head`, `optimizer`, `step`
-  and where dropout's random numbers stand. Ten are kept, and one an hour for
-  good.
+  and the state of the random numbers of dropout and losses.
+
+  Args:
+    algo: The algorithm, built.
+    optimizer: Its optimizer, built on `trainable_variables(algo)`.
+    logdir: Log directory of the run.
+    max_to_keep: How many of the last checkpoints are kept; one an hour is kept
+      for good.
   """
 
-  def __init__(self, algo: Algorithm, optimizer, logdir: str) -> None:
-    """Prepares to save.
-
-    Args:
-      algo: The algorithm, built.
-      optimizer: Its optimizer, built on `trainable_variables(algo)`.
-      logdir: Where the checkpoints go.
-    """
+  def __init__(
+    self,
+    algo: Algorithm,
+    optimizer: keras.optimizers.Optimizer,
+    logdir: str,
+    max_to_keep: int = 10,
+  ) -> None:
     self._algo = algo
     self._paths = tf.Variable(
       _trainable_paths(algo), trainable=False, dtype=tf.string
@@ -68,43 +85,48 @@ class Saver:
     self._manager = tf.train.CheckpointManager(
       self._checkpoint,
       logdir,
-      max_to_keep=_MAX_TO_KEEP,
+      max_to_keep=max_to_keep,
       keep_checkpoint_every_n_hours=_KEEP_EVERY_N_HOURS,
       checkpoint_name=run_directory.CHECKPOINT_NAME,
     )
 
+  @property
+  def step(self) -> int:
+    """Step of the last checkpoint saved or restored; 0 before."""
+    return int(self._step.numpy())
+
   def restore_latest(self) -> int:
-    """Restores the last checkpoint of the log directory, if there is one.
+    """Restore the last checkpoint of the log directory, if there is one.
 
     Returns:
       The number of steps it was trained for; 0 without a checkpoint.
 
     Raises:
-      UserError: The checkpoint was made with other trainable variables or
-        can't be read.
+      UserError: The checkpoint has other trainable variables, belongs to
+        another network or is damaged.
     """
-    path = self._manager.latest_checkpoint
+    # Without the manager's list, which a copy may lack, this finds it as well.
     found = run_directory.list_checkpoints(self._manager.directory)
-    if not path and found:  # Copied without the list of TensorFlow's manager.
-      _, path = found[-1]
+    path = self._manager.latest_checkpoint or (found[-1][1] if found else None)
     if not path:
       return 0
-    with _explained(path):
+    with _damage_explained(path):
       saved = tf.train.load_checkpoint(path)
       if (
         not saved.has_tensor(_PATHS_KEY)
         or saved.get_tensor(_PATHS_KEY) != self._paths.numpy()
       ):
         raise UserError(
-          f"{path}: was trained with other variables; continue with the MODEL"
-          " settings of its config.yml or choose another --logdir"
+          f"{path}: expected the trainable variables of this configuration,"
+          " received others; continue with the MODEL settings of its config.yml"
+          " or choose another --logdir"
         )
       self._checkpoint.restore(path).assert_consumed()
     logging.info("Continuing from %s", path)
-    return int(self._step.numpy())
+    return self.step
 
   def save(self, step: int) -> str:
-    """Saves a checkpoint.
+    """Save a checkpoint.
 
     Args:
       step: Steps taken so far; names the checkpoint.
@@ -115,31 +137,29 @@ class Saver:
     Raises:
       UserError: A variable is not finite, or the disk refuses.
     """
-    broken = [
-      v.path
-      for network in _networks(self._algo).values()
-      for v in network.weights
-      if not np.isfinite(v.numpy()).all()
-    ]
-    if broken:
-      raise UserError(
-        f"step {step}: {broken[0]} is not finite, so no checkpoint was written"
-        " and the last one is good; lower OPTIMIZER.LR.INITIAL_LR and continue"
-        " with --force_train"
-      )
+    for network in _networks(self._algo).values():
+      for variable in network.weights:
+        if not np.isfinite(variable.numpy()).all():
+          raise UserError(
+            f"step {step}: expected finite weights, received"
+            f" {variable.path} with NaN or infinity, so no checkpoint was"
+            f" written and that of step {self.step} is good; lower"
+            " OPTIMIZER.LR.INITIAL_LR and continue with --force_train"
+          )
     self._step.assign(step)
     try:
       return self._manager.save(checkpoint_number=step)
     except (tf.errors.OpError, OSError) as error:
       raise UserError(
-        f"{self._manager.directory}: can't write the checkpoint of step {step}"
-        f" ({error}); make room and continue with --force_train"
+        f"{self._manager.directory}: expected room for the checkpoint of step"
+        f" {step}, received {first_line(error)!r}; make room and continue with"
+        " --force_train"
       ) from error
 
 
 @contextlib.contextmanager
-def _explained(path: str) -> Iterator[None]:
-  """Turns what TensorFlow raises about a checkpoint into a user's error."""
+def _damage_explained(path: str) -> Iterator[None]:
+  """Turn what TensorFlow raises about a checkpoint into a CheckpointError."""
   try:
     yield
   except (
@@ -150,23 +170,20 @@ def _explained(path: str) -> Iterator[None]:
     tf.errors.OpError,
   ) as error:
     raise CheckpointError(
-      f"{path}: does not fit the network of its config.yml or is damaged"
-      f" ({first_line(error)}); restore that config.yml or take another"
+      f"{path}: expected a sound checkpoint of the network in its config.yml,"
+      f" received {first_line(error)!r}; restore that file or take another"
       " checkpoint"
     ) from error
 
 
 def _random_states(algo: Algorithm) -> list[tf.Variable]:
-  """What dropout and losses draw by, which networks don't save themselves."""
-  return [
-    variable.value
-    for variable in algo.variables
-    if not any(variable is weight for weight in algo.weights)
-  ]
+  """List what dropout and losses draw by; networks don't save it themselves."""
+  weights = {id(weight) for weight in algo.weights}
+  return [v.value for v in algo.variables if id(v) not in weights]
 
 
 def _trainable_paths(algo: Algorithm) -> str:
-  """Names the trained variables by place: Keras counts its names up."""
+  """Name the trained variables by place: Keras counts its names up."""
   return json.dumps(
     [
       f"{name}/{index}/{v.name}"
@@ -177,15 +194,14 @@ def _trainable_paths(algo: Algorithm) -> str:
   )
 
 
-def _networks(algo: Algorithm) -> dict[str, tf.Module]:
-  networks = {"cnn": algo.cnn, "emb": algo.emb}
-  if algo.head is not None:
-    networks["head"] = algo.head
-  return networks
+def _networks(algo: Algorithm) -> dict[str, keras.Model]:
+  """The networks of an algorithm by their names in a checkpoint."""
+  networks = {"cnn": algo.cnn, "emb": algo.emb, "head": algo.head}
+  return {name: net for name, net in networks.items() if net is not None}
 
 
 def build_to_restore(config: EasyDict) -> Algorithm:
-  """Builds an algorithm whose weights a checkpoint is going to give.
+  """Build an algorithm whose weights a checkpoint is going to give.
 
   Args:
     config: The configuration of the run.
@@ -194,8 +210,9 @@ def build_to_restore(config: EasyDict) -> Algorithm:
     The algorithm, untrained; ImageNet weights need not be there.
 
   Raises:
-    UserError: There is no such network.
+    UserError: There is no such algorithm or network.
   """
+  check_name("TRAINING_ALGO", config.TRAINING_ALGO, ALGOS)
   config = copy.deepcopy(config)
   base = config.MODEL.BASE_MODEL
   base.NETWORK = base.NETWORK.removesuffix(models.PRETRAINED)
@@ -203,26 +220,26 @@ def build_to_restore(config: EasyDict) -> Algorithm:
 
 
 def restore_networks(algo: Algorithm, path: str) -> None:
-  """Restores the networks, not the optimizer, from a checkpoint.
+  """Restore the networks, not the optimizer, from a checkpoint.
 
   Args:
     algo: The algorithm, built with the configuration of the checkpoint.
     path: A checkpoint, as `run_directory.list_checkpoints` gives it.
 
   Raises:
-    UserError: The checkpoint does not fit the network or can't be read.
+    CheckpointError: It belongs to another network or is damaged.
   """
   _restore(_networks(algo), path)
 
 
-def _restore(networks: dict[str, tf.Module], path: str) -> None:
-  with _explained(path):
+def _restore(networks: dict[str, keras.Model], path: str) -> None:
+  with _damage_explained(path):
     status = tf.train.Checkpoint(**networks).restore(path)
     status.assert_existing_objects_matched().expect_partial()
 
 
 def init_from(algo: Algorithm, logdir: str) -> None:
-  """Starts a network from the last checkpoint of another run.
+  """Start a network from the last checkpoint of another run.
 
   Backbone and embedder are taken over; the head, too, if the other run trained
   one of the same sizes with the same algorithm. The optimizer is not.
@@ -236,22 +253,23 @@ def init_from(algo: Algorithm, logdir: str) -> None:
   """
   path = latest_checkpoint(logdir)
   networks = _networks(algo)
-  if not _has_head_of(algo, configuration.load_run(logdir)):
+  if not _has_same_head(algo, configuration.load_run(logdir)):
     networks.pop("head", None)
   try:
     _restore(networks, path)
-  except UserError as error:
+  except CheckpointError as error:
     raise UserError(
-      f"--init_from {path}: does not fit this run's network; train both with"
-      f" the same MODEL, IMAGE_SIZE and DATA.NUM_STEPS ({error})"
+      f"--init_from {path}: expected a checkpoint of this run's network,"
+      " received another; train both with the same MODEL, IMAGE_SIZE and"
+      f" DATA.NUM_STEPS ({error})"
     ) from error
   logging.info("Starting from the network of %s", path)
   if algo.head is not None and "head" not in networks:
     logging.info("It has no classifier of the same kind: that starts anew")
 
 
-def _has_head_of(algo: Algorithm, config: EasyDict) -> bool:
-  """Whether a configuration leads to the head of an algorithm."""
+def _has_same_head(algo: Algorithm, config: EasyDict) -> bool:
+  """Whether a configuration leads to a head that an algorithm can take over."""
   if algo.head is None or config.TRAINING_ALGO != algo.name:
     return False
   other = build_to_restore(config).head
@@ -261,13 +279,13 @@ def _has_head_of(algo: Algorithm, config: EasyDict) -> bool:
 
 
 def latest_checkpoint(logdir: str | os.PathLike) -> str:
-  """Path of the last checkpoint of a log directory.
+  """Find the last checkpoint of a log directory.
 
   Args:
     logdir: The log directory.
 
   Returns:
-    The path.
+    Its path.
 
   Raises:
     UserError: There is none.
@@ -275,8 +293,7 @@ def latest_checkpoint(logdir: str | os.PathLike) -> str:
   found = run_directory.list_checkpoints(logdir)
   if not found:
     raise UserError(
-      f"{logdir}: holds no checkpoint; expected"
-      f" {run_directory.CHECKPOINT_NAME}-*.index, train first with"
-      f" `python train.py --logdir {logdir}`"
+      f"{logdir}: expected checkpoints {run_directory.CHECKPOINT_NAME}-*.index,"
+      f" received none; train first with `python train.py --logdir {logdir}`"
     )
   return found[-1][1]

@@ -1,7 +1,8 @@
-"""What training tells: a line on the terminal and curves in TensorBoard."""
+"""Progress of training on the terminal and in TensorBoard."""
 
 import time
 from collections.abc import Sequence
+from typing import Self
 
 import tensorflow as tf
 from absl import logging
@@ -12,9 +13,14 @@ from training.optimizers import learning_rate
 
 
 class TrainLog:
-  """Reports the progress of training every REPORT_INTERVAL steps.
+  """Reports the progress of training every LOGGING.REPORT_INTERVAL steps.
 
   A context manager: leaving it writes out what is still buffered.
+
+  Args:
+    config: The configuration; curves go to `train_logs` in its LOGDIR.
+    histogram_of: Variables to log histograms of.
+    visualize: Whether to log batches as images.
   """
 
   def __init__(
@@ -23,13 +29,6 @@ class TrainLog:
     histogram_of: Sequence[tf.Variable] = (),
     visualize: bool = False,
   ) -> None:
-    """Opens the event file in `LOGDIR/train_logs`.
-
-    Args:
-      config: The configuration.
-      histogram_of: Variables to log histograms of.
-      visualize: Whether to log batches as images.
-    """
     self._config = config
     self._histogram_of = histogram_of
     self._visualize = visualize
@@ -40,18 +39,18 @@ class TrainLog:
     self._reported_at: float | None = None
     self._steps_since = 0
 
-  def __enter__(self) -> "TrainLog":
-    """Returns itself."""
+  def __enter__(self) -> Self:
+    """Return the log itself."""
     return self
 
   def __exit__(self, *_: object) -> None:
-    """Writes out what is buffered."""
+    """Write out what is buffered."""
     self._writer.close()
 
   def step(
     self, step: int, scalars: dict[str, tf.Tensor], batch: dict[str, tf.Tensor]
   ) -> None:
-    """Reports a step, if it is time to.
+    """Report a step, if it is time to.
 
     Args:
       step: Steps taken before this one.
@@ -73,34 +72,29 @@ class TrainLog:
   def _report(
     self, step: int, scalars: dict[str, tf.Tensor], now: float
   ) -> None:
-    settings, max_iters = (
-      self._config.OPTIMIZER.LR,
-      self._config.TRAIN.MAX_ITERS,
-    )
+    max_iters = self._config.TRAIN.MAX_ITERS
+    rate = learning_rate(step, self._config.OPTIMIZER.LR, max_iters)
     for tag, value in scalars.items():
       tf.summary.scalar(tag, value)
-    tf.summary.scalar("learning_rate", learning_rate(step, settings, max_iters))
+    tf.summary.scalar("learning_rate", rate)
     for variable in self._histogram_of:
       tf.summary.histogram(variable.path, variable)
     speed = ""
     if self._reported_at is not None:
       seconds = (now - self._reported_at) / self._steps_since
       tf.summary.scalar("timing/time_per_iter", seconds)
-      left = _duration((max_iters - step - 1) * seconds)
-      speed = f"  {1.0 / seconds:.2f} steps/s  {left} left"
+      left = round((max_iters - step - 1) * seconds)
+      speed = (
+        f"  {1.0 / seconds:.2f} steps/s"
+        f"  {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
+      )
     logging.info(
       "step %d/%d  loss %.4f%s", step + 1, max_iters, scalars["loss"], speed
     )
 
 
-def _duration(seconds: float) -> str:
-  minutes, seconds = divmod(round(seconds), 60)
-  hours, minutes = divmod(minutes, 60)
-  return f"{hours}:{minutes:02d}:{seconds:02d}"
-
-
 def _write_images(batch: dict[str, tf.Tensor]) -> None:
-  """Each video of a batch as one strip of its sampled frames."""
+  """Log each video of a batch as one strip of its sampled frames."""
   frames = batch["frames"]
   if isinstance(frames, tf.distribute.DistributedValues):
     frames = frames.values[0]

@@ -10,7 +10,7 @@ _MOMENTUM = 0.9
 def learning_rate(
   step: tf.Tensor, settings: EasyDict, max_iters: int
 ) -> tf.Tensor:
-  """The learning rate of a step; every schedule starts from INITIAL_LR.
+  """Compute the learning rate of a step, INITIAL_LR at the first.
 
   Args:
     step: Steps taken so far, a scalar.
@@ -58,7 +58,7 @@ SCHEDULES = {
 
 
 class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
-  """`learning_rate` as Keras wants it."""
+  """Wraps `learning_rate` for Keras."""
 
   def __init__(self, config: EasyDict) -> None:
     self._config = config
@@ -70,7 +70,7 @@ class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def build_optimizer(config: EasyDict) -> keras.optimizers.Optimizer:
-  """The optimizer of the OPTIMIZER section, not yet built on variables."""
+  """Make the optimizer of the OPTIMIZER section, not built on variables."""
   schedule = _Schedule(config)
   if config.OPTIMIZER.TYPE == "MomentumOptimizer":
     return keras.optimizers.SGD(schedule, momentum=_MOMENTUM)

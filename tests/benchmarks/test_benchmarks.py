@@ -40,11 +40,12 @@ def test_a_benchmark_starts_by_itself():
   assert done.stderr.startswith("error: flag --rounds=none: ")
 
 
-def test_train_step(tmp_path, monkeypatch, one_replica):
+def test_train_step(tmp_path, monkeypatch):
   monkeypatch.setattr(train_step, "_STEPS_PER_BLOCK", 2)
   train_step.write_videos(tmp_path, num_videos=2)
   config = tiny_run.config(tmp_path, tmp_path / "logs", "DATASETS=[benchmark]")
-  assert min(train_step.compare(config, num_blocks=2)) > 0
+  strategy = tf.distribute.get_strategy()
+  assert min(train_step.compare(config, 2, strategy)) > 0
 
 
 @pytest.mark.slow

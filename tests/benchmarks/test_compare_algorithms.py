@@ -11,8 +11,6 @@ from core.errors import UserError
 from evaluation import metrics
 from tests.helpers import tiny_run
 
-pytestmark = pytest.mark.usefixtures("one_replica")
-
 TASKS = "EVAL.TASKS=[cycle_consistency]"
 
 

@@ -1,6 +1,10 @@
 """Records of seconds, and a run on them that takes seconds."""
 
+import pathlib
+from typing import NamedTuple
+
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorboard.backend.event_processing.event_accumulator import (
   EventAccumulator,
@@ -8,6 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import (
 
 import config as configuration
 import evaluation
+import train as train_module
 from tests.helpers import record_files
 
 TASKS = f"EVAL.TASKS=[{', '.join(evaluation.TASKS)}]"
@@ -61,18 +66,33 @@ def config(records, logdir, *settings):
   return made
 
 
-def curves(folder):
-  events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+class Run(NamedTuple):
+  logdir: pathlib.Path
+  messages: list[str]  # What was logged as information.
+
+
+def train(config, **options):
+  """Trains; what it logs is kept."""
+  messages = []
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(
+      "absl.logging.info", lambda text, *args: messages.append(text % args)
+    )
+    train_module.train(config, **options)
+  return Run(pathlib.Path(config.LOGDIR), messages)
+
+
+def events(folder):
+  """Tag -> step -> tensor."""
+  found = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
   return {
-    tag: {
-      e.step: float(tf.make_ndarray(e.tensor_proto))
-      for e in events.Tensors(tag)
-    }
-    for tag in events.Tags()["tensors"]
+    tag: {e.step: e.tensor_proto for e in found.Tensors(tag)}
+    for tag in found.Tags()["tensors"]
   }
 
 
-def tags(folder):
-  """All tags of the events in a folder."""
-  events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
-  return events.Tags()["tensors"]
+def curves(folder):
+  return {
+    tag: {step: float(tf.make_ndarray(value)) for step, value in steps.items()}
+    for tag, steps in events(folder).items()
+  }
