@@ -56,5 +56,5 @@ def list_checkpoints(logdir: str | os.PathLike) -> list[tuple[int, str]]:
 
 def has_training(logdir: str | os.PathLike) -> bool:
   """Return whether a log directory has curves or checkpoints of training."""
-  patterns = ("checkpoint", f"{CHECKPOINT_NAME}-*", "train_logs/*")
+  patterns = ("checkpoint", f"{CHECKPOINT_NAME}-*", "train_logs")
   return any(any(pathlib.Path(logdir).glob(p)) for p in patterns)
