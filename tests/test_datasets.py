@@ -9,7 +9,7 @@ import tensorflow as tf
 import config
 import datasets
 from core.errors import UserError
-from data.sampling import PositivePairSampler
+from data.sampling import FrameSampler, PositivePairSampler
 from tests.helpers import record_files
 from tests.helpers.paths import ROOT
 from tests.helpers.record_files import TOY_LENGTHS
@@ -63,23 +63,11 @@ def test_batch_has_the_keys_shapes_and_types_of_the_contract(toy_config):
   }
 
 
-def test_batches_with_positives_show_them(toy_config):
-  settings = toy_config("TCN.POSITIVE_WINDOW=4", "DATA.NUM_STEPS=2")
-  for batch in batches_of(
-    settings,
-    sampler=PositivePairSampler(settings.DATA, settings.TCN.POSITIVE_WINDOW),
-  ):
-    positives, anchors = batch["steps"][:, 0::2], batch["steps"][:, 1::2]
-    assert anchors.shape == (3, settings.TRAIN.NUM_FRAMES)
-    assert (positives >= np.maximum(anchors - 4, 0)).all()
-    assert (positives < np.maximum(anchors, 1)).all()
-    found = record_files.frame_numbers(batch["frames"])
-    np.testing.assert_array_equal(found[..., -1], batch["steps"])
-
-
-def test_pixels_are_those_of_the_frames_that_the_batch_names(toy_config):
+@pytest.mark.parametrize("kind", [FrameSampler, PositivePairSampler])
+def test_pixels_are_those_of_the_frames_that_the_batch_names(toy_config, kind):
   settings = toy_config("DATA.NUM_STEPS=3", "DATA.FRAME_STRIDE=4")
-  for batch in batches_of(settings):
+  sampler = kind(settings.DATA, *[4] * (kind is PositivePairSampler))
+  for batch in batches_of(settings, sampler=sampler):
     back = np.array([8, 4, 0])
     expected = np.maximum(batch["steps"][..., None] - back, 0)
     found = record_files.frame_numbers(batch["frames"])
