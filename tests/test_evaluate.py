@@ -236,7 +236,7 @@ def test_a_wrong_dataset_json_stops_before_anything_is_embedded(
   records = shutil.copytree(config.PATH_TO_TFRECORDS, tmp_path / "records")
   config.PATH_TO_TFRECORDS = str(records)
   (records / "dataset.json").write_text("{")
-  with pytest.raises(UserError, match="dataset.json: can't be read as JSON"):
+  with pytest.raises(UserError, match="dataset.json: expected JSON with"):
     evaluate.evaluate(config)
 
 
