@@ -55,10 +55,11 @@ def train(
   Raises:
     UserError: The user made a mistake, or the loss is not finite.
   """
-  for dataset in config.DATASETS:
-    datasets.list_split_records(
-      config, dataset, "train"
-    )  # Fails early and clean.
+  records = [  # Fails early and clean.
+    record
+    for dataset in config.DATASETS
+    for record in datasets.list_training_records(config, dataset)
+  ]
   if init_from:
     checkpoints.latest_checkpoint(init_from)  # Likewise.
   _warn_of_unused(config)
@@ -112,14 +113,7 @@ def train(
   with TrainLog(config, variables if debug else [], visualize) as log:
     return _loop(
       config,
-      datasets.checked_batches(
-        batches,
-        [
-          record
-          for dataset in config.DATASETS
-          for record in datasets.list_training_records(config, dataset)
-        ],
-      ),
+      datasets.checked_batches(batches, records),
       train_step,
       saver,
       log,
