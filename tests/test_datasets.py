@@ -1,3 +1,4 @@
+import os
 import re
 import subprocess
 import sys
@@ -383,10 +384,13 @@ def test_a_script_may_leave_an_iterator_alive(toy_records):
     "iterators = [datasets.checked_batches(data, records), iter(data)]\n"
     "print([next(i)['frames'].shape[0] for i in iterators])"
   )
+  # Set by whoever imported TensorFlow quietly, it would keep others from that.
+  env = {k: v for k, v in os.environ.items() if k != "TF_CPP_MIN_LOG_LEVEL"}
   done = subprocess.run(
     [sys.executable, "-c", code],
     capture_output=True,
     text=True,
+    env=env,
     cwd=ROOT,
     check=False,
   )
