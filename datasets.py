@@ -106,8 +106,7 @@ def count_phases(config: EasyDict) -> int:
       f" training videos of {dataset} have labels from 0 to {labeled - 1},"
       f" received {given}; raise it, or set 0, which counts them"
     )
-  folder = shard_files.records_folder(config.PATH_TO_TFRECORDS, dataset)
-  stored = dataset_info.read_dataset_file(folder, dataset)
+  stored = dataset_info.read_dataset_file(config.PATH_TO_TFRECORDS, dataset)
   return given or max(labeled, len(stored.class_names) if stored else 0)
 
 
@@ -327,14 +326,11 @@ def choose_records(
 def _shuffle(
   num_videos: int, seed: tuple[int, ...], shuffle_block: int
 ) -> np.ndarray:
-  rng = np.random.default_rng(seed)
+  order, rng = np.arange(num_videos), np.random.default_rng(seed)
   block = shuffle_block or num_videos
-  return np.concatenate(
-    [
-      start + rng.permutation(min(block, num_videos - start))
-      for start in range(0, num_videos, block)
-    ]
-  )
+  for start in range(0, num_videos, block):
+    rng.shuffle(order[start : start + block])
+  return order
 
 
 def iterate_videos(

@@ -60,6 +60,11 @@ def train(
     UserError: The user made a mistake, or the loss is not finite.
   """
   _check_start(config, force_train, init_from)
+  records = [  # Fails early and clean, too.
+    record
+    for dataset in config.DATASETS
+    for record in datasets.list_training_records(config, dataset)
+  ]
   config = _resolve(config)
   strategy = strategy or tf.distribute.get_strategy()
   keras.utils.set_random_seed(config.SEED)  # First weights and dropout.
@@ -81,11 +86,6 @@ def train(
     checkpoints.init_from(algo, init_from)
   batch_size = config.TRAIN.BATCH_SIZE * strategy.num_replicas_in_sync
   batches = datasets.train_batches(config, batch_size, step, algo.sampler)
-  records = [
-    record
-    for dataset in config.DATASETS
-    for record in datasets.list_training_records(config, dataset)
-  ]
   batches = datasets.checked_batches(distribute(strategy, batches), records)
   # First: an evaluator that finds a checkpoint asks what it belongs to.
   configuration.save(config, config.LOGDIR)
@@ -104,8 +104,6 @@ def _check_start(
   models.check_names(config)
   # Or a mistyped task would be found out after days.
   check_name("EVAL.TASKS", config.EVAL.TASKS, TASKS)
-  for dataset in config.DATASETS:
-    datasets.list_split_records(config, dataset, "train")
   if not force_train and run_directory.has_training(config.LOGDIR):
     raise UserError(
       f"{config.LOGDIR}: expected a new log directory, received one with"

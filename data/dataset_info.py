@@ -125,8 +125,7 @@ def load_class_names(
   Raises:
     UserError: `dataset.json` is damaged.
   """
-  folder = shard_files.records_folder(path_to_tfrecords, dataset)
-  stored = read_dataset_file(folder, dataset)
+  stored = read_dataset_file(path_to_tfrecords, dataset)
   return stored.class_names if stored else name_phases(dataset, 0)
 
 
@@ -139,11 +138,13 @@ def _complete_names(
   return name_phases(dataset, num_phases)
 
 
-def read_dataset_file(folder: pathlib.Path, dataset: str) -> DatasetInfo | None:
+def read_dataset_file(
+  path_to_tfrecords: str | os.PathLike, dataset: str
+) -> DatasetInfo | None:
   """Read `dataset.json` of a folder.
 
   Args:
-    folder: Folder of the records.
+    path_to_tfrecords: Folder of the records, see `shard_files.records_folder`.
     dataset: Name of the data set that the file has to be about.
 
   Returns:
@@ -152,7 +153,7 @@ def read_dataset_file(folder: pathlib.Path, dataset: str) -> DatasetInfo | None:
   Raises:
     UserError: It is damaged, of another version, or about another data set.
   """
-  path = folder / FILE_NAME
+  path = shard_files.records_folder(path_to_tfrecords, dataset) / FILE_NAME
   try:
     content = path.read_bytes()
   except (FileNotFoundError, NotADirectoryError):

@@ -42,15 +42,11 @@ def parse_example(
   tf.debugging.Assert(
     tf.reduce_all(starts == examples.JPEG_START), ["a frame is no JPEG image"]
   )
-  labels = sequence[examples.FRAME_LABELS]
-  if not use_frame_labels:
-    labels = labels[:0]
-  labels = tf.cond(
-    tf.size(labels) > 0,
-    lambda: labels,
-    lambda: tf.fill([num_frames], tf.constant(-1, tf.int64)),
-  )
-  tf.debugging.assert_equal(tf.size(labels), tf.size(jpegs))
+  labels = tf.fill([num_frames], tf.constant(-1, tf.int64))
+  if use_frame_labels:
+    stored = sequence[examples.FRAME_LABELS]
+    labels = tf.cond(tf.size(stored) > 0, lambda: stored, lambda: labels)
+    tf.debugging.assert_equal(tf.size(labels), tf.size(jpegs))
   return {
     "name": context[examples.NAME],
     "seq_label": context[examples.LABEL],

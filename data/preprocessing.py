@@ -61,19 +61,16 @@ def prepare(
 
 
 def _finish(frames: tf.Tensor, image_size: int) -> tf.Tensor:
-  frames = _resize(frames, [image_size, image_size])
-  frames = tf.clip_by_value(frames, 0.0, 1.0) * 2.0 - 1.0
-  return tf.ensure_shape(frames, [None, image_size, image_size, 3])
-
-
-def _resize(frames: tf.Tensor, size: list[int]) -> tf.Tensor:
+  size = [image_size, image_size]
   # Enlarged frames are the same without antialiasing, and done much faster;
   # frames of that size already are just copied.
-  return tf.cond(
+  frames = tf.cond(
     tf.reduce_any(tf.shape(frames)[1:3] > size),
     lambda: tf.image.resize(frames, size, antialias=True),
     lambda: tf.image.resize(frames, size),
   )
+  frames = tf.clip_by_value(frames, 0.0, 1.0) * 2.0 - 1.0
+  return tf.ensure_shape(frames, [None, *size, 3])
 
 
 def _random_square_crop(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:

@@ -229,7 +229,7 @@ def test_a_wrong_dataset_json_stops_before_anything_is_embedded(
   monkeypatch.setattr(evaluate, "_build_evaluator", None)
   config, records = other_records
   (records / "dataset.json").write_text("{")
-  with pytest.raises(UserError, match="dataset.json: "):
+  with pytest.raises(UserError, match="dataset.json: expected JSON with"):
     evaluate.evaluate(config)
 
 

@@ -7,8 +7,18 @@ import pytest
 import tensorflow as tf
 
 from core.errors import UserError
-from data import dataset_info, examples
-from data.dataset_info import SplitInfo
+from data import examples
+from data.dataset_info import (
+  DatasetInfo,
+  SplitInfo,
+  add_split,
+  describe_split,
+  drop_split,
+  format_dataset_file,
+  load_class_names,
+  load_dataset_info,
+)
+from data.known_datasets import name_phases
 from tests.helpers import record_files
 from tests.helpers.paths import ROOT
 
@@ -27,9 +37,9 @@ def write_records(path, *videos):
 def test_splits_are_merged_and_read_back(tmp_path):
   train = SplitInfo(70, 9000, 30.0, videos=[{"name": "v0"}])
   val = SplitInfo(14, 1800, None, {"0": 900, "2": 900})
-  dataset_info.add_split(tmp_path, "mine", "train", train, ("a", "b"))
-  dataset_info.add_split(tmp_path, "mine", "val", val)
-  info = dataset_info.load_dataset_info(tmp_path, "mine")
+  add_split(tmp_path, "mine", "train", train, ("a", "b"))
+  add_split(tmp_path, "mine", "val", val)
+  info = load_dataset_info(tmp_path, "mine")
   assert info.splits == {"train": train, "val": val}
   assert info.class_names == ("a", "b", "phase 2")
   content = json.loads((tmp_path / "dataset.json").read_text())
@@ -41,14 +51,13 @@ def test_splits_are_merged_and_read_back(tmp_path):
 
 
 def test_a_split_that_is_converted_again_is_replaced(tmp_path):
-  add = dataset_info.add_split
-  add(tmp_path, "mine", "train", SplitInfo(1, 10), ("a", "b", "c"))
+  add_split(tmp_path, "mine", "train", SplitInfo(1, 10), ("a", "b", "c"))
   again = SplitInfo(2, 20, phase_counts={"0": 11, "1": 9})
-  add(tmp_path, "mine", "train", again)
-  info = dataset_info.load_dataset_info(tmp_path, "mine")
-  assert info == dataset_info.DatasetInfo(("a", "b"), {"train": again})
-  add(tmp_path, "mine", "train", again, ("x", "y"))
-  info = dataset_info.load_dataset_info(tmp_path, "mine")
+  add_split(tmp_path, "mine", "train", again)
+  info = load_dataset_info(tmp_path, "mine")
+  assert info == DatasetInfo(("a", "b"), {"train": again})
+  add_split(tmp_path, "mine", "train", again, ("x", "y"))
+  info = load_dataset_info(tmp_path, "mine")
   assert info.class_names == ("x", "y")
 
 
@@ -58,55 +67,50 @@ def labeled(*phases):
 
 
 def test_own_names_of_a_known_data_set_are_not_mixed_with_the_papers(tmp_path):
-  add = dataset_info.add_split
-  add(tmp_path, "pouring", "val", SplitInfo(1, 9))
-  add(tmp_path, "pouring", "train", labeled(0, 1, 2), ("reach", "pour"))
+  add_split(tmp_path, "pouring", "val", SplitInfo(1, 9))
+  add_split(tmp_path, "pouring", "train", labeled(0, 1, 2), ("reach", "pour"))
   names = ("reach", "pour", "phase 2")
-  assert (
-    dataset_info.load_dataset_info(tmp_path, "pouring").class_names == names
-  )
-  add(tmp_path, "pouring", "test", labeled(0, 3))
+  assert load_dataset_info(tmp_path, "pouring").class_names == names
+  add_split(tmp_path, "pouring", "test", labeled(0, 3))
   write_records(tmp_path / "pouring_more-0-of-1.tfrecord", (1, [4]))
-  assert dataset_info.load_dataset_info(tmp_path, "pouring").class_names == (
+  assert load_dataset_info(tmp_path, "pouring").class_names == (
     *(*names, "phase 3", "phase 4"),
   )
 
 
 def test_names_of_another_split_stay(tmp_path):
-  add = dataset_info.add_split
-  add(tmp_path, "mine", "train", labeled(0, 1, 2), ("reach", "pour", "rest"))
+  add_split(
+    tmp_path, "mine", "train", labeled(0, 1, 2), ("reach", "pour", "rest")
+  )
   before = (tmp_path / "dataset.json").read_bytes()
   with pytest.raises(UserError) as error:
-    add(tmp_path, "mine", "val", labeled(0, 1), ("reach", "rest"))
+    add_split(tmp_path, "mine", "val", labeled(0, 1), ("reach", "rest"))
   assert str(error.value) == (
     "mine_train: expected 'pour' as phase 1 in all splits, received 'rest';"
     " give --phases in that order, or correct class_names in dataset.json"
   )
   assert (tmp_path / "dataset.json").read_bytes() == before
-  add(tmp_path, "mine", "val", labeled(0), ("reach",))
-  info = dataset_info.load_dataset_info(tmp_path, "mine")
+  add_split(tmp_path, "mine", "val", labeled(0), ("reach",))
+  info = load_dataset_info(tmp_path, "mine")
   assert info.class_names == ("reach", "pour", "rest")
 
 
 def test_splits_without_labels_have_no_names_to_keep(tmp_path):
-  add = dataset_info.add_split
-  add(tmp_path, "mine", "train", SplitInfo(1, 9), ("reach", "pour"))
-  add(tmp_path, "mine", "val", labeled(0, 1), ("up", "down"))
-  assert dataset_info.load_dataset_info(tmp_path, "mine").class_names == (
-    "up",
-    "down",
-  )
+  add_split(tmp_path, "mine", "train", SplitInfo(1, 9), ("reach", "pour"))
+  add_split(tmp_path, "mine", "val", labeled(0, 1), ("up", "down"))
+  names = load_dataset_info(tmp_path, "mine").class_names
+  assert names == ("up", "down")
 
 
 def test_splits_that_are_dropped(tmp_path):
-  dataset_info.drop_split(tmp_path, "mine", "val")
+  drop_split(tmp_path, "mine", "val")
   assert not os.listdir(tmp_path)
   for split in ("train", "val"):
-    dataset_info.add_split(tmp_path, "mine", split, labeled(0), ("reach",))
+    add_split(tmp_path, "mine", split, labeled(0), ("reach",))
   for split in ("val", "test"):
-    dataset_info.drop_split(tmp_path, "mine", split)
-  info = dataset_info.load_dataset_info(tmp_path, "mine")
-  assert info == dataset_info.DatasetInfo(("reach",), {"train": labeled(0)})
+    drop_split(tmp_path, "mine", split)
+  info = load_dataset_info(tmp_path, "mine")
+  assert info == DatasetInfo(("reach",), {"train": labeled(0)})
 
 
 def test_processes_that_add_splits_at_once(tmp_path):
@@ -122,7 +126,7 @@ def test_processes_that_add_splits_at_once(tmp_path):
     for name in "abc"
   ]
   assert [process.wait() for process in processes] == [0, 0, 0]
-  assert len(dataset_info.load_dataset_info(tmp_path, "mine").splits) == 150
+  assert len(load_dataset_info(tmp_path, "mine").splits) == 150
   assert os.listdir(tmp_path) == ["dataset.json"]
 
 
@@ -131,7 +135,7 @@ def test_a_file_of_the_first_version_without_phases_and_videos(tmp_path):
     '{"format_version": 1, "dataset": "mine", "class_names": ["a"],'
     ' "splits": {"val": {"num_videos": 2, "num_frames": 9, "fps": null}}}'
   )
-  info = dataset_info.load_dataset_info(tmp_path, "mine")
+  info = load_dataset_info(tmp_path, "mine")
   assert info.splits == {"val": SplitInfo(2, 9)}
 
 
@@ -142,7 +146,7 @@ def test_without_a_file_the_records_are_counted(tmp_path):
   )
   write_records(tmp_path / "mine_val-0-of-1.tfrecord", (2, [-1, -1]))
   write_records(tmp_path / "other_val-0-of-1.tfrecord", (9, [8] * 9))
-  info = dataset_info.load_dataset_info(tmp_path, "mine")
+  info = load_dataset_info(tmp_path, "mine")
   assert info.splits == {
     "train": SplitInfo(3, 8, phase_counts={"0": 3, "1": 1, "2": 1, "3": 2}),
     "val": SplitInfo(1, 2, phase_counts={"-1": 2}),
@@ -152,15 +156,14 @@ def test_without_a_file_the_records_are_counted(tmp_path):
 
 def test_a_known_data_set_brings_its_class_names(tmp_path):
   write_records(tmp_path / "pouring_val-0-of-1.tfrecord", (2, [0, 1]))
-  info = dataset_info.load_dataset_info(tmp_path, "pouring")
-  assert len(info.class_names) == 5
-  assert info.class_names[1] == "hand touches bottle to liquid starts exiting"
+  names = load_dataset_info(tmp_path, "pouring").class_names
+  assert names == name_phases("pouring", 5) and len(names) == 5
 
 
 def test_a_split_beside_the_file_is_counted_too(tmp_path):
-  dataset_info.add_split(tmp_path, "mine", "train", SplitInfo(5, 50), ("a",))
+  add_split(tmp_path, "mine", "train", SplitInfo(5, 50), ("a",))
   write_records(tmp_path / "mine_val-0-of-1.tfrecord", (2, [0, 1]))
-  info = dataset_info.load_dataset_info(tmp_path, "mine")
+  info = load_dataset_info(tmp_path, "mine")
   assert info.splits == {
     "train": SplitInfo(5, 50),
     "val": SplitInfo(1, 2, phase_counts={"0": 1, "1": 1}),
@@ -170,7 +173,7 @@ def test_a_split_beside_the_file_is_counted_too(tmp_path):
 
 def test_an_empty_folder_says_how_to_make_records(tmp_path):
   with pytest.raises(UserError, match="--name mine_train"):
-    dataset_info.load_dataset_info(tmp_path, "mine")
+    load_dataset_info(tmp_path, "mine")
 
 
 @pytest.mark.parametrize(
@@ -200,19 +203,19 @@ def test_a_damaged_file_is_named(tmp_path, text, message):
   path = tmp_path / "dataset.json"
   path.write_text(text)
   with pytest.raises(UserError) as error:
-    dataset_info.load_dataset_info(tmp_path, "mine")
+    load_dataset_info(tmp_path, "mine")
   assert str(path) in str(error.value)
   assert message in str(error.value)
 
 
 @pytest.mark.parametrize("names", [[], ["a"]])
 def test_names_that_were_left_out_by_hand_are_made_up(tmp_path, names):
-  info = dataset_info.DatasetInfo(names, {"val": labeled(-1, 0, 2)})
-  text = dataset_info.format_dataset_file("mine", info)
+  info = DatasetInfo(names, {"val": labeled(-1, 0, 2)})
+  text = format_dataset_file("mine", info)
   (tmp_path / "dataset.json").write_text(text)
-  info = dataset_info.load_dataset_info(tmp_path, "mine")
+  info = load_dataset_info(tmp_path, "mine")
   padded = (*names, *("phase 0", "phase 1", "phase 2")[len(names) :])
   assert info.class_names == padded
-  assert dataset_info.load_class_names(tmp_path, "mine") == padded
-  lines = dataset_info.describe_split("mine_val", *info.splits.values(), padded)
+  assert load_class_names(tmp_path, "mine") == padded
+  lines = describe_split("mine_val", *info.splits.values(), padded)
   assert lines[-1] == "   2 phase 2: 9 frames, 33.3%"

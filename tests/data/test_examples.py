@@ -140,24 +140,16 @@ def test_check_passes_sound_records(toy_records):
   examples.check_records(tfrecords.list_records(paths))
 
 
-@pytest.mark.parametrize("kind", [bytes, str])
-def test_any_damage_of_the_message_is_a_user_error_or_none(tmp_path, kind):
-  """Whatever byte is wrong: a record is read, or refused in one line."""
+def test_whatever_byte_is_wrong_a_record_is_read_or_refused(tmp_path):
   content = clip(JPEG[:30], labels=[1])
   damaged = []
   for place in range(len(content)):
-    if kind is bytes:
-      damaged.append(content[:place])
-    else:
-      flipped = bytearray(content)
-      flipped[place] ^= 1 << place % 8
-      damaged.append(bytes(flipped))
+    flipped = bytearray(content)
+    flipped[place] ^= 1 << place % 8
+    damaged += [bytes(flipped), content[:place]]
   [path] = record_files.write(tmp_path, [damaged])
-  refused = 0
   for record in tfrecords.list_records([path]):
     try:
       examples.read_example(record)
     except UserError as error:
-      refused += 1
-      assert str(record) in str(error)
-  assert refused > len(damaged) / 4
+      assert str(error).startswith(str(record))
