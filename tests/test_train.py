@@ -284,7 +284,7 @@ def test_a_checkpoint_makes_pretrained_weights_unnecessary(
     "TRAIN.MAX_ITERS=2",
   )
   fresh = tiny_run.config(tiny_records, tmp_path / "new", *missing)
-  with pytest.raises(UserError, match="can't get the ImageNet weights"):
+  with pytest.raises(UserError, match="expected a file of ImageNet weights"):
     train.train(fresh)
   same = tiny_run.config(tiny_records, config.LOGDIR, *missing)
   assert train.train(same, force_train=True) == 0
