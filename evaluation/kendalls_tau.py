@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from easydict import EasyDict
 
+from embeddings.types import AnyVideos
 from evaluation import plots
-from evaluation.frame_selection import AnyVideos, strided_videos, warn
+from evaluation.frame_selection import strided_videos, warn
 from evaluation.metric import Metric
 from evaluation.nearest_neighbors import join_videos, nearest_neighbors
 from evaluation.result import Result
