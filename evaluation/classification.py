@@ -76,9 +76,11 @@ class Classification:
     tag = f"classification/val_{dataset_name}_confusion"
     details[tag] = {"phases": phases.tolist(), "frames": counts.tolist()}
     images = {
-      tag: lambda: plots.confusion_matrix(counts, phases, names),
-      f"classification/{dataset_name}_accuracy": lambda: plots.accuracy_curve(
-        accuracies, self._fractions, "fraction of labeled videos", majority
+      tag: lambda: plots.draw_confusion_matrix(counts, phases, names),
+      f"classification/{dataset_name}_accuracy": lambda: (
+        plots.draw_accuracy_curve(
+          accuracies, self._fractions, "fraction of labeled videos", majority
+        )
       ),
     }
     return Result(accuracy, metrics, details, images)

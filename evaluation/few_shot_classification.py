@@ -85,7 +85,9 @@ class FewShotClassification:
       _, labels = frame_selection.frames_and_labels(splits["train"])
       _, val_labels = frame_selection.frames_and_labels(splits["val"])
       majority = majority_accuracy(labels, val_labels)
-      return plots.accuracy_curve(means, possible, "labeled videos", majority)
+      return plots.draw_accuracy_curve(
+        means, possible, "labeled videos", majority
+      )
 
     return Result(
       float(accuracies[-1, :, 1].mean()),

@@ -74,7 +74,7 @@ class KendallsTau:
       }
     if len(embs) > 1:  # Of the validation videos, which come last.
       images[f"kendalls_tau/{dataset_name}_val_similarity"] = functools.partial(
-        plots.similarity, embs[:2], names[:2], self._distance
+        plots.draw_similarity, embs[:2], names[:2], self._distance
       )
     return Result(mean, metrics, details, images)
 
