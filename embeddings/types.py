@@ -119,7 +119,11 @@ class EmbeddedSplit:
     }
 
 
-def as_split(videos: EmbeddedSplit | Mapping[str, Any]) -> EmbeddedSplit:
+# What a task is handed: a split, or the lists that `embeddings.load` returns.
+AnyVideos = EmbeddedSplit | Mapping[str, Any]
+
+
+def as_split(videos: AnyVideos) -> EmbeddedSplit:
   """Gives what a user or a task holds as a split.
 
   Args:

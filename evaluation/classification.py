@@ -7,14 +7,8 @@ import numpy as np
 from easydict import EasyDict
 
 from data.subsets import first_fraction
-from embeddings.types import as_split
-from evaluation import plots
-from evaluation.frame_selection import (
-  AnyVideos,
-  count_frames,
-  frames_and_labels,
-  labeled_videos,
-)
+from embeddings.types import AnyVideos, as_split
+from evaluation import frame_selection, plots
 from evaluation.metric import Metric
 from evaluation.result import Result
 from evaluation.svm import PhaseClassifier, majority_accuracy
@@ -51,24 +45,24 @@ class Classification:
       and of accuracy over fraction. Empty, with a warning, when a split has no
       labels.
     """
-    splits = labeled_videos(dataset_name, train=train, val=val)
+    splits = frame_selection.labeled_videos(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
     names = dict(enumerate(as_split(val).class_names))
     metric = functools.partial(Metric, "classification", dataset=dataset_name)
-    val_frames, val_labels = frames_and_labels(splits["val"])
+    val_frames, val_labels = frame_selection.frames_and_labels(splits["val"])
     metrics, details, accuracies = [], {}, []
     for fraction in self._fractions:
       used = first_fraction(splits["train"], fraction)
-      frames, labels = frames_and_labels(used)
+      frames, labels = frame_selection.frames_and_labels(used)
       classifier = PhaseClassifier().fit(frames, labels)
       predictions = classifier.predict(val_frames)
       accuracy = float((predictions == val_labels).mean())
       accuracies.append([classifier.train_accuracy, accuracy])
       for split, value in zip(("train", "val"), accuracies[-1], strict=True):
         metrics.append(metric(split, name=f"{fraction}_accuracy", value=value))
-      details[f"classification/{dataset_name}_{fraction}_used"] = count_frames(
-        train=used, val=splits["val"]
+      details[f"classification/{dataset_name}_{fraction}_used"] = (
+        frame_selection.count_frames(train=used, val=splits["val"])
       )
     majority = majority_accuracy(labels, val_labels)
     metrics.append(metric("val", name="majority_accuracy", value=majority))
@@ -82,9 +76,11 @@ class Classification:
     tag = f"classification/val_{dataset_name}_confusion"
     details[tag] = {"phases": phases.tolist(), "frames": counts.tolist()}
     images = {
-      tag: lambda: plots.confusion_matrix(counts, phases, names),
-      f"classification/{dataset_name}_accuracy": lambda: plots.accuracy_curve(
-        accuracies, self._fractions, "fraction of labeled videos", majority
+      tag: lambda: plots.draw_confusion_matrix(counts, phases, names),
+      f"classification/{dataset_name}_accuracy": lambda: (
+        plots.draw_accuracy_curve(
+          accuracies, self._fractions, "fraction of labeled videos", majority
+        )
       ),
     }
     return Result(accuracy, metrics, details, images)

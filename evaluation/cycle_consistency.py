@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import numpy as np
 from easydict import EasyDict
 
-from evaluation.frame_selection import AnyVideos, strided_videos, warn
+from embeddings.types import AnyVideos
+from evaluation.frame_selection import strided_videos, warn
 from evaluation.metric import Metric
 from evaluation.nearest_neighbors import join_videos, nearest_neighbors
 from evaluation.result import Result

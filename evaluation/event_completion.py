@@ -12,14 +12,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
 
 from data.subsets import first_fraction
-from embeddings.types import EmbeddedVideo
-from evaluation.frame_selection import (
-  AnyVideos,
-  count_frames,
-  frames_and_labels,
-  labeled_videos,
-  warn,
-)
+from embeddings.types import AnyVideos, EmbeddedVideo
+from evaluation import frame_selection
 from evaluation.metric import Metric
 from evaluation.result import Result
 
@@ -53,7 +47,7 @@ class EventCompletion:
       some does not. Empty, with a warning, when a split has no labels or all
       labels are phase 0.
     """
-    splits = labeled_videos(dataset_name, train=train, val=val)
+    splits = frame_selection.labeled_videos(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
     num_events = _count_events(dataset_name, splits["train"] + splits["val"])
@@ -81,18 +75,22 @@ class EventCompletion:
           phases = ", ".join(map(str, constant))
           left_out.append(f"the end of phase {phases} in {metric.tag}")
     if undefined:
-      warn(
+      frame_selection.warn(
         dataset_name,
         f"{', '.join(undefined)} is NaN, R² needs at least two frames that"
         " differ in their time since an event",
       )
     if left_out:
-      warn(
+      frame_selection.warn(
         dataset_name,
         "the time since an event is the same for all frames, and it does not"
         f" count: {'; '.join(left_out)}",
       )
-    details = {f"event_completion/{dataset_name}_used": count_frames(**splits)}
+    details = {
+      f"event_completion/{dataset_name}_used": frame_selection.count_frames(
+        **splits
+      )
+    }
     return Result(metrics[-1].value, metrics, details)
 
 
@@ -145,7 +143,7 @@ def r_squared(targets: np.ndarray, predictions: np.ndarray) -> float:
 def _frames_and_targets(
   videos: Sequence[EmbeddedVideo], num_events: int
 ) -> tuple[np.ndarray, np.ndarray]:
-  frames, _ = frames_and_labels(videos)
+  frames, _ = frame_selection.frames_and_labels(videos)
   targets = [
     time_since_events(video.labels, num_events)[video.usable]
     for video in videos
@@ -157,13 +155,13 @@ def _count_events(dataset_name: str, videos: Sequence[EmbeddedVideo]) -> int:
   """Counts the events, and warns of labels in which there are none or gaps."""
   num_events = max(video.labels.max() for video in videos)
   if num_events == 0:
-    warn(
+    frame_selection.warn(
       dataset_name,
       "event_completion is skipped, all frames are of phase 0 and an event lies"
       " between two phases",
     )
   elif not any((video.labels == 0).any() for video in videos):
-    warn(
+    frame_selection.warn(
       dataset_name,
       "event_completion finds no frame of phase 0, whose end it takes as an"
       " event before each video; labels should count from 0",

@@ -10,15 +10,8 @@ from easydict import EasyDict
 from scipy import stats
 from threadpoolctl import threadpool_limits
 
-from embeddings.types import EmbeddedVideo
-from evaluation import plots
-from evaluation.frame_selection import (
-  AnyVideos,
-  count_frames,
-  frames_and_labels,
-  labeled_videos,
-  warn,
-)
+from embeddings.types import AnyVideos, EmbeddedVideo
+from evaluation import frame_selection, plots
 from evaluation.metric import Metric
 from evaluation.result import Result
 from evaluation.svm import PhaseClassifier, majority_accuracy
@@ -56,13 +49,13 @@ class FewShotClassification:
       A k above the number of labeled training videos is left out with a
       warning. Empty, with a warning, when a split has no labels.
     """
-    splits = labeled_videos(dataset_name, train=train, val=val)
+    splits = frame_selection.labeled_videos(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
     num_videos = len(splits["train"])
     possible = [k for k in self._nums_labeled if k <= num_videos]
     if too_many := [str(k) for k in self._nums_labeled if k > num_videos]:
-      warn(
+      frame_selection.warn(
         dataset_name,
         f"few-shot classification with {', '.join(too_many)}"
         f" labeled videos is left out, the training set has {num_videos}",
@@ -89,15 +82,21 @@ class FewShotClassification:
     means = accuracies.mean(axis=1)
 
     def draw() -> np.ndarray:
-      _, labels = frames_and_labels(splits["train"])
-      _, val_labels = frames_and_labels(splits["val"])
+      _, labels = frame_selection.frames_and_labels(splits["train"])
+      _, val_labels = frame_selection.frames_and_labels(splits["val"])
       majority = majority_accuracy(labels, val_labels)
-      return plots.accuracy_curve(means, possible, "labeled videos", majority)
+      return plots.draw_accuracy_curve(
+        means, possible, "labeled videos", majority
+      )
 
     return Result(
       float(accuracies[-1, :, 1].mean()),
       metrics,
-      {f"few_shot_cxn/{dataset_name}_used": count_frames(**splits)},
+      {
+        f"few_shot_cxn/{dataset_name}_used": frame_selection.count_frames(
+          **splits
+        )
+      },
       {f"few_shot_cxn/{dataset_name}_accuracy": draw},
     )
 
@@ -132,10 +131,12 @@ def _fit_and_score(
   Returns:
     [episodes, 2] accuracies, train (on the episode's own frames) and val.
   """
-  val_frames, val_labels = frames_and_labels(val)
+  val_frames, val_labels = frame_selection.frames_and_labels(val)
 
   def run_episode(chosen: np.ndarray) -> tuple[float, float]:
-    frames, labels = frames_and_labels([train[i] for i in chosen])
+    frames, labels = frame_selection.frames_and_labels(
+      [train[i] for i in chosen]
+    )
     classifier = PhaseClassifier().fit(frames, labels)
     return classifier.train_accuracy, classifier.score(val_frames, val_labels)
 

@@ -3,15 +3,11 @@
 import collections
 import dataclasses
 import warnings
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
-from embeddings.types import EmbeddedSplit, EmbeddedVideo, as_split
-
-# What a task is handed: a split, or the lists that `embeddings.load` returns.
-AnyVideos = EmbeddedSplit | Mapping[str, Any]
+from embeddings.types import AnyVideos, EmbeddedVideo, as_split
 
 
 def warn(dataset_name: str, message: str) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 from easydict import EasyDict
 
+from embeddings.types import AnyVideos
 from evaluation import plots
-from evaluation.frame_selection import AnyVideos, strided_videos, warn
+from evaluation.frame_selection import strided_videos, warn
 from evaluation.metric import Metric
 from evaluation.nearest_neighbors import join_videos, nearest_neighbors
 from evaluation.result import Result
@@ -73,7 +74,7 @@ class KendallsTau:
       }
     if len(embs) > 1:  # Of the validation videos, which come last.
       images[f"kendalls_tau/{dataset_name}_val_similarity"] = functools.partial(
-        plots.similarity, embs[:2], names[:2], self._distance
+        plots.draw_similarity, embs[:2], names[:2], self._distance
       )
     return Result(mean, metrics, details, images)
 

@@ -14,7 +14,7 @@ from scipy.spatial.distance import cdist
 _MAX_ANNOTATED = 12
 
 
-def confusion_matrix(
+def draw_confusion_matrix(
   counts: np.ndarray, phases: Sequence[int], names: Mapping[int, str]
 ) -> np.ndarray:
   """Draws how often each phase is taken for each other.
@@ -33,7 +33,7 @@ def confusion_matrix(
   titles = [
     f"{phase} {textwrap.shorten(names.get(phase, ''), 40)}" for phase in phases
   ]
-  figure, axes = _figure(5.2 + 0.08 * max(map(len, titles)), 4.6)
+  figure, axes = _make_figure(5.2 + 0.08 * max(map(len, titles)), 4.6)
   image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", aspect="auto")
   axes.set_xticks(range(len(phases)), phases)
   rows = zip(titles, totals[:, 0], strict=True)
@@ -50,7 +50,7 @@ def confusion_matrix(
   return _render(figure)
 
 
-def similarity(
+def draw_similarity(
   videos: Sequence[np.ndarray], names: Sequence[str], distance: str
 ) -> np.ndarray:
   """Draws how near each frame of one video is to each of another.
@@ -67,7 +67,7 @@ def similarity(
   first, second = videos
   # An undefined cosine distance, to a zero vector, stays blank.
   distances = cdist(first, second, distance)
-  figure, axes = _figure(5.2, 4.6)
+  figure, axes = _make_figure(5.2, 4.6)
   image = axes.imshow(
     np.sqrt(distances).T, origin="lower", aspect="auto", cmap="viridis_r"
   )
@@ -80,7 +80,7 @@ def similarity(
   return _render(figure)
 
 
-def accuracy_curve(
+def draw_accuracy_curve(
   accuracies: npt.ArrayLike,
   amounts: Sequence[float],
   amount: str,
@@ -97,7 +97,7 @@ def accuracy_curve(
   Returns:
     The image.
   """
-  figure, axes = _figure(5.2, 3.6)
+  figure, axes = _make_figure(5.2, 3.6)
   axes.plot(amounts, accuracies, marker="o", label=["train", "val"])
   axes.axhline(chance, color="gray", linestyle="--", label="majority phase")
   axes.set_ylim(0, 1.02)
@@ -108,7 +108,7 @@ def accuracy_curve(
   return _render(figure)
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+def _make_figure(width: float, height: float) -> tuple[Figure, Axes]:
   # Not pyplot: its figures are global, and need a display to be chosen.
   figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
   FigureCanvasAgg(figure)

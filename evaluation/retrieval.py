@@ -6,13 +6,8 @@ import numpy as np
 from easydict import EasyDict
 from sklearn.metrics.pairwise import euclidean_distances
 
-from embeddings.types import EmbeddedVideo
-from evaluation.frame_selection import (
-  AnyVideos,
-  count_frames,
-  labeled_videos,
-  warn,
-)
+from embeddings.types import AnyVideos, EmbeddedVideo
+from evaluation import frame_selection
 from evaluation.metric import Metric
 from evaluation.nearest_neighbors import chunk_rows, join_videos
 from evaluation.result import Result
@@ -50,11 +45,11 @@ class Retrieval:
       frames that all other videos of some video have is left out with a
       warning; empty, with a warning, without labels or with a single video.
     """
-    splits = labeled_videos(dataset_name, val=val)
+    splits = frame_selection.labeled_videos(dataset_name, val=val)
     if splits is None:
       return Result.empty()
     if len(splits["val"]) == 1:
-      warn(
+      frame_selection.warn(
         dataset_name,
         "retrieval is skipped, it needs at least two validation videos with"
         " labels and there is one",
@@ -68,7 +63,7 @@ class Retrieval:
     num_candidates = sum(lengths) - max(lengths)
     ks = [k for k in self._ks if k <= num_candidates]
     if too_large := [str(k) for k in self._ks if k > num_candidates]:
-      warn(
+      frame_selection.warn(
         dataset_name,
         f"retrieval of {', '.join(too_large)} frames is left out, the other"
         f" validation videos have {num_candidates} for some video",
@@ -85,7 +80,9 @@ class Retrieval:
       Metric("retrieval", "val", dataset_name, *item)
       for item in precisions.items()
     ]
-    used = {f"retrieval/{dataset_name}_used": count_frames(val=videos)}
+    used = {
+      f"retrieval/{dataset_name}_used": frame_selection.count_frames(val=videos)
+    }
     return Result(metrics[-1].value, metrics, used)
 
 

@@ -17,9 +17,8 @@ from core import files, run_directory
 from core.settings import check_name
 from data import dataset_info
 from embeddings import extraction
-from embeddings.types import EmbeddedSplit, as_split
+from embeddings.types import AnyVideos, EmbeddedSplit, as_split
 from evaluation import TASKS, metrics
-from evaluation.frame_selection import AnyVideos
 from evaluation.metric import Metric
 from evaluation.result import Result
 from evaluation.task import BatchTask, EmbeddingTask, Task

@@ -7,7 +7,7 @@ what a user should know about the data goes through Python's `warnings`.
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from evaluation.frame_selection import AnyVideos
+from embeddings.types import AnyVideos
 from evaluation.result import Result
 
 if TYPE_CHECKING:
