@@ -13,8 +13,7 @@ from tcc import (
   compute_deterministic_alignment_loss,
   compute_stochastic_alignment_loss,
 )
-from tcc.losses import LOSS_TYPES
-from tcc.similarity import SIMILARITY_TYPES
+from tcc.settings import LOSS_TYPES, SIMILARITY_TYPES
 from tests.helpers.paths import GOLDEN_DIR
 
 INPUTS = np.load(GOLDEN_DIR / "alignment_inputs.npz")

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tcc import compute_alignment_loss, deterministic_alignment
-from tcc.similarity import SIMILARITY_TYPES
+from tcc.settings import SIMILARITY_TYPES
 from tests.tcc.test_alignment import every_loss, loss_and_gradient
 
 # A frame of these, which cycles through all sequences, needs 4 * (7 + 3)
