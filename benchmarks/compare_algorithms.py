@@ -81,8 +81,8 @@ def run(script: str, *arguments: str) -> str:
   return done.stderr
 
 
-def steps_in(minutes: float, arguments: list[str]) -> int:
-  """Number of training steps that take so many minutes on this machine."""
+def measure_steps(minutes: float, arguments: list[str]) -> int:
+  """Measures how many training steps fit into a time on this machine."""
   trial = [
     f"--set=TRAIN.MAX_ITERS={_TRIAL_STEPS}",
     f"--set=LOGGING.REPORT_INTERVAL={_TRIAL_STEPS // 2}",
@@ -93,21 +93,21 @@ def steps_in(minutes: float, arguments: list[str]) -> int:
   return max(1, round(float(speeds[-1]) * minutes * 60))
 
 
-def planned_steps(
+def find_planned_steps(
   wanted: EasyDict, minutes: float, logdir: pathlib.Path
 ) -> int | None:
-  """Number of steps of a run that was begun.
+  """Reads the number of steps of a run that was begun.
 
   Args:
-    wanted: Configuration it should have.
-    minutes: Budget it should have.
-    logdir: Its log directory.
+    wanted: Configuration the run should have.
+    minutes: Budget the run should have.
+    logdir: Log directory of the run.
 
   Returns:
-    The number; None if it was not begun.
+    The number; None if the run was not begun.
 
   Raises:
-    UserError: It was begun with other settings or another budget.
+    UserError: The run was begun with other settings or another budget.
   """
   if not run_directory.config_file(logdir).exists():
     return None
@@ -116,15 +116,15 @@ def planned_steps(
     settled = key in _SETTLED and value_of(wanted, key) == _SETTLED[key]
     if key not in _OWN_KEYS and not settled:
       raise UserError(
-        f"{logdir}: holds a run with {key}={value_of(stored, key)}, expected"
-        f" {value_of(wanted, key)}; choose another --output_dir"
+        f"{logdir}: expected a run with {key}={value_of(wanted, key)}, received"
+        f" {value_of(stored, key)}; choose another --output_dir"
       )
   budget = logdir / _BUDGET_FILE
   found = budget.read_text() if budget.exists() else "no budget"
   if found != f"{minutes:g}":
     raise UserError(
-      f"{logdir}: holds a run with --budget_minutes={found}, expected"
-      f" {minutes:g}; choose another --output_dir"
+      f"{logdir}: expected a run with --budget_minutes={minutes:g}, received"
+      f" {found}; choose another --output_dir"
     )
   return stored.TRAIN.MAX_ITERS
 
@@ -138,11 +138,11 @@ def train_and_evaluate(
 ) -> dict[int, dict[str, float]]:
   """Trains one method for a time and evaluates it, before and after.
 
-  A run that was begun keeps its number of steps, and does what it lacks.
+  A run that was begun keeps its number of steps and does what is left.
 
   Args:
     name: Of the method; names its log directory.
-    settings: Such as `TRAINING_ALGO=tcn`, which describe it.
+    settings: The settings of the method, such as `TRAINING_ALGO=tcn`.
     minutes: How long to train.
     output_dir: Folder of the log directories.
     config_file: A YAML file that the settings go over.
@@ -156,11 +156,11 @@ def train_and_evaluate(
   logdir = output_dir / name.replace("+", "_")
   files = [config_file] if config_file else []
   wanted = configuration.load(files, settings)
-  steps = planned_steps(wanted, minutes, logdir)
+  steps = find_planned_steps(wanted, minutes, logdir)
   if steps is None or steps not in metrics.read(logdir):
     arguments = [f"--set={setting}" for setting in settings]
     arguments += [f"--config={file}" for file in files]
-    steps = steps or steps_in(minutes, arguments)
+    steps = steps or measure_steps(minutes, arguments)
     logging.info("%s: %d steps", name, steps)
     (make_folder(logdir) / _BUDGET_FILE).write_text(f"{minutes:g}")
     whole = [
@@ -173,10 +173,10 @@ def train_and_evaluate(
   return metrics.read(logdir)
 
 
-def settings_of(
+def list_settings(
   method: list[str], records: str, dataset: str, settings: list[str]
 ) -> list[str]:
-  """All settings of a method's run; those given last count."""
+  """Lists all settings of a method's run; the last of a key counts."""
   return [
     f"PATH_TO_TFRECORDS={pathlib.Path(records).resolve()}",
     # The table has columns for all tasks.
@@ -187,8 +187,8 @@ def settings_of(
   ]
 
 
-def every_metric(columns: Mapping[str, Mapping[str, float]]) -> str:
-  """A Markdown table of all there is to tell of validation videos.
+def format_metrics(columns: Mapping[str, Mapping[str, float]]) -> str:
+  """Formats every metric of the validation videos as a Markdown table.
 
   Args:
     columns: Title -> tag -> value, as `metrics.read` gives it for a step.
@@ -212,7 +212,7 @@ def main() -> None:
   for name, method in METHODS.items():
     results = train_and_evaluate(
       name,
-      settings_of(method, FLAGS.records, FLAGS.dataset, FLAGS.set),
+      list_settings(method, FLAGS.records, FLAGS.dataset, FLAGS.set),
       FLAGS.budget_minutes,
       output_dir,
       str(pathlib.Path(FLAGS.config).resolve()),
@@ -222,7 +222,7 @@ def main() -> None:
     rows[name] = report.row(results, FLAGS.dataset)
     columns[name] = results[max(results)]
     print(report.markdown(rows), flush=True)
-  print(every_metric(columns))
+  print(format_metrics(columns))
 
 
 if __name__ == "__main__":

@@ -28,10 +28,8 @@ import datasets
 import train
 from algos import ALGOS
 from algos.algorithm import Algorithm
+from benchmarks.measuring import run_module
 from core import command_line, errors
-from dataset_preparation import build_records
-from dataset_preparation.conversion import FrameEncoding
-from dataset_preparation.shards import Writing
 from training import checkpoints
 from training.log import TrainLog
 from training.optimizers import build_optimizer
@@ -53,23 +51,21 @@ _SETTINGS = (
 def write_videos(folder: pathlib.Path, num_videos: int = 8) -> None:
   """Writes records of smooth noise, about as hard to decode as real frames."""
   rng = np.random.default_rng(0)
-
-  paths = {f"v{number}": folder / f"v{number}" for number in range(num_videos)}
-  for path in paths.values():
-    path.mkdir()
+  for video in range(num_videos):
     coarse = tf.constant(rng.integers(0, 255, [60, 14, 14, 3]), tf.float32)
     frames = tf.cast(tf.image.resize(coarse, [112, 112]), tf.uint8)
+    (folder / "images" / f"v{video}").mkdir(parents=True)
     for number, frame in enumerate(frames):
       jpeg = tf.io.encode_jpeg(frame, quality=95)
-      tf.io.write_file(str(path / f"{number}.jpg"), jpeg)
-  build_records.prepare(
-    *(paths, "benchmark_train", folder),
-    storing=FrameEncoding(size=None),
-    writing=Writing(num_workers=1),
+      tf.io.write_file(f"{folder}/images/v{video}/{number}.jpg", jpeg)
+  run_module(
+    "dataset_preparation.images_to_tfrecords",
+    *("--name=benchmark_train", f"--dir={folder}/images", "--noresize"),
+    *(f"--output_dir={folder}", "--num_workers=1"),
   )
 
 
-def bare_pass(
+def build_bare_pass(
   algo: Algorithm,
 ) -> Callable[[dict[str, tf.Tensor]], list[tf.Tensor]]:
   """Compiles the forward and backward pass of a network, and no more."""
@@ -87,14 +83,14 @@ def bare_pass(
 
 
 def compare(config: EasyDict, num_blocks: int) -> tuple[float, float]:
-  """Median seconds of a full step and of a bare pass."""
+  """Measures the median seconds of a full step and of a bare pass."""
   strategy = tf.distribute.MirroredStrategy()
   with strategy.scope():
     algo = ALGOS[config.TRAINING_ALGO](config)
     optimizer = build_optimizer(config)
     optimizer.build(checkpoints.trainable_variables(algo))
   train_step = train.build_train_step(strategy, algo, optimizer)
-  bare = bare_pass(algo)
+  bare = build_bare_pass(algo)
   data = datasets.train_batches(config, config.TRAIN.BATCH_SIZE)
   batches = iter(train.distribute(strategy, data))
   constant = next(iter(data))
@@ -126,8 +122,8 @@ def compare(config: EasyDict, num_blocks: int) -> tuple[float, float]:
   )
 
 
-def startup_seconds(settings: list[str], logdir: str) -> float:
-  """Seconds from the start of `train.py` to the end of its first step."""
+def measure_startup(settings: list[str], logdir: str) -> float:
+  """Measures the seconds until `train.py` has taken its first step."""
   command = [sys.executable, "train.py", f"--logdir={logdir}"]
   command += [f"--set={setting}" for setting in settings]
   start = time.perf_counter()
@@ -156,7 +152,7 @@ def main() -> None:
     print(f"full training step       {full:8.3f} s")
     print(f"bare forward + backward  {bare:8.3f} s")
     print(f"ratio                    {full / bare:8.3f}")
-    seconds = startup_seconds(settings, f"{folder}/startup")
+    seconds = measure_startup(settings, f"{folder}/startup")
     print(f"start to end of step 1   {seconds:8.1f} s")
 
 

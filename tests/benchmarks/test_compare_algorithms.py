@@ -31,7 +31,7 @@ def test_an_interrupted_run_is_continued_and_a_complete_one_kept(
   # As if it had been interrupted after the first of three steps.
   config.TRAIN.MAX_ITERS = 3
   configuration.save(config, logdir)
-  monkeypatch.setattr(compare_algorithms, "steps_in", unwanted)
+  monkeypatch.setattr(compare_algorithms, "measure_steps", unwanted)
   (logdir / "budget_minutes.txt").write_text("1")
   settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}", TASKS]
   for _ in range(2):
@@ -94,7 +94,7 @@ def test_results_of_other_settings_are_refused(
   with pytest.raises(UserError) as caught:
     results_for(complete_run, setting)
   assert re.fullmatch(
-    f"{complete_run}: holds a run with {key}={found}, expected {expected};"
+    f"{complete_run}: expected a run with {key}={expected}, received {found};"
     " choose another --output_dir",
     str(caught.value),
   )
@@ -104,18 +104,18 @@ def test_results_of_another_budget_are_refused(complete_run):
   with pytest.raises(UserError) as caught:
     results_for(complete_run, minutes=60)
   assert str(caught.value) == (
-    f"{complete_run}: holds a run with --budget_minutes=7, expected 60; choose"
-    " another --output_dir"
+    f"{complete_run}: expected a run with --budget_minutes=60, received 7;"
+    " choose another --output_dir"
   )
   (complete_run / "budget_minutes.txt").unlink()
   with pytest.raises(
-    UserError, match="--budget_minutes=no budget, expected 7;"
+    UserError, match="--budget_minutes=7, received no budget;"
   ):
     results_for(complete_run)
 
 
 def test_the_data_set_is_trained_on(tmp_path):
-  settings = compare_algorithms.settings_of(
+  settings = compare_algorithms.list_settings(
     ["TRAINING_ALGO=tcn"], str(tmp_path), "mine", ["SEED=3"]
   )
   config = configuration.load([], settings)
@@ -133,7 +133,7 @@ def test_every_metric_of_validation_videos_has_a_line():
       "few_shot_cxn/val_a_1_accuracy": float("nan"),
     },
   }
-  assert compare_algorithms.every_metric(columns).splitlines() == [
+  assert compare_algorithms.format_metrics(columns).splitlines() == [
     "| metric | untrained | TCC |",
     "| --- | ---: | ---: |",
     "| kendalls_tau/a_val_align_tau | 0.100 | 0.988 |",
