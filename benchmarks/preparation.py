@@ -134,7 +134,7 @@ def main() -> None:
     lengthen(folder / "0.mp4", root / "long.mp4", round(6 * FLAGS.minutes))
     for path in (folder / "0.mp4", root / "long.mp4"):
       seconds, peak = measuring.time_call(
-        run_in_new_process, convert_and_measure, path, root / "record"
+        measuring.run_in_new_process, convert_and_measure, path, root / "record"
       )
       print(
         f"{path.name}: {seconds:.0f} s, peak of the worker {peak:.0f} MiB,"
