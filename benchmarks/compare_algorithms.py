@@ -16,8 +16,6 @@ import core.quiet_tensorflow  # noqa: F401
 import math
 import pathlib
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 
@@ -25,6 +23,7 @@ from absl import flags, logging
 from easydict import EasyDict
 
 import config as configuration
+from benchmarks.measuring import run_module
 from core import command_line, run_directory
 from core.errors import UserError
 from core.files import make_folder
@@ -53,32 +52,6 @@ _BUDGET_FILE = "budget_minutes.txt"
 _OWN_KEYS = ("LOGDIR", "TRAIN.MAX_ITERS", "CHECKPOINT.SAVE_INTERVAL")
 # What training settles, where it is set so.
 _SETTLED = {"PRECISION": "auto", "CLASSIFICATION.NUM_CLASSES": 0}
-_ROOT = pathlib.Path(__file__).parents[1]
-
-
-def run(script: str, *arguments: str) -> str:
-  """Runs a script of the project; returns what it logged.
-
-  Args:
-    script: Such as `train.py`.
-    *arguments: Its flags.
-
-  Returns:
-    Its standard error.
-
-  Raises:
-    UserError: It failed.
-  """
-  done = subprocess.run(
-    [sys.executable, _ROOT / script, *arguments],
-    cwd=_ROOT,
-    stderr=subprocess.PIPE,
-    stdout=subprocess.DEVNULL,
-    text=True,
-  )
-  if done.returncode:
-    raise UserError(f"{script}: failed with\n{done.stderr[-2000:]}")
-  return done.stderr
 
 
 def measure_steps(minutes: float, arguments: list[str]) -> int:
@@ -88,7 +61,7 @@ def measure_steps(minutes: float, arguments: list[str]) -> int:
     f"--set=LOGGING.REPORT_INTERVAL={_TRIAL_STEPS // 2}",
   ]
   with tempfile.TemporaryDirectory() as folder:
-    log = run("train.py", "--logdir", f"{folder}/trial", *arguments, *trial)
+    log = run_module("train", f"--logdir={folder}/trial", *arguments, *trial)
   speeds = re.findall(r"([\d.]+) steps/s", log)
   return max(1, round(float(speeds[-1]) * minutes * 60))
 
@@ -168,8 +141,8 @@ def train_and_evaluate(
       "--set=CHECKPOINT.SAVE_INTERVAL=1000000",
       "--force_train",
     ]
-    run("train.py", f"--logdir={logdir}", *arguments, *whole)
-    run("evaluate.py", f"--logdir={logdir}")
+    run_module("train", f"--logdir={logdir}", *arguments, *whole)
+    run_module("evaluate", f"--logdir={logdir}")
   return metrics.read(logdir)
 
 

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from core.errors import UserError
+
 
 def time_call(
   function: Callable[..., Any], *arguments: Any
@@ -20,11 +22,28 @@ def time_call(
   return time.perf_counter() - start, result
 
 
-def run_module(module: str, *arguments: str) -> None:
-  """Runs a module of the project as a script."""
-  root = pathlib.Path(__file__).parents[1]
-  command = [sys.executable, "-m", module, *arguments]
-  subprocess.run(command, cwd=root, check=True, capture_output=True)
+def run_module(module: str, *arguments: str) -> str:
+  """Runs a module of the project as a script; returns what it logged.
+
+  Args:
+    module: Name of the module, such as `train`.
+    *arguments: Flags of the script.
+
+  Returns:
+    The standard error of the script.
+
+  Raises:
+    UserError: The script failed.
+  """
+  done = subprocess.run(
+    [sys.executable, "-m", module, *arguments],
+    cwd=pathlib.Path(__file__).parents[1],
+    capture_output=True,
+    text=True,
+  )
+  if done.returncode:
+    raise UserError(f"{module}: failed with\n{done.stderr[-2000:]}")
+  return done.stderr
 
 
 def run_in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -10,8 +10,8 @@ Usage: python -m benchmarks.train_step [--blocks 6]
 
 import core.quiet_tensorflow  # noqa: F401
 
+import itertools
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -28,7 +28,7 @@ import datasets
 import train
 from algos import ALGOS
 from algos.algorithm import Algorithm
-from benchmarks.measuring import run_module
+from benchmarks.measuring import run_module, time_call
 from core import command_line, errors
 from training import checkpoints
 from training.log import TrainLog
@@ -94,32 +94,26 @@ def compare(config: EasyDict, num_blocks: int) -> tuple[float, float]:
   data = datasets.train_batches(config, config.TRAIN.BATCH_SIZE)
   batches = iter(train.distribute(strategy, data))
   constant = next(iter(data))
-  seconds = {"full": [], "bare": []}
-  step = 0
+  steps = itertools.count()
+  seconds = np.zeros([2, num_blocks, _STEPS_PER_BLOCK])
   with TrainLog(config) as log:
-    for _ in range(num_blocks):
-      for kind, times in seconds.items():
-        for _ in range(_STEPS_PER_BLOCK):
-          start = time.perf_counter()
-          if kind == "full":
-            batch = next(batches)
-            scalars = train_step(batch)
-            float(scalars["loss"])
-            log.step(step, scalars, batch)
-            step += 1
-          else:
-            bare(constant)[-1].numpy()
-          times.append(time.perf_counter() - start)
+
+    def take_full_step() -> None:
+      batch = next(batches)
+      scalars = train_step(batch)
+      float(scalars["loss"])
+      log.step(next(steps), scalars, batch)
+
+    def take_bare_step() -> None:
+      bare(constant)[-1].numpy()
+
+    for block in range(num_blocks):
+      for kind, take_step in enumerate((take_full_step, take_bare_step)):
+        for place in range(_STEPS_PER_BLOCK):
+          seconds[kind, block, place], _ = time_call(take_step)
   # The first block compiles; the first step of each finds a batch prepared
   # while the other kind ran.
-  return tuple(
-    statistics.median(
-      value
-      for number, value in enumerate(times[_STEPS_PER_BLOCK:])
-      if number % _STEPS_PER_BLOCK
-    )
-    for times in seconds.values()
-  )
+  return tuple(np.median(seconds[:, 1:, 1:], axis=(1, 2)))
 
 
 def measure_startup(settings: list[str], logdir: str) -> float:

@@ -40,7 +40,7 @@ def test_an_interrupted_run_is_continued_and_a_complete_one_kept(
     )
     assert list(results) == [0, 3]
     # The second time there is nothing to do.
-    monkeypatch.setattr(compare_algorithms, "run", unwanted)
+    monkeypatch.setattr(compare_algorithms, "run_module", unwanted)
   saved = [step for step, _ in run_directory.list_checkpoints(logdir)]
   assert saved == [0, 3]
 
@@ -48,7 +48,7 @@ def test_an_interrupted_run_is_continued_and_a_complete_one_kept(
 @pytest.fixture
 def complete_run(tmp_path, monkeypatch):
   """The log directory of a method, trained for 7 minutes and evaluated."""
-  monkeypatch.setattr(compare_algorithms, "run", unwanted)
+  monkeypatch.setattr(compare_algorithms, "run_module", unwanted)
   logdir = tmp_path / "TCC"
   # Precision and number of classes as training settles them.
   settled = ("PRECISION=bfloat16", "CLASSIFICATION.NUM_CLASSES=3")

@@ -7,6 +7,7 @@ from tcc.settings import SIMILARITY_TYPES
 from tests.helpers.naive_losses import (
   TEMPERATURE,
   every_loss,
+  loss_and_gradient,
   naive_losses,
 )
 from tests.helpers.paths import GOLDEN_DIR
@@ -42,36 +43,15 @@ def test_deterministic_loss_is_the_naive_loop(loss_type, similarity_type):
   np.testing.assert_allclose(loss, expected, rtol=1e-9)
 
 
-@every_loss
-def test_order_of_the_batch_does_not_matter(loss_type):
-  embs = tf.random.stateless_normal([4, 7, 3], [0, 1])
-  steps = tf.range(28)[::-1] % 9
-  steps, seq_lens = tf.reshape(steps, [4, 7]), tf.constant([9, 11, 13, 15])
-  order = [2, 0, 3, 1]
-  loss = compute_alignment_loss(embs, 4, steps, seq_lens, loss_type=loss_type)
-  permuted = compute_alignment_loss(
-    *(tf.gather(embs, order), 4, tf.gather(steps, order)),
-    seq_lens=tf.gather(seq_lens, order),
-    loss_type=loss_type,
-  )
-  np.testing.assert_allclose(loss, permuted, rtol=1e-6)
-
-
 def test_graph_is_of_one_size_whatever_the_batch():
   """A loop over pairs would grow with the batch."""
-
-  @tf.function
-  def step(embs):
-    with tf.GradientTape() as tape:
-      tape.watch(embs)
-      loss = compute_alignment_loss(
-        embs, embs.shape[0], loss_type="regression_mse_var"
-      )
-    return tape.gradient(loss, embs)
+  step = tf.function(loss_and_gradient)
 
   def num_operations(batch_size):
     embs = tf.TensorSpec([batch_size, 64, 128])
-    operations = step.get_concrete_function(embs).graph.get_operations()
+    operations = step.get_concrete_function(
+      embs, loss_type="regression_mse_var"
+    ).graph.get_operations()
     # TensorFlow writes small constants out and fills large ones.
     return sum(op.type not in ("Const", "Fill") for op in operations)
 
