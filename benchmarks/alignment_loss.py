@@ -11,11 +11,8 @@ Usage: python -m benchmarks.alignment_loss [--repeats 7]
 
 import core.quiet_tensorflow  # noqa: F401
 
-import concurrent.futures
-import multiprocessing
+import itertools
 import os
-import pathlib
-import re
 import statistics
 import time
 from collections.abc import Callable
@@ -23,10 +20,12 @@ from collections.abc import Callable
 import tensorflow as tf
 from absl import flags
 
+from benchmarks.measuring import read_peak_memory, run_in_new_process, time_call
 from core import command_line
 from tcc import align_pair_of_sequences, compute_alignment_loss
 from tcc import deterministic_alignment as deterministic
 from tcc.losses import regression_loss
+from tcc.settings import LossSettings
 
 FLAGS = flags.FLAGS
 
@@ -34,30 +33,27 @@ Step = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def all_pairs(embs: tf.Tensor) -> tf.Tensor:
-  """The loss as the library computes it."""
+  """Computes the loss as the library does."""
   return compute_alignment_loss(
     embs, embs.shape[0], loss_type="regression_mse_var"
   )
 
 
 def loop_over_pairs(embs: tf.Tensor) -> tf.Tensor:
-  """The same loss, one pair of sequences after the other."""
+  """Computes the same loss, one pair of sequences after the other."""
   batch_size, num_steps, _ = embs.shape
   times = tf.range(num_steps, dtype=embs.dtype) / num_steps
+  settings = LossSettings("regression_mse_var")
   losses = []
-  for i in range(batch_size):
-    for j in range(batch_size):
-      if i != j:
-        logits, _ = align_pair_of_sequences(embs[i], embs[j], "l2", 0.1)
-        loss = regression_loss(
-          logits, times, times, "regression_mse_var", 0.001, 0.1
-        )
-        losses.append(tf.reduce_mean(loss))
+  for i, j in itertools.permutations(range(batch_size), 2):
+    logits, _ = align_pair_of_sequences(embs[i], embs[j], "l2", 0.1)
+    loss = regression_loss(logits, times, times, settings)
+    losses.append(tf.reduce_mean(loss))
   return tf.reduce_mean(losses)
 
 
 def with_gradient(loss: Callable[[tf.Tensor], tf.Tensor]) -> Step:
-  """The loss and its gradient by the embeddings."""
+  """Makes a step of a loss: its value and the gradient by the embeddings."""
 
   def step(embs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     with tf.GradientTape() as tape:
@@ -68,21 +64,18 @@ def with_gradient(loss: Callable[[tf.Tensor], tf.Tensor]) -> Step:
   return step
 
 
-def traced(step: Step, embs: tf.Tensor) -> tuple[Step, float]:
-  """A graph function and the seconds it took to trace."""
-  start = time.perf_counter()
-  function = tf.function(step).get_concrete_function(
-    tf.TensorSpec(embs.shape, embs.dtype)
-  )
-  return function, time.perf_counter() - start
+def trace(step: Step, embs: tf.Tensor) -> tuple[float, Step]:
+  """Makes a graph function; returns the seconds it took as well."""
+  spec = tf.TensorSpec(embs.shape, embs.dtype)
+  return time_call(tf.function(step).get_concrete_function, spec)
 
 
 def median_seconds(
   steps: list[Step], embs: tf.Tensor, repeats: int
 ) -> list[float]:
-  """Median seconds of each step, run in turns after a first time."""
+  """Measures the median seconds of each step, run in turns."""
   seconds = [[] for _ in steps]
-  for repeat in range(repeats + 1):
+  for repeat in range(repeats + 1):  # The first does not count.
     for step, times in zip(steps, seconds, strict=True):
       start = time.perf_counter()
       for result in step(embs):
@@ -99,8 +92,8 @@ def compare(shape: tuple[int, int, int], repeats: int, eager: bool) -> None:
   kind, note = "eager", ""
   if not eager:
     # The large graph of the loop would slow down what is traced after it.
-    ours, our_trace = traced(steps[1], embs)
-    loop, loop_trace = traced(steps[0], embs)
+    our_trace, ours = trace(steps[1], embs)
+    loop_trace, loop = trace(steps[0], embs)
     steps = [loop, ours]
     kind, note = "graph", f"   traced in {loop_trace:.2f} s, {our_trace:.2f} s"
   loop, ours = median_seconds(steps, embs, repeats)
@@ -115,7 +108,7 @@ def compare(shape: tuple[int, int, int], repeats: int, eager: bool) -> None:
 def grow(batch_size: int, repeats: int) -> None:
   """Prints the time of a batch of 64 frames of 128 dimensions."""
   embs = tf.random.stateless_normal([batch_size, 64, 128], [0, 1])
-  step, seconds_to_trace = traced(with_gradient(all_pairs), embs)
+  seconds_to_trace, step = trace(with_gradient(all_pairs), embs)
   (seconds,) = median_seconds([step], embs, repeats)
   pairs = batch_size * (batch_size - 1)
   print(
@@ -125,27 +118,25 @@ def grow(batch_size: int, repeats: int) -> None:
   )
 
 
-def peak_bytes() -> int:
-  """Most memory this process has held so far: the GPU's where there is one."""
+def peak_mebibytes() -> float:
+  """Returns the most memory held so far: the GPU's where there is one."""
   if tf.config.list_physical_devices("GPU"):
-    return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-  # Unlike getrusage, this does not start from what the parent process held.
-  status = pathlib.Path("/proc/self/status").read_text()
-  return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) * 1024
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
+  return read_peak_memory()
 
 
 def measure_memory(
   shape: tuple[int, int, int], bound: int, graph: bool
 ) -> tuple[float, float]:
-  """MiB that a step needs, and seconds it takes, with a bound for blocks."""
+  """Measures the MiB and seconds of a step with a bound for blocks."""
   deterministic.MAX_PAIRWISE_ELEMENTS = bound
   step = with_gradient(all_pairs)
   step = tf.function(step) if graph else step
   step(tf.ones([2, 2, 2]))
   embs = tf.random.stateless_normal(shape, [0, 1])
-  before = peak_bytes()
+  before = peak_mebibytes()
   (seconds,) = median_seconds([step], embs, repeats=1)
-  return (peak_bytes() - before) / 2**20, seconds
+  return peak_mebibytes() - before, seconds
 
 
 def compare_memory(shape: tuple[int, int, int]) -> None:
@@ -155,12 +146,9 @@ def compare_memory(shape: tuple[int, int, int]) -> None:
   os.environ.pop("TF_CPP_MIN_LOG_LEVEL")
   for graph in (False, True):
     for name, limit in (("at once", 2**62), ("in blocks", bound)):
-      with concurrent.futures.ProcessPoolExecutor(
-        1, multiprocessing.get_context("spawn")
-      ) as pool:
-        mebibytes, seconds = pool.submit(
-          measure_memory, shape, limit, graph
-        ).result()
+      mebibytes, seconds = run_in_new_process(
+        measure_memory, shape, limit, graph
+      )
       print(
         "N={:<3}T={:<4}D={:<4}".format(*shape)
         + f"{'graph' if graph else 'eager'}   {name:9}   peak"

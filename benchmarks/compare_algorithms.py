@@ -16,8 +16,6 @@ import core.quiet_tensorflow  # noqa: F401
 import math
 import pathlib
 import re
-import subprocess
-import sys
 import tempfile
 from collections.abc import Mapping
 
@@ -25,6 +23,7 @@ from absl import flags, logging
 from easydict import EasyDict
 
 import config as configuration
+from benchmarks.measuring import run_module
 from core import command_line, run_directory
 from core.errors import UserError
 from core.files import make_folder
@@ -53,61 +52,35 @@ _BUDGET_FILE = "budget_minutes.txt"
 _OWN_KEYS = ("LOGDIR", "TRAIN.MAX_ITERS", "CHECKPOINT.SAVE_INTERVAL")
 # What training settles, where it is set so.
 _SETTLED = {"PRECISION": "auto", "CLASSIFICATION.NUM_CLASSES": 0}
-_ROOT = pathlib.Path(__file__).parents[1]
 
 
-def run(script: str, *arguments: str) -> str:
-  """Runs a script of the project; returns what it logged.
-
-  Args:
-    script: Such as `train.py`.
-    *arguments: Its flags.
-
-  Returns:
-    Its standard error.
-
-  Raises:
-    UserError: It failed.
-  """
-  done = subprocess.run(
-    [sys.executable, _ROOT / script, *arguments],
-    cwd=_ROOT,
-    stderr=subprocess.PIPE,
-    stdout=subprocess.DEVNULL,
-    text=True,
-  )
-  if done.returncode:
-    raise UserError(f"{script}: failed with\n{done.stderr[-2000:]}")
-  return done.stderr
-
-
-def steps_in(minutes: float, arguments: list[str]) -> int:
-  """Number of training steps that take so many minutes on this machine."""
+def measure_steps(minutes: float, arguments: list[str]) -> int:
+  """Measures how many training steps fit into a time on this machine."""
   trial = [
     f"--set=TRAIN.MAX_ITERS={_TRIAL_STEPS}",
     f"--set=LOGGING.REPORT_INTERVAL={_TRIAL_STEPS // 2}",
   ]
   with tempfile.TemporaryDirectory() as folder:
-    log = run("train.py", "--logdir", f"{folder}/trial", *arguments, *trial)
+    log = run_module("train", f"--logdir={folder}/trial", *arguments, *trial)
   speeds = re.findall(r"([\d.]+) steps/s", log)
   return max(1, round(float(speeds[-1]) * minutes * 60))
 
 
-def planned_steps(
+def find_planned_steps(
   wanted: EasyDict, minutes: float, logdir: pathlib.Path
 ) -> int | None:
-  """Number of steps of a run that was begun.
+  """Reads the number of steps of a run that was begun.
 
   Args:
-    wanted: Configuration it should have.
-    minutes: Budget it should have.
-    logdir: Its log directory.
+    wanted: Configuration the run should have.
+    minutes: Budget the run should have.
+    logdir: Log directory of the run.
 
   Returns:
-    The number; None if it was not begun.
+    The number; None if the run was not begun.
 
   Raises:
-    UserError: It was begun with other settings or another budget.
+    UserError: The run was begun with other settings or another budget.
   """
   if not run_directory.config_file(logdir).exists():
     return None
@@ -117,15 +90,15 @@ def planned_steps(
     settled = key in _SETTLED and value == _SETTLED[key]
     if value != found[key] and key not in _OWN_KEYS and not settled:
       raise UserError(
-        f"{logdir}: holds a run with {key}={found[key]}, expected {value};"
-        " choose another --output_dir"
+        f"{logdir}: expected a run with {key}={value}, received"
+        f" {found[key]}; choose another --output_dir"
       )
   budget = logdir / _BUDGET_FILE
   found = budget.read_text() if budget.exists() else "no budget"
   if found != f"{minutes:g}":
     raise UserError(
-      f"{logdir}: holds a run with --budget_minutes={found}, expected"
-      f" {minutes:g}; choose another --output_dir"
+      f"{logdir}: expected a run with --budget_minutes={minutes:g}, received"
+      f" {found}; choose another --output_dir"
     )
   return stored.TRAIN.MAX_ITERS
 
@@ -139,11 +112,11 @@ def train_and_evaluate(
 ) -> dict[int, dict[str, float]]:
   """Trains one method for a time and evaluates it, before and after.
 
-  A run that was begun keeps its number of steps, and does what it lacks.
+  A run that was begun keeps its number of steps and does what is left.
 
   Args:
     name: Of the method; names its log directory.
-    settings: Such as `TRAINING_ALGO=tcn`, which describe it.
+    settings: The settings of the method, such as `TRAINING_ALGO=tcn`.
     minutes: How long to train.
     output_dir: Folder of the log directories.
     config_file: A YAML file that the settings go over.
@@ -157,11 +130,11 @@ def train_and_evaluate(
   logdir = output_dir / name.replace("+", "_")
   files = [config_file] if config_file else []
   wanted = configuration.load(files, settings)
-  steps = planned_steps(wanted, minutes, logdir)
+  steps = find_planned_steps(wanted, minutes, logdir)
   if steps is None or steps not in metrics.read(logdir):
     arguments = [f"--set={setting}" for setting in settings]
     arguments += [f"--config={file}" for file in files]
-    steps = steps or steps_in(minutes, arguments)
+    steps = steps or measure_steps(minutes, arguments)
     logging.info("%s: %d steps", name, steps)
     (make_folder(logdir) / _BUDGET_FILE).write_text(f"{minutes:g}")
     whole = [
@@ -169,15 +142,15 @@ def train_and_evaluate(
       "--set=CHECKPOINT.SAVE_INTERVAL=1000000",
       "--force_train",
     ]
-    run("train.py", f"--logdir={logdir}", *arguments, *whole)
-    run("evaluate.py", f"--logdir={logdir}")
+    run_module("train", f"--logdir={logdir}", *arguments, *whole)
+    run_module("evaluate", f"--logdir={logdir}")
   return metrics.read(logdir)
 
 
-def settings_of(
+def list_settings(
   method: list[str], records: str, dataset: str, settings: list[str]
 ) -> list[str]:
-  """All settings of a method's run; those given last count."""
+  """Lists all settings of a method's run; the last of a key counts."""
   return [
     f"PATH_TO_TFRECORDS={pathlib.Path(records).resolve()}",
     # The table has columns for all tasks.
@@ -188,8 +161,8 @@ def settings_of(
   ]
 
 
-def every_metric(columns: Mapping[str, Mapping[str, float]]) -> str:
-  """A Markdown table of all there is to tell of validation videos.
+def format_metrics(columns: Mapping[str, Mapping[str, float]]) -> str:
+  """Formats every metric of the validation videos as a Markdown table.
 
   Args:
     columns: Title -> tag -> value, as `metrics.read` gives it for a step.
@@ -216,7 +189,7 @@ def main() -> None:
   for name, method in METHODS.items():
     results = train_and_evaluate(
       name,
-      settings_of(method, FLAGS.records, FLAGS.dataset, FLAGS.set),
+      list_settings(method, FLAGS.records, FLAGS.dataset, FLAGS.set),
       FLAGS.budget_minutes,
       output_dir,
       str(pathlib.Path(FLAGS.config).resolve()),
@@ -228,7 +201,7 @@ def main() -> None:
     rows[name] = report.summarize_run(results, FLAGS.dataset)
     columns[name] = results[max(results)]
     print(report.format_markdown(rows), flush=True)
-  print(every_metric(columns))
+  print(format_metrics(columns))
 
 
 if __name__ == "__main__":

@@ -8,8 +8,6 @@ videos. Both run in this process, alternately by task, and must agree to 1e-12:
 mean and confidence interval of few-shot accuracies, and taus.
 """
 
-import resource
-import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -21,6 +19,7 @@ from scipy.spatial.distance import cdist
 from sklearn.svm import SVC
 
 import config as configuration
+from benchmarks.measuring import read_peak_memory, time_call
 from core import command_line
 from core.errors import UserError
 from evaluation import TASKS
@@ -32,10 +31,10 @@ SIZES = {"pouring": (70, 14, 200, 5), "squats": (114, 116, 80, 4)}
 _DIMENSIONS = 128
 
 
-def made_videos(
+def make_videos(
   num_videos: int, mean_frames: int, num_phases: int, seed: int
 ) -> dict[str, list[np.ndarray]]:
-  """Videos that run along one smooth curve at their own speed, with noise.
+  """Makes videos that run along one curve at their own speed, with noise.
 
   Args:
     num_videos: Number of videos.
@@ -62,8 +61,8 @@ def made_videos(
   return videos
 
 
-def plain_few_shot(train: dict, val: dict, config: Any) -> dict[str, float]:
-  """Few-shot accuracies and intervals by tag; one classifier at a time."""
+def score_few_shot(train: dict, val: dict, config: Any) -> dict[str, float]:
+  """Scores few-shot accuracies and intervals, one classifier at a time."""
   random = np.random.RandomState(42)
   val_frames = np.concatenate(val["embs"]).astype(np.float64)
   val_labels = np.concatenate(val["labels"])
@@ -90,8 +89,8 @@ def plain_few_shot(train: dict, val: dict, config: Any) -> dict[str, float]:
   return scalars
 
 
-def plain_taus(train: dict, val: dict, config: Any) -> dict[str, float]:
-  """Mean Kendall's taus by tag; one pair after the other."""
+def score_taus(train: dict, val: dict, config: Any) -> dict[str, float]:
+  """Scores mean Kendall's taus, one pair of videos after the other."""
   scalars = {}
   stride = config.EVAL.KENDALLS_TAU_STRIDE
   for split, videos in (("train", train), ("val", val)):
@@ -106,13 +105,6 @@ def plain_taus(train: dict, val: dict, config: Any) -> dict[str, float]:
     ]
     scalars[f"kendalls_tau/made_{split}_align_tau"] = float(np.nanmean(taus))
   return scalars
-
-
-def timed(function: Callable[..., Any], *arguments: Any) -> tuple[float, Any]:
-  """Seconds a call takes, and what it returns."""
-  start = time.perf_counter()
-  result = function(*arguments)
-  return time.perf_counter() - start, result
 
 
 def compare(
@@ -139,8 +131,8 @@ def compare(
   task = TASKS[name](config)
   rounds = []
   for _ in range(num_rounds):
-    ours, result = timed(task.evaluate_embeddings, "made", train, val)
-    theirs, expected = timed(plain, train, val, config)
+    ours, result = time_call(task.evaluate_embeddings, "made", train, val)
+    theirs, expected = time_call(plain, train, val, config)
     rounds.append((ours, theirs))
   ours, theirs = np.median(rounds, axis=0)
   error = np.max([abs(result.scalars[tag] - x) for tag, x in expected.items()])
@@ -156,8 +148,8 @@ def compare(
 def main() -> None:
   """Measures and prints."""
   num_train, num_val, mean_frames, num_phases = SIZES[FLAGS.size]
-  train = made_videos(num_train, mean_frames, num_phases, seed=1)
-  val = made_videos(num_val, mean_frames, num_phases, seed=2)
+  train = make_videos(num_train, mean_frames, num_phases, seed=1)
+  val = make_videos(num_val, mean_frames, num_phases, seed=2)
   config = configuration.load()
   print(
     f"{FLAGS.size}: {num_train} + {num_val} videos,"
@@ -168,16 +160,16 @@ def main() -> None:
   total = 0.0
   for name, task in TASKS.items():
     if hasattr(task, "evaluate_embeddings"):
-      seconds, result = timed(
+      seconds, result = time_call(
         task(config).evaluate_embeddings, "made", train, val
       )
       total += seconds
       print(f"{name}: {seconds:.2f} s, headline {result.value:.4f}", flush=True)
-  peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+  peak = read_peak_memory() / 1024
   print(f"all tasks: {total:.1f} s, peak memory of the process {peak:.2f} GiB")
   # Fractions of a second: one round would measure noise.
-  compare("kendalls_tau", plain_taus, train, val, config, num_rounds=9)
-  compare("few_shot_classification", plain_few_shot, train, val, config)
+  compare("kendalls_tau", score_taus, train, val, config, num_rounds=9)
+  compare("few_shot_classification", score_few_shot, train, val, config)
 
 
 if __name__ == "__main__":

@@ -10,21 +10,17 @@ converts a long clip, and its peak memory is read from the operating system.
 
 import multiprocessing
 import pathlib
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from fractions import Fraction
-from multiprocessing.connection import Connection
 
 import av
 import cv2
 import numpy as np
 from absl import flags
 
+from benchmarks import measuring
 from core import command_line
 from dataset_preparation import conversion
 from dataset_preparation.conversion import FrameEncoding, Source
@@ -36,11 +32,10 @@ _SIZE = (224, 224)
 _QUALITY = 95
 # What is expected: a share of the bare throughput, and MiB.
 _MIN_THROUGHPUT, _MAX_MEMORY = 0.85, 500
-_ROOT = pathlib.Path(__file__).parents[1]
 
 
-def frames(count: int) -> Iterator[np.ndarray]:
-  """Frames that pan over a photograph-like picture, with noise."""
+def make_frames(count: int) -> Iterator[np.ndarray]:
+  """Yields frames that pan over a photograph-like picture, with noise."""
   random = np.random.default_rng(0)
   coarse = random.integers(0, 255, (60, 120, 3), np.uint8)
   picture = cv2.resize(coarse, (2 * _WIDTH, _HEIGHT))
@@ -50,13 +45,13 @@ def frames(count: int) -> Iterator[np.ndarray]:
     yield np.ascontiguousarray(picture[:, shift : shift + _WIDTH])
 
 
-def film(path: pathlib.Path, seconds: float) -> None:
+def write_clip(path: pathlib.Path, seconds: float) -> None:
   """Writes an H.264 file as phones do: B frames, a key frame each second."""
   with av.open(str(path), "w") as container:
     stream = container.add_stream("libx264", rate=_FPS)
     stream.width, stream.height, stream.pix_fmt = _WIDTH, _HEIGHT, "yuv420p"
     stream.options = {"preset": "veryfast", "g": str(_FPS)}
-    for number, image in enumerate(frames(round(seconds * _FPS))):
+    for number, image in enumerate(make_frames(round(seconds * _FPS))):
       frame = av.VideoFrame.from_ndarray(image, format="rgb24")
       frame.pts, frame.time_base = number, Fraction(1, _FPS)
       container.mux(stream.encode(frame))
@@ -65,24 +60,20 @@ def film(path: pathlib.Path, seconds: float) -> None:
 
 def lengthen(path: pathlib.Path, target: pathlib.Path, times: int) -> None:
   """Repeats a file's packets so many times: a long video, quickly made."""
-  with av.open(str(target), "w") as output:
-    stream, offset = None, 0
-    for _ in range(times):
-      with av.open(str(path)) as container:
-        video = container.streams.video[0]
-        stream = stream or output.add_stream_from_template(video)
-        end = 0
-        for packet in container.demux(video):
-          if packet.dts is None:
-            continue
-          end = max(end, packet.pts + packet.duration)
-          packet.pts, packet.dts = packet.pts + offset, packet.dts + offset
-          packet.stream = stream
-          output.mux(packet)
-        offset += end
+  listing = target.with_suffix(".txt")
+  listing.write_text(f"file '{path}'\n" * times)
+  with (
+    av.open(str(listing), format="concat", options={"safe": "0"}) as container,
+    av.open(str(target), "w") as output,
+  ):
+    stream = output.add_stream_from_template(container.streams.video[0])
+    for packet in container.demux(video=0):
+      if packet.dts is not None:
+        packet.stream = stream
+        output.mux(packet)
 
 
-def bare(path: str) -> int:
+def encode_bare(path: str) -> int:
   """Decodes, resizes and encodes the frames of a video; counts bytes."""
   cv2.setNumThreads(1)
   size = 0
@@ -96,53 +87,27 @@ def bare(path: str) -> int:
   return size
 
 
-def bare_seconds(folder: pathlib.Path) -> float:
-  """Seconds that two bare processes take for all videos."""
+def convert_bare(folder: pathlib.Path) -> None:
+  """Runs two bare processes on all videos of a folder."""
   paths = [str(path) for path in sorted(folder.glob("*.mp4"))]
-  start = time.perf_counter()
   with multiprocessing.get_context("spawn").Pool(2) as pool:
-    pool.map(bare, paths, chunksize=1)
-  return time.perf_counter() - start
+    pool.map(encode_bare, paths, chunksize=1)
 
 
-def our_seconds(folder: pathlib.Path, output_dir: pathlib.Path) -> float:
-  """Seconds that `videos_to_tfrecords` with two workers takes for all."""
-  start = time.perf_counter()
-  subprocess.run(
-    [
-      *(sys.executable, "-m", "dataset_preparation.videos_to_tfrecords"),
-      *("--name=benchmark_train", f"--input_dir={folder}", "--overwrite"),
-      *(f"--output_dir={output_dir}", "--num_workers=2"),
-    ],
-    cwd=_ROOT,
-    check=True,
-    capture_output=True,
+def convert_ours(folder: pathlib.Path, output_dir: pathlib.Path) -> None:
+  """Runs `videos_to_tfrecords` with two workers on a folder."""
+  measuring.run_module(
+    "dataset_preparation.videos_to_tfrecords",
+    *("--name=benchmark_train", f"--input_dir={folder}", "--overwrite"),
+    *(f"--output_dir={output_dir}", "--num_workers=2"),
   )
-  return time.perf_counter() - start
 
 
-def peak_memory(path: pathlib.Path, target: pathlib.Path) -> float:
-  """MiB that a process of its own needs to convert a video."""
-  context = multiprocessing.get_context("spawn")
-  receiver, sender = context.Pipe(duplex=False)
-  worker = context.Process(
-    target=_convert_and_measure, args=(path, target, sender)
-  )
-  worker.start()
-  worker.join()
-  return receiver.recv()
-
-
-def _convert_and_measure(
-  path: pathlib.Path,
-  target: pathlib.Path,
-  sender: Connection,
-) -> None:
+def convert_and_measure(path: pathlib.Path, target: pathlib.Path) -> float:
+  """Converts a video as a worker does; returns the peak MiB of the process."""
   cv2.setNumThreads(1)
   conversion.convert(Source("long", path), FrameEncoding(size=_SIZE), target)
-  # Not `ru_maxrss`, which starts at the peak of the process that started it.
-  status = pathlib.Path("/proc/self/status").read_text()
-  sender.send(int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024)
+  return measuring.read_peak_memory()
 
 
 def main() -> None:
@@ -151,27 +116,26 @@ def main() -> None:
     root = pathlib.Path(name)
     folder = root / "videos"
     folder.mkdir()
-    film(folder / "0.mp4", 10)
+    write_clip(folder / "0.mp4", 10)
     data = (folder / "0.mp4").read_bytes()
     for number in range(1, 20):
       (folder / f"{number}.mp4").write_bytes(data)
-    times = [
-      (bare_seconds(folder), our_seconds(folder, root / "records"))
-      for _ in range(FLAGS.rounds)
-    ]
-    ratio = statistics.median(theirs / ours for theirs, ours in times)
-    for theirs, ours in times:
+    ratios = []
+    for _ in range(FLAGS.rounds):
+      theirs, _ = measuring.time_call(convert_bare, folder)
+      ours, _ = measuring.time_call(convert_ours, folder, root / "records")
+      ratios.append(theirs / ours)
       print(f"bare {theirs:.1f} s, ours {ours:.1f} s", flush=True)
     print(
-      f"throughput of ours: {ratio:.3f} of bare (median), expected at least"
-      f" {_MIN_THROUGHPUT}",
+      f"throughput of ours: {statistics.median(ratios):.3f} of bare (median),"
+      f" expected at least {_MIN_THROUGHPUT}",
       flush=True,
     )
     lengthen(folder / "0.mp4", root / "long.mp4", round(6 * FLAGS.minutes))
     for path in (folder / "0.mp4", root / "long.mp4"):
-      start = time.perf_counter()
-      peak = peak_memory(path, root / "record")
-      seconds = time.perf_counter() - start
+      seconds, peak = measuring.time_call(
+        measuring.run_in_new_process, convert_and_measure, path, root / "record"
+      )
       print(
         f"{path.name}: {seconds:.0f} s, peak of the worker {peak:.0f} MiB,"
         f" {peak / _MAX_MEMORY:.3f} of the {_MAX_MEMORY} it may take",

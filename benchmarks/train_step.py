@@ -10,8 +10,8 @@ Usage: python -m benchmarks.train_step [--blocks 6]
 
 import core.quiet_tensorflow  # noqa: F401
 
+import itertools
 import pathlib
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,10 +27,8 @@ import config as configuration
 import datasets
 from algos import ALGOS
 from algos.algorithm import Algorithm
+from benchmarks.measuring import run_module, time_call
 from core import command_line, errors
-from dataset_preparation import build_records
-from dataset_preparation.conversion import FrameEncoding
-from dataset_preparation.shards import ShardOptions
 from training import checkpoints
 from training.log import TrainLog
 from training.optimizers import build_optimizer
@@ -53,23 +51,21 @@ _SETTINGS = (
 def write_videos(folder: pathlib.Path, num_videos: int = 8) -> None:
   """Writes records of smooth noise, about as hard to decode as real frames."""
   rng = np.random.default_rng(0)
-
-  paths = {f"v{number}": folder / f"v{number}" for number in range(num_videos)}
-  for path in paths.values():
-    path.mkdir()
+  for video in range(num_videos):
     coarse = tf.constant(rng.integers(0, 255, [60, 14, 14, 3]), tf.float32)
     frames = tf.cast(tf.image.resize(coarse, [112, 112]), tf.uint8)
+    (folder / "images" / f"v{video}").mkdir(parents=True)
     for number, frame in enumerate(frames):
       jpeg = tf.io.encode_jpeg(frame, quality=95)
-      tf.io.write_file(str(path / f"{number}.jpg"), jpeg)
-  build_records.prepare(
-    *(paths, "benchmark_train", folder),
-    storing=FrameEncoding(size=None),
-    writing=ShardOptions(num_workers=1),
+      tf.io.write_file(f"{folder}/images/v{video}/{number}.jpg", jpeg)
+  run_module(
+    "dataset_preparation.images_to_tfrecords",
+    *("--name=benchmark_train", f"--dir={folder}/images", "--noresize"),
+    *(f"--output_dir={folder}", "--num_workers=1"),
   )
 
 
-def bare_pass(
+def build_bare_pass(
   algo: Algorithm,
 ) -> Callable[[dict[str, tf.Tensor]], list[tf.Tensor]]:
   """Compiles the forward and backward pass of a network, and no more."""
@@ -89,46 +85,40 @@ def bare_pass(
 def compare(
   config: EasyDict, num_blocks: int, strategy: tf.distribute.Strategy
 ) -> tuple[float, float]:
-  """Median seconds of a full step and of a bare pass."""
+  """Measures the median seconds of a full step and of a bare pass."""
   with strategy.scope():
     algo = ALGOS[config.TRAINING_ALGO](config)
     optimizer = build_optimizer(config)
     optimizer.build(checkpoints.trainable_variables(algo))
   train_step = build_train_step(strategy, algo, optimizer)
-  bare = bare_pass(algo)
+  bare = build_bare_pass(algo)
   data = datasets.train_batches(config, config.TRAIN.BATCH_SIZE)
   batches = iter(distribute(strategy, data))
   constant = next(iter(data))
-  seconds = {"full": [], "bare": []}
-  step = 0
+  steps = itertools.count()
+  seconds = np.zeros([2, num_blocks, _STEPS_PER_BLOCK])
   with TrainLog(config) as log:
-    for _ in range(num_blocks):
-      for kind, times in seconds.items():
-        for _ in range(_STEPS_PER_BLOCK):
-          start = time.perf_counter()
-          if kind == "full":
-            batch = next(batches)
-            scalars = train_step(batch)
-            float(scalars["loss"])
-            log.step(step, scalars, batch)
-            step += 1
-          else:
-            bare(constant)[-1].numpy()
-          times.append(time.perf_counter() - start)
+
+    def take_full_step() -> None:
+      batch = next(batches)
+      scalars = train_step(batch)
+      float(scalars["loss"])
+      log.step(next(steps), scalars, batch)
+
+    def take_bare_step() -> None:
+      bare(constant)[-1].numpy()
+
+    for block in range(num_blocks):
+      for kind, take_step in enumerate((take_full_step, take_bare_step)):
+        for place in range(_STEPS_PER_BLOCK):
+          seconds[kind, block, place], _ = time_call(take_step)
   # The first block compiles; the first step of each finds a batch prepared
   # while the other kind ran.
-  return tuple(
-    statistics.median(
-      value
-      for number, value in enumerate(times[_STEPS_PER_BLOCK:])
-      if number % _STEPS_PER_BLOCK
-    )
-    for times in seconds.values()
-  )
+  return tuple(np.median(seconds[:, 1:, 1:], axis=(1, 2)))
 
 
-def startup_seconds(settings: list[str], logdir: str) -> float:
-  """Seconds from the start of `train.py` to the end of its first step."""
+def measure_startup(settings: list[str], logdir: str) -> float:
+  """Measures the seconds until `train.py` has taken its first step."""
   command = [sys.executable, "train.py", f"--logdir={logdir}"]
   command += [f"--set={setting}" for setting in settings]
   start = time.perf_counter()
@@ -157,7 +147,7 @@ def main() -> None:
     print(f"full training step       {full:8.3f} s")
     print(f"bare forward + backward  {bare:8.3f} s")
     print(f"ratio                    {full / bare:8.3f}")
-    seconds = startup_seconds(settings, f"{folder}/startup")
+    seconds = measure_startup(settings, f"{folder}/startup")
     print(f"start to end of step 1   {seconds:8.1f} s")
 
 

@@ -1,6 +1,6 @@
-"""Aligns recordings of four sensors, of one process at varying speed.
+"""Aligns recordings of four sensors that follow one process at varying speed.
 
-Prints how far apart in the process nearest neighbors are, on new recordings.
+Prints how far apart in the process nearest neighbors are, in new recordings.
 Usage: python -m examples.align_sequences
 """
 
@@ -14,7 +14,7 @@ WINDOW, LOSS_TYPE = 9, "regression_mse_var"
 
 
 def record(rng: np.random.Generator, count: int) -> tuple[np.ndarray, ...]:
-  """[count, 56, 4] signals; [count, 48] progress in the middle of windows."""
+  """Makes [count, 56, 4] signals and [count, 48] progress of their windows."""
   speed = np.exp(0.7 * rng.normal(size=[count, 7])).repeat(8, axis=1)
   progress = np.cumsum(speed, axis=1) / speed.sum(axis=1, keepdims=True)
   angle = 2 * np.pi * progress[..., None] * np.linspace(0.5, 2.5, 4)
@@ -26,7 +26,7 @@ def record(rng: np.random.Generator, count: int) -> tuple[np.ndarray, ...]:
 
 
 def alignment_error(embs: np.ndarray, progress: np.ndarray) -> float:
-  """Mean difference in progress between nearest neighbors of all pairs."""
+  """Measures the mean difference in progress of nearest neighbors."""
   distances = np.linalg.norm(embs[:, None, :, None] - embs[:, None], axis=-1)
   found = np.take_along_axis(progress[None], distances.argmin(-1), axis=-1)
   different = ~np.eye(len(embs), dtype=bool)
@@ -37,8 +37,8 @@ keras.utils.set_random_seed(0)
 rng = np.random.default_rng(0)
 signals, _ = record(rng, 200)
 unseen, progress = record(rng, 10)
-# Neither recurrence nor padding: an encoder that can tell how far from the
-# border a window is can count, which solves the loss without any alignment.
+# Neither recurrence nor padding: an encoder that knows how far a window is from
+# the border can count the frames, which solves the loss without alignment.
 layers = [keras.layers.Conv1D(64, WINDOW, activation="relu")]
 layers += [keras.layers.Dense(64, activation="relu"), keras.layers.Dense(16)]
 encoder, optimizer = keras.Sequential(layers), keras.optimizers.Adam(2e-3)
@@ -46,7 +46,7 @@ encoder, optimizer = keras.Sequential(layers), keras.optimizers.Adam(2e-3)
 
 @tf.function
 def train_step(batch: tf.Tensor) -> None:
-  """Takes one step; in a graph it is faster."""
+  """Takes one training step."""
   with tf.GradientTape() as tape:
     loss = compute_alignment_loss(encoder(batch), 8, loss_type=LOSS_TYPE)
   weights = encoder.trainable_variables

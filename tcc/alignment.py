@@ -2,9 +2,10 @@
 
 import tensorflow as tf
 
-from tcc.arguments import checked_batch, checked_embeddings
-from tcc.deterministic_alignment import compute_deterministic_alignment_loss
-from tcc.stochastic_alignment import compute_stochastic_alignment_loss
+from tcc.arguments import check_loss_arguments, check_whole_number
+from tcc.deterministic_alignment import mean_over_pairs
+from tcc.settings import LossSettings
+from tcc.stochastic_alignment import mean_over_cycles
 
 
 def compute_alignment_loss(
@@ -76,31 +77,23 @@ def compute_alignment_loss(
     >>> loss = compute_alignment_loss(embs, batch_size=4,
     ...                               loss_type="regression_mse_var")
   """
-  embs = checked_embeddings("embs", embs)
-  embs = checked_batch(embs, batch_size, cycle_length)
-  num_steps = embs.shape[1] or tf.shape(embs)[1]
-  if steps is None:
-    steps = tf.broadcast_to(tf.range(num_steps), tf.shape(embs)[:2])
-  if seq_lens is None:
-    seq_lens = tf.fill(tf.shape(embs)[:1], num_steps)
+  settings = LossSettings(
+    loss_type,
+    similarity_type,
+    temperature,
+    label_smoothing,
+    variance_lambda,
+    huber_delta,
+    normalize_indices,
+  )
+  cycle_length = check_whole_number("cycle_length", cycle_length)
+  embs, times, settings = check_loss_arguments(
+    embs, steps, seq_lens, None, batch_size, cycle_length, settings
+  )
   if normalize_embeddings:
     embs = tf.math.l2_normalize(embs, axis=-1)
-  options = {
-    "embs": embs,
-    "steps": steps,
-    "seq_lens": seq_lens,
-    "num_steps": num_steps,
-    "batch_size": batch_size,
-    "loss_type": loss_type,
-    "similarity_type": similarity_type,
-    "temperature": temperature,
-    "label_smoothing": label_smoothing,
-    "variance_lambda": variance_lambda,
-    "huber_delta": huber_delta,
-    "normalize_indices": normalize_indices,
-  }
   if stochastic_matching:
-    return compute_stochastic_alignment_loss(
-      num_cycles=num_cycles, cycle_length=cycle_length, seed=seed, **options
+    return mean_over_cycles(
+      embs, times, num_cycles, cycle_length, seed, settings
     )
-  return compute_deterministic_alignment_loss(**options)
+  return mean_over_pairs(embs, times, settings)

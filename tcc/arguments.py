@@ -1,20 +1,22 @@
-"""What all public functions of the library check of their arguments.
+"""Checks of the arguments of the public functions.
 
 What is known before a graph runs raises a `ValueError`. What is known only when
 it runs, such as the value of a variable, ends the run with an
 `InvalidArgumentError`, except under XLA, which leaves assertions out.
 """
 
+import dataclasses
 import numbers
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
 
-from tcc.losses import LOSS_TYPES
-from tcc.similarity import SIMILARITY_TYPES
+from tcc.losses import frame_times
+from tcc.settings import LOSS_TYPES, NUMBERS, SIMILARITY_TYPES, LossSettings
 
 _CHOICES = {"loss_type": LOSS_TYPES, "similarity_type": SIMILARITY_TYPES}
-# Each holds for numbers as for tensors.
+# Each condition holds for numbers as for tensors.
 _RANGES = {
   "temperature": (lambda x: x > 0, "positive"),
   "label_smoothing": (lambda x: (x >= 0) & (x <= 1), "from 0 to 1"),
@@ -25,127 +27,54 @@ _RANGES = {
 }
 
 
-def checked_embeddings(name: str, embs: tf.Tensor) -> tf.Tensor:
-  """Embeddings in float32, or float64 if that is what they are.
+def check_loss_arguments(
+  embs: tf.Tensor,
+  steps: tf.Tensor | None,
+  seq_lens: tf.Tensor | None,
+  num_steps: int | tf.Tensor | None,
+  batch_size: int | tf.Tensor,
+  cycle_length: int | tf.Tensor,
+  settings: LossSettings,
+) -> tuple[tf.Tensor, tf.Tensor, LossSettings]:
+  """Checks what the losses over all pairs and over random cycles take.
 
   Args:
-    name: Of the argument, for the message.
-    embs: Floating-point numbers.
-
-  Returns:
-    A tensor.
-
-  Raises:
-    ValueError: They are of another type.
-  """
-  embs = tf.convert_to_tensor(embs)
-  if not embs.dtype.is_floating:
-    raise ValueError(
-      f"{name} must be floating-point. Received: dtype {embs.dtype.name}"
-    )
-  return embs if embs.dtype == tf.float64 else tf.cast(embs, tf.float32)
-
-
-def check_choices(**choices: str) -> None:
-  """Raises a ValueError if one is not among those of its name."""
-  for name, value in choices.items():
-    if value not in _CHOICES[name]:
-      raise ValueError(
-        f"{name} must be one of {', '.join(_CHOICES[name])}. Received:"
-        f" {value!r}"
-      )
-
-
-def checked_number(
-  name: str, value: float | tf.Tensor, dtype: tf.DType
-) -> tf.Tensor:
-  """A number in the range of its name.
-
-  Args:
-    name: Of the argument.
-    value: A number, a variable or a scalar tensor.
-    dtype: Type of the result.
-
-  Returns:
-    A scalar tensor.
-
-  Raises:
-    ValueError: It is no number, or outside its range.
-  """
-  # Through float32, the default for numbers, float64 would lose digits.
-  plain = isinstance(value, numbers.Real)
-  number = _scalar(name, float(value) if plain else value, "a number", dtype)
-  if not (number.dtype.is_floating or number.dtype.is_integer):
-    raise ValueError(f"{name} must be a number. Received: {value!r}")
-  _check_range(name, number)
-  return tf.cast(number, dtype)
-
-
-def whole_number(name: str, value: int | tf.Tensor) -> int | tf.Tensor:
-  """A whole number in the range of its name.
-
-  Args:
-    name: Of the argument.
-    value: An integer or a scalar tensor of integers.
-
-  Returns:
-    An integer if it is known before the graph runs, else an int32 tensor.
-
-  Raises:
-    ValueError: It is no whole number, or outside its range.
-  """
-  number = _scalar(name, value, "a whole number")
-  if not number.dtype.is_integer:
-    raise ValueError(f"{name} must be a whole number. Received: {value!r}")
-  _check_range(name, number)
-  known = tf.get_static_value(number)
-  return tf.cast(number, tf.int32) if known is None else int(known)
-
-
-def checked_batch(
-  embs: tf.Tensor, batch_size: int | tf.Tensor, cycle_length: int | tf.Tensor
-) -> tf.Tensor:
-  """Checks that a batch has enough sequences for a cycle.
-
-  Args:
-    embs: [N, T, D] embeddings.
+    embs: [N, T, D] floating-point embeddings.
+    steps: [N, T] index of each frame in its sequence; 0..T-1 if None.
+    seq_lens: [N] lengths of the sequences; T if None.
+    num_steps: T, or None.
     batch_size: N.
     cycle_length: Different sequences in a cycle.
+    settings: The settings of the loss, unchecked.
 
   Returns:
-    The embeddings, with N as known as `batch_size` is.
+    [N, T, D] embeddings in float32, or in float64 if that is what they are;
+    [N, T] times of the frames; the settings, with numbers as tensors. All are
+    of one type.
 
   Raises:
-    ValueError: The shape is another, or N is less than `cycle_length`.
+    ValueError: An argument has the wrong shape, type or range.
   """
-  batch_size = whole_number("batch_size", batch_size)
-  cycle_length = whole_number("cycle_length", cycle_length)
-  known = None if tf.is_tensor(batch_size) else batch_size
-  embs = with_shape("embs [batch_size, T, D]", embs, [known, None, None])
-  enough = (
-    f"batch_size must be at least {cycle_length}, so that a cycle can pass"
-    f" through {cycle_length} different sequences. Received:"
-  )
-  received = embs.shape[0]
-  if received is not None and received < cycle_length:
-    raise ValueError(f"{enough} {received}")
-  if received is not None and known is not None:
-    return embs
-  received = tf.shape(embs)[0]
-  checks = [
-    _assert(received >= cycle_length, enough, received),
-    _assert(
-      tf.equal(received, batch_size),
-      "embs [batch_size, T, D] and batch_size must agree. Received:",
-      [received, batch_size],
-    ),
-  ]
-  # Before anything else fails for the same reason.
-  with tf.control_dependencies(checks):
-    return tf.identity(embs)
+  embs = _check_floating("embs", embs)
+  settings = check_settings(settings, embs.dtype)
+  embs = _check_batch(embs, batch_size, cycle_length)
+  length = embs.shape[1] or tf.shape(embs)[1]
+  known = tf.get_static_value(num_steps)
+  if None not in (known, embs.shape[1]) and known != length:
+    raise ValueError(
+      f"num_steps must be {length}, as embs says. Received: {known}"
+    )
+  if steps is None:
+    steps = tf.broadcast_to(tf.range(length), tf.shape(embs)[:2])
+  if seq_lens is None:
+    seq_lens = tf.fill(tf.shape(embs)[:1], length)
+  steps = check_shape("steps [batch_size, T]", steps, embs.shape[:2])
+  seq_lens = check_shape("seq_lens [batch_size]", seq_lens, embs.shape[:1])
+  times = frame_times(steps, seq_lens, settings.normalize_indices, embs.dtype)
+  return embs, times, settings
 
 
-def checked_pair(
+def check_pair(
   embs1: tf.Tensor, embs2: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
   """Checks the embeddings of two sequences.
@@ -155,13 +84,13 @@ def checked_pair(
     embs2: [..., N, D] embeddings.
 
   Returns:
-    Both, in the more precise of their types.
+    Both, in the more precise of their types, float32 at least.
 
   Raises:
     ValueError: They are not floating-point, or their shapes don't go together.
   """
-  embs1 = checked_embeddings("embs1", embs1)
-  embs2 = checked_embeddings("embs2", embs2)
+  embs1 = _check_floating("embs1", embs1)
+  embs2 = _check_floating("embs2", embs2)
   shapes = embs1.shape, embs2.shape
   same_size = shapes[0][-1:].is_compatible_with(shapes[1][-1:])
   if any(shape.rank in (0, 1) for shape in shapes) or not same_size:
@@ -173,57 +102,52 @@ def checked_pair(
   return tf.cast(embs1, dtype), tf.cast(embs2, dtype)
 
 
-def checked_loss_arguments(
-  embs: tf.Tensor,
-  steps: tf.Tensor,
-  seq_lens: tf.Tensor,
-  num_steps: int | tf.Tensor,
-  batch_size: int | tf.Tensor,
-  cycle_length: int | tf.Tensor,
-  loss_type: str,
-  similarity_type: str,
-  **numbers_of_loss: float | tf.Tensor,
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor, list[tf.Tensor]]:
-  """Checks what the losses of both kinds of matching take.
+def check_settings(settings: LossSettings, dtype: tf.DType) -> LossSettings:
+  """Checks choices and numbers.
 
   Args:
-    embs: [N, T, D] embeddings.
-    steps: [N, T] index of each frame in its sequence.
-    seq_lens: [N] lengths of the sequences.
-    num_steps: T.
-    batch_size: N.
-    cycle_length: Different sequences in a cycle.
-    loss_type: One of `tcc.losses.LOSS_TYPES`.
-    similarity_type: One of `tcc.similarity.SIMILARITY_TYPES`.
-    **numbers_of_loss: Such as `temperature`.
+    settings: The settings as a user gave them.
+    dtype: Floating-point type of the numbers of the result.
 
   Returns:
-    Embeddings, steps and lengths of known shapes, and the numbers in their
-    order and in the type of the embeddings.
+    The settings, with numbers as tensors.
 
   Raises:
-    ValueError: One is not as it should be.
+    ValueError: A setting is not among its choices, is no number, or is out of
+      range.
   """
-  check_choices(loss_type=loss_type, similarity_type=similarity_type)
-  embs = checked_embeddings("embs", embs)
-  embs = checked_batch(embs, batch_size, cycle_length)
-  num_steps = whole_number("num_steps", num_steps)
-  if not tf.is_tensor(num_steps) and embs.shape[1] not in (None, num_steps):
-    raise ValueError(
-      f"num_steps must be {embs.shape[1]}, as embs says. Received: {num_steps}"
-    )
-  return (
-    embs,
-    with_shape("steps [batch_size, T]", steps, embs.shape[:2]),
-    with_shape("seq_lens [batch_size]", seq_lens, embs.shape[:1]),
-    [
-      checked_number(name, value, embs.dtype)
-      for name, value in numbers_of_loss.items()
-    ],
-  )
+  for name, choices in _CHOICES.items():
+    value = getattr(settings, name)
+    if value not in choices:
+      raise ValueError(
+        f"{name} must be one of {', '.join(choices)}. Received: {value!r}"
+      )
+  checked = {
+    name: tf.cast(_check_number(name, getattr(settings, name), dtype), dtype)
+    for name in NUMBERS
+  }
+  return dataclasses.replace(settings, **checked)
 
 
-def with_shape(
+def check_whole_number(name: str, value: int | tf.Tensor) -> int | tf.Tensor:
+  """Checks a whole number and its range.
+
+  Args:
+    name: Name of the argument.
+    value: An integer or a scalar tensor of integers.
+
+  Returns:
+    An integer if it is known before the graph runs, else an int32 tensor.
+
+  Raises:
+    ValueError: It is no whole number, or out of range.
+  """
+  number = _check_number(name, value)
+  known = tf.get_static_value(number)
+  return tf.cast(number, tf.int32) if known is None else int(known)
+
+
+def check_shape(
   name: str, value: tf.Tensor, shape: list[int | None] | tf.TensorShape
 ) -> tf.Tensor:
   """Checks a shape, now or at run time, and makes it known statically."""
@@ -237,33 +161,74 @@ def with_shape(
   return value if known else tf.ensure_shape(value, shape)
 
 
-def _scalar(
-  name: str, value: Any, expected: str, dtype: tf.DType | None = None
+def _check_floating(name: str, embs: tf.Tensor) -> tf.Tensor:
+  embs = tf.convert_to_tensor(embs)
+  if not embs.dtype.is_floating:
+    raise ValueError(
+      f"{name} must be floating-point. Received: dtype {embs.dtype.name}"
+    )
+  return embs if embs.dtype == tf.float64 else tf.cast(embs, tf.float32)
+
+
+def _check_batch(
+  embs: tf.Tensor, batch_size: int | tf.Tensor, cycle_length: int | tf.Tensor
 ) -> tf.Tensor:
-  """A tensor of no axes, if possible of the type."""
+  """Checks the shape, and that a cycle finds enough sequences."""
+  batch_size = check_whole_number("batch_size", batch_size)
+  known = None if tf.is_tensor(batch_size) else batch_size
+  embs = check_shape("embs [batch_size, T, D]", embs, [known, None, None])
+  received = tf.shape(embs)[0] if embs.shape[0] is None else embs.shape[0]
+  checks = _require(
+    lambda count: count >= cycle_length,
+    received,
+    f"batch_size must be at least {cycle_length}, so that a cycle can pass"
+    f" through {cycle_length} different sequences. Received:",
+  )
+  if known is None:
+    checks += _require(
+      lambda sizes: tf.equal(sizes[0], sizes[1]),
+      tf.stack([received, batch_size]),
+      "embs [batch_size, T, D] and batch_size must agree. Received:",
+    )
+  # Before anything else fails for the same reason.
+  with tf.control_dependencies(checks):
+    return tf.identity(embs)
+
+
+def _check_number(
+  name: str, value: Any, dtype: tf.DType | None = None
+) -> tf.Tensor:
+  """Checks a number and its range; without a type it has to be whole."""
+  # Through float32, the default for numbers, float64 would lose digits.
+  if dtype and isinstance(value, numbers.Real):
+    value = float(value)
   try:
     number = tf.convert_to_tensor(value, dtype_hint=dtype)
-  except (TypeError, ValueError) as error:
-    raise ValueError(
-      f"{name} must be {expected}. Received: {value!r}"
-    ) from error
-  return with_shape(name, number, [])
+    fits = number.dtype.is_integer or (dtype and number.dtype.is_floating)
+  except (TypeError, ValueError):
+    fits = False
+  if not fits:
+    expected = "a number" if dtype else "a whole number"
+    raise ValueError(f"{name} must be {expected}. Received: {value!r}")
+  number = check_shape(name, number, [])
+  if name in _RANGES:
+    is_valid, expected = _RANGES[name]
+    _require(is_valid, number, f"{name} must be {expected}. Received:")
+  return number
 
 
-def _check_range(name: str, number: tf.Tensor) -> None:
-  valid, expected = _RANGES.get(name, (None, None))
-  if valid is None:
-    return
-  known = tf.get_static_value(number)
-  message = f"{name} must be {expected}. Received:"
-  if known is None:
-    _assert(valid(number), message, number)
-  elif not valid(known):
+def _require(
+  is_valid: Callable[[Any], Any], value: int | tf.Tensor, message: str
+) -> list[tf.Operation]:
+  """Checks a value now if it is known, else at run time; XLA leaves this out.
+
+  Returns:
+    The assertion of the graph, if it takes one.
+  """
+  known = tf.get_static_value(value)
+  condition = is_valid(value if known is None else known)
+  if tf.is_tensor(condition):
+    return [tf.debugging.Assert(condition, [message, value])]
+  if not condition:
     raise ValueError(f"{message} {known}")
-
-
-def _assert(
-  condition: tf.Tensor, message: str, received: Any
-) -> tf.Operation | None:
-  """Checks at run time; XLA leaves this out."""
-  return tf.debugging.Assert(condition, [message, received])
+  return []

@@ -1,16 +1,14 @@
 """Cycle-consistency over all pairs of sequences of a batch."""
 
+import dataclasses
+
 import tensorflow as tf
 
-from tcc.arguments import (
-  check_choices,
-  checked_loss_arguments,
-  checked_number,
-  checked_pair,
-)
+from tcc.arguments import check_loss_arguments, check_pair, check_settings
 from tcc.blocks import sum_over_blocks
-from tcc.losses import cycle_loss, frame_times
-from tcc.similarity import center, similarities, soft_nearest_neighbors
+from tcc.losses import cycle_loss
+from tcc.settings import NUMBERS, LossSettings
+from tcc.similarity import find_center, similarities, soft_nearest_neighbors
 
 # Bounds the memory of a batch: as many numbers are in the similarities and soft
 # nearest neighbors of the frames whose cycles are computed at once. That is
@@ -39,12 +37,14 @@ def align_pair_of_sequences(
   Raises:
     ValueError: An argument has the wrong shape, type or range.
   """
-  check_choices(similarity_type=similarity_type)
-  embs1, embs2 = checked_pair(embs1, embs2)
-  temperature = checked_number("temperature", temperature, embs1.dtype)
-  origin = center(embs1, similarity_type)
-  embs1, embs2 = embs1 - origin, embs2 - origin
-  logits = _cycle_back(embs1, embs2, embs1, similarity_type, temperature)
+  embs1, embs2 = check_pair(embs1, embs2)
+  settings = LossSettings(
+    similarity_type=similarity_type, temperature=temperature
+  )
+  settings = check_settings(settings, embs1.dtype)
+  center = find_center(embs1, settings)
+  embs1, embs2 = embs1 - center, embs2 - center
+  logits = _cycle_back(embs1, embs2, embs1, settings)
   shape = tf.shape(logits)
   labels = tf.eye(shape[-1], batch_shape=shape[:-2], dtype=logits.dtype)
   return logits, labels
@@ -76,7 +76,7 @@ def compute_deterministic_alignment_loss(
     seq_lens: [N] lengths of the sequences.
     num_steps: T.
     batch_size: N, at least 2.
-    loss_type: One of `tcc.losses.LOSS_TYPES`.
+    loss_type: One of `tcc.settings.LOSS_TYPES`.
     similarity_type: `l2` or `cosine`.
     temperature: Of both softmaxes; positive.
     label_smoothing: For the classification loss, 0 to 1.
@@ -90,128 +90,120 @@ def compute_deterministic_alignment_loss(
   Raises:
     ValueError: An argument has the wrong shape, type or range.
   """
-  embs, steps, seq_lens, numbers = checked_loss_arguments(
-    embs,
-    steps,
-    seq_lens,
-    num_steps,
-    batch_size,
-    2,
+  settings = LossSettings(
     loss_type,
     similarity_type,
-    temperature=temperature,
-    label_smoothing=label_smoothing,
-    variance_lambda=variance_lambda,
-    huber_delta=huber_delta,
+    temperature,
+    label_smoothing,
+    variance_lambda,
+    huber_delta,
+    normalize_indices,
   )
-  embs -= center(embs, similarity_type)
-  times = frame_times(steps, seq_lens, normalize_indices, embs.dtype)
+  embs, times, settings = check_loss_arguments(
+    embs, steps, seq_lens, num_steps, batch_size, 2, settings
+  )
+  return mean_over_pairs(embs, times, settings)
 
-  def losses(
-    logits: tf.Tensor,
-    sequences: tf.Tensor,
-    frames: tf.Tensor,
-    weights: list[tf.Tensor],
-  ) -> tf.Tensor:
-    own_times = tf.gather(times, sequences)[:, None]
-    start = tf.gather(own_times, frames, axis=-1)
-    own_times = own_times[:, :, None]
-    return cycle_loss(logits, frames, start, own_times, loss_type, *weights)
 
-  def mean_of_all(
-    embs: tf.Tensor, temperature: tf.Tensor, *weights: tf.Tensor
-  ) -> tf.Tensor:
-    logits = _all_cycles(embs, similarity_type, temperature)
-    sequences, frames = tf.range(embs.shape[0]), tf.range(embs.shape[1])
-    return tf.reduce_mean(losses(logits, sequences, frames, weights))
+def mean_over_pairs(
+  embs: tf.Tensor, times: tf.Tensor, settings: LossSettings
+) -> tf.Tensor:
+  """Computes the mean loss over all ordered pairs of sequences.
 
-  def sum_of_block(
-    number: tf.Tensor,
-    embs: tf.Tensor,
-    temperature: tf.Tensor,
-    *weights: tf.Tensor,
-  ) -> tf.Tensor:
-    sequences, frames, exists = _block(number, _sizes(embs))
-    logits = _cycles(embs, sequences, frames, similarity_type, temperature)
-    values = losses(logits, sequences, frames, weights)
-    return tf.reduce_sum(values * tf.cast(exists, values.dtype))
+  Args:
+    embs: [N, T, D] embeddings, checked.
+    times: [N, T] time of each frame, as `frame_times` returns it.
+    settings: The settings, checked.
 
-  # All that a gradient may flow into.
-  inputs = [embs, *numbers]
+  Returns:
+    Scalar loss.
+  """
+  embs -= find_center(embs, settings)
   batch_size, num_steps, dimension = sizes = _sizes(embs)
   num_elements = batch_size**2 * num_steps * (num_steps + dimension)
   if not tf.is_tensor(num_elements) and num_elements <= MAX_PAIRWISE_ELEMENTS:
-    return mean_of_all(*inputs)
-  total = sum_over_blocks(sum_of_block, _num_blocks(sizes), inputs)
+    logits = _all_cycles(embs, settings)
+    sequences, frames = tf.range(batch_size), tf.range(num_steps)
+    return tf.reduce_mean(_losses(logits, times, sequences, frames, settings))
+
+  def sum_of_block(
+    number: tf.Tensor, embs: tf.Tensor, *numbers: tf.Tensor
+  ) -> tf.Tensor:
+    watched = dict(zip(NUMBERS, numbers, strict=True))
+    own_settings = dataclasses.replace(settings, **watched)
+    sequences, frames, exists = _block(number, _sizes(embs))
+    own = tf.gather(embs, sequences)[:, None]
+    queries, others = tf.gather(own, frames, axis=2), _others(embs, sequences)
+    logits = _cycle_back(queries, others, own, own_settings)
+    losses = _losses(logits, times, sequences, frames, own_settings)
+    return tf.reduce_sum(losses * tf.cast(exists, losses.dtype))
+
+  # All that a gradient may flow into.
+  inputs = [embs, *(getattr(settings, name) for name in NUMBERS)]
+  num_sequences, num_frames = _block_shape(sizes)
+  num_blocks = -(-batch_size // num_sequences) * -(-num_steps // num_frames)
+  total = sum_over_blocks(sum_of_block, num_blocks, inputs)
   num_cycles = batch_size * (batch_size - 1) * num_steps
   return total / tf.cast(num_cycles, total.dtype)
+
+
+def _losses(
+  logits: tf.Tensor,
+  times: tf.Tensor,
+  sequences: tf.Tensor,
+  frames: tf.Tensor,
+  settings: LossSettings,
+) -> tf.Tensor:
+  """[B, N-1, M] losses of the logits of M frames of B sequences."""
+  own_times = tf.gather(times, sequences)[:, None]
+  start = tf.gather(own_times, frames, axis=-1)
+  return cycle_loss(logits, frames, start, own_times[:, :, None], settings)
 
 
 def _cycle_back(
   queries: tf.Tensor,
   candidates: tf.Tensor,
   sequence: tf.Tensor,
-  similarity_type: str,
-  temperature: float | tf.Tensor,
+  settings: LossSettings,
 ) -> tf.Tensor:
   """[..., M, T] similarities of the queries' neighbors to their sequence."""
-  neighbors = soft_nearest_neighbors(
-    queries, candidates, similarity_type, temperature
-  )
-  return similarities(neighbors, sequence, similarity_type, temperature)
+  neighbors = soft_nearest_neighbors(queries, candidates, settings)
+  return similarities(neighbors, sequence, settings)
 
 
 def _others(embs: tf.Tensor, sequences: tf.Tensor) -> tf.Tensor:
   """[B, N-1, T, D] embeddings of all sequences but each of the B given."""
-  batch_size, _, _ = _sizes(embs)
+  batch_size = _sizes(embs)[0]
   others = (sequences[:, None] + tf.range(1, batch_size)) % batch_size
   return tf.gather(embs, others)
 
 
-def _all_cycles(
-  embs: tf.Tensor, similarity_type: str, temperature: tf.Tensor
-) -> tf.Tensor:
+def _all_cycles(embs: tf.Tensor, settings: LossSettings) -> tf.Tensor:
   """[N, N-1, T, T] logits of all frames of [N, T, D] through all others."""
   batch_size, num_steps, dimension = embs.shape
   if num_steps > 2 * dimension:
     own, others = embs[:, None], _others(embs, tf.range(batch_size))
-    return _cycle_back(own, others, own, similarity_type, temperature)
-  scores = _scores_of_pairs(embs, similarity_type, temperature)
+    return _cycle_back(own, others, own, settings)
+  scores = _scores_of_pairs(embs, settings)
   # A similarity is affine in the query, up to what a softmax over candidates
   # ignores. So a mean of frames is as similar as these frames in the mean, and
   # their similarities are known: less to compute, unless sequences are long.
   return tf.matmul(tf.nn.softmax(scores), scores, transpose_b=True)
 
 
-def _scores_of_pairs(
-  embs: tf.Tensor, similarity_type: str, temperature: tf.Tensor
-) -> tf.Tensor:
+def _scores_of_pairs(embs: tf.Tensor, settings: LossSettings) -> tf.Tensor:
   """[N, N-1, T, T] similarities of [N, T, D] sequences to all others."""
   batch_size, num_steps, dimension = embs.shape
   # One large product is faster than many small ones, although a sequence's
   # similarities to itself, every (N+1)th matrix, are of no use.
   frames = tf.reshape(embs, [batch_size * num_steps, dimension])
-  scores = similarities(frames, frames, similarity_type, temperature)
+  scores = similarities(frames, frames, settings)
   scores = tf.reshape(scores, [batch_size, num_steps, batch_size, num_steps])
   scores = tf.transpose(scores, [0, 2, 1, 3])
   scores = tf.reshape(scores, [batch_size**2, num_steps, num_steps])
   pairs = tf.range(batch_size * (batch_size - 1))
   scores = tf.gather(scores, pairs + pairs // batch_size + 1)
   return tf.reshape(scores, [batch_size, batch_size - 1, num_steps, num_steps])
-
-
-def _cycles(
-  embs: tf.Tensor,
-  sequences: tf.Tensor,
-  frames: tf.Tensor,
-  similarity_type: str,
-  temperature: tf.Tensor,
-) -> tf.Tensor:
-  """[B, N-1, M, T] logits of M frames of B sequences through all others."""
-  own = tf.gather(embs, sequences)[:, None]
-  queries = tf.gather(own, frames, axis=2)
-  others = _others(embs, sequences)
-  return _cycle_back(queries, others, own, similarity_type, temperature)
 
 
 def _sizes(embs: tf.Tensor) -> list[int] | list[tf.Tensor]:
@@ -225,22 +217,14 @@ def _block_shape(sizes: list) -> tuple[tf.Tensor, tf.Tensor]:
   """How many sequences, and frames of each, `MAX_PAIRWISE_ELEMENTS` allows."""
   batch_size, num_steps, dimension = sizes
   num_frames = MAX_PAIRWISE_ELEMENTS // (batch_size * (num_steps + dimension))
-  return (
-    tf.clip_by_value(num_frames // num_steps, 1, batch_size),
-    tf.clip_by_value(num_frames, 1, num_steps),
-  )
-
-
-def _num_blocks(sizes: list) -> tf.Tensor:
-  batch_size, num_steps, _ = sizes
-  num_sequences, num_frames = _block_shape(sizes)
-  return -(-batch_size // num_sequences) * -(-num_steps // num_frames)
+  num_sequences = tf.clip_by_value(num_frames // num_steps, 1, batch_size)
+  return num_sequences, tf.clip_by_value(num_frames, 1, num_steps)
 
 
 def _block(
   number: tf.Tensor, sizes: list
 ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-  """What a block computes.
+  """Finds the sequences and frames of a block.
 
   All blocks have the same shape, as XLA needs. What lies behind the last
   sequence or frame is replaced by that one.

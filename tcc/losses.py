@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tcc.settings import LossSettings
+
 # Variance below which `regression_mse_var` treats a cycle as certain, times the
 # squared range of times: a match as sharp as float32 can express would divide
 # by 0 otherwise.
@@ -10,19 +12,37 @@ _MIN_VARIANCE = 1e-8
 _TINY = 1e-30
 
 
-def classification_loss(
-  logits: tf.Tensor, labels: tf.Tensor, label_smoothing: float
+def cycle_loss(
+  logits: tf.Tensor,
+  labels: tf.Tensor,
+  start: tf.Tensor,
+  times: tf.Tensor,
+  settings: LossSettings,
 ) -> tf.Tensor:
-  """Cross-entropy of cycling back to the very frame of the start.
+  """Computes the loss of each cycle.
+
+  What several cycles share need not be repeated: `labels`, `start` and `times`
+  broadcast.
 
   Args:
     logits: [..., T] similarities of the cycled-back embedding to all frames.
     labels: [...] int, index of the frame the cycle started at.
-    label_smoothing: Share of the target spread evenly over all T frames.
+    start: [...] time of that frame.
+    times: [..., T] time of each frame.
+    settings: The loss type and its numbers.
 
   Returns:
     [...] losses.
   """
+  if settings.loss_type == "classification":
+    return _classification_loss(logits, labels, settings.label_smoothing)
+  return regression_loss(logits, start, times, settings)
+
+
+def _classification_loss(
+  logits: tf.Tensor, labels: tf.Tensor, label_smoothing: tf.Tensor
+) -> tf.Tensor:
+  """Cross-entropy of cycling back to the very frame of the start."""
   log_probabilities = tf.nn.log_softmax(logits)
   labels = tf.broadcast_to(labels, tf.shape(logits)[:-1])
   right = tf.gather(log_probabilities, labels[..., None], batch_dims=-1)[..., 0]
@@ -34,20 +54,17 @@ def regression_loss(
   logits: tf.Tensor,
   start: tf.Tensor,
   times: tf.Tensor,
-  loss_type: str,
-  variance_lambda: float,
-  huber_delta: float,
+  settings: LossSettings,
 ) -> tf.Tensor:
-  """Distance in time between the start of a cycle and where it ends.
+  """Computes the distance in time between the ends of each cycle.
 
   Args:
     logits: [..., T] similarities of the cycled-back embedding to all frames.
     start: [...] time of the frame the cycle started at.
     times: [..., T] time of each frame.
-    loss_type: `regression_mse`, `regression_mse_var` (divided by the variance
-      of the predicted time, plus its weighted logarithm) or `regression_huber`.
-    variance_lambda: Weight of the logarithm in `regression_mse_var`.
-    huber_delta: Where `regression_huber` turns linear.
+    settings: The loss type is `regression_mse`, `regression_mse_var` (divided
+      by the variance of the predicted time, plus its weighted logarithm) or
+      `regression_huber`.
 
   Returns:
     [...] losses.
@@ -55,69 +72,26 @@ def regression_loss(
   weights = tf.nn.softmax(logits)
   mean = tf.reduce_sum(weights * times, -1)
   error = start - mean
-  if loss_type == "regression_mse":
+  if settings.loss_type == "regression_mse":
     return tf.square(error)
-  if loss_type == "regression_huber":
+  if settings.loss_type == "regression_huber":
     distance = tf.abs(error)
-    quadratic = tf.minimum(distance, huber_delta)
+    quadratic = tf.minimum(distance, settings.huber_delta)
     return quadratic * (distance - 0.5 * quadratic)
   variance = tf.reduce_sum(weights * tf.square(times - mean[..., None]), -1)
-  least = _MIN_VARIANCE * tf.square(_range(times)) + _TINY
-  variance = tf.maximum(variance, least)
-  return tf.square(error) / variance + variance_lambda * tf.math.log(variance)
-
-
-def _range(times: tf.Tensor) -> tf.Tensor:
-  return tf.reduce_max(times, -1) - tf.reduce_min(times, -1)
-
-
-LOSS_TYPES = (
-  "classification",
-  "regression_mse",
-  "regression_mse_var",
-  "regression_huber",
-)
-
-
-def cycle_loss(
-  logits: tf.Tensor,
-  labels: tf.Tensor,
-  start: tf.Tensor,
-  times: tf.Tensor,
-  loss_type: str,
-  label_smoothing: float,
-  variance_lambda: float,
-  huber_delta: float,
-) -> tf.Tensor:
-  """Loss of each cycle, of any type in `LOSS_TYPES`; see the functions above.
-
-  What several cycles share need not be repeated: `labels`, `start` and `times`
-  broadcast.
-
-  Args:
-    logits: [..., T] similarities of the cycled-back embedding to all frames.
-    labels: [...] int, index of the frame the cycle started at.
-    start: [...] time of that frame.
-    times: [..., T] time of each frame.
-    loss_type: One of `LOSS_TYPES`.
-    label_smoothing: For `classification`.
-    variance_lambda: For `regression_mse_var`.
-    huber_delta: For `regression_huber`.
-
-  Returns:
-    [...] losses.
-  """
-  if loss_type == "classification":
-    return classification_loss(logits, labels, label_smoothing)
-  return regression_loss(
-    logits, start, times, loss_type, variance_lambda, huber_delta
-  )
+  time_range = tf.reduce_max(times, -1) - tf.reduce_min(times, -1)
+  variance = tf.maximum(variance, _MIN_VARIANCE * time_range**2 + _TINY)
+  log_variance = tf.math.log(variance)
+  return tf.square(error) / variance + settings.variance_lambda * log_variance
 
 
 def frame_times(
-  steps: tf.Tensor, seq_lens: tf.Tensor, normalize_indices: bool, dtype
+  steps: tf.Tensor,
+  seq_lens: tf.Tensor,
+  normalize_indices: bool,
+  dtype: tf.DType,
 ) -> tf.Tensor:
-  """Time of every frame since the first, as the regression losses measure it.
+  """Computes the time since the first frame, as regression losses measure it.
 
   Args:
     steps: [N, T] index of each frame in its sequence.

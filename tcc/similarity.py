@@ -2,24 +2,24 @@
 
 import tensorflow as tf
 
-SIMILARITY_TYPES = ("l2", "cosine")
+from tcc.settings import LossSettings
 
 
-def center(embs: tf.Tensor, similarity_type: str) -> tf.Tensor:
-  """What to subtract from embeddings so that similarities are exact.
+def find_center(embs: tf.Tensor, settings: LossSettings) -> tf.Tensor:
+  """Finds what to subtract from embeddings so that similarities are exact.
 
   Distances only depend on differences, but are computed from squares: far from
   the origin these would cancel, and take the digits of the distance with them.
 
   Args:
     embs: [..., D] embeddings.
-    similarity_type: As in `similarities`.
+    settings: As in `similarities`.
 
   Returns:
     [D] their mean, into which no gradient flows; zeros for `cosine`.
   """
   dimension = tf.shape(embs)[-1]
-  if similarity_type == "cosine":
+  if settings.similarity_type == "cosine":
     return tf.zeros([dimension], embs.dtype)
   # In float64 the order of the sequences makes no difference.
   rows = tf.cast(tf.reshape(embs, [-1, dimension]), tf.float64)
@@ -27,25 +27,23 @@ def center(embs: tf.Tensor, similarity_type: str) -> tf.Tensor:
 
 
 def similarities(
-  queries: tf.Tensor,
-  candidates: tf.Tensor,
-  similarity_type: str,
-  temperature: float,
+  queries: tf.Tensor, candidates: tf.Tensor, settings: LossSettings
 ) -> tf.Tensor:
-  """Scaled similarities of all queries with all candidates.
+  """Computes scaled similarities of all queries with all candidates.
 
   Args:
     queries: [..., M, D] embeddings.
     candidates: [..., N, D] embeddings.
-    similarity_type: `l2`, the negative squared Euclidean distance, or `cosine`,
-      the inner product (a cosine when embeddings have length 1).
-    temperature: Divides the similarities, as does the dimension D.
+    settings: The similarity type is `l2`, the negative squared Euclidean
+      distance, or `cosine`, the inner product (a cosine when embeddings have
+      length 1). The temperature divides it, as does the dimension D.
 
   Returns:
     [..., M, N] similarities, ready for a softmax over the candidates.
   """
-  scale = 1.0 / tf.cast(tf.shape(queries)[-1], queries.dtype) / temperature
-  if similarity_type == "cosine":
+  scale = 1.0 / tf.cast(tf.shape(queries)[-1], queries.dtype)
+  scale /= settings.temperature
+  if settings.similarity_type == "cosine":
     return tf.matmul(queries * scale, candidates, transpose_b=True)
   query_norms = scale * tf.reduce_sum(tf.square(queries), -1, keepdims=True)
   candidate_norms = scale * tf.reduce_sum(tf.square(candidates), -1)
@@ -55,23 +53,17 @@ def similarities(
 
 
 def soft_nearest_neighbors(
-  queries: tf.Tensor,
-  candidates: tf.Tensor,
-  similarity_type: str,
-  temperature: float,
+  queries: tf.Tensor, candidates: tf.Tensor, settings: LossSettings
 ) -> tf.Tensor:
-  """Averages of the candidates, weighted by their similarity to each query.
+  """Averages the candidates, weighted by their similarity to each query.
 
   Args:
     queries: [..., M, D] embeddings.
     candidates: [..., N, D] embeddings.
-    similarity_type: As in `similarities`.
-    temperature: As in `similarities`.
+    settings: As in `similarities`.
 
   Returns:
     [..., M, D] soft nearest neighbors.
   """
-  weights = tf.nn.softmax(
-    similarities(queries, candidates, similarity_type, temperature)
-  )
+  weights = tf.nn.softmax(similarities(queries, candidates, settings))
   return tf.matmul(weights, candidates)

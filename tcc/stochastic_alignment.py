@@ -4,9 +4,14 @@ import functools
 
 import tensorflow as tf
 
-from tcc.arguments import checked_loss_arguments, whole_number, with_shape
-from tcc.losses import cycle_loss, frame_times
-from tcc.similarity import center, similarities, soft_nearest_neighbors
+from tcc.arguments import (
+  check_loss_arguments,
+  check_shape,
+  check_whole_number,
+)
+from tcc.losses import cycle_loss
+from tcc.settings import LossSettings
+from tcc.similarity import find_center, similarities, soft_nearest_neighbors
 
 
 def compute_stochastic_alignment_loss(
@@ -38,7 +43,7 @@ def compute_stochastic_alignment_loss(
     seq_lens: [N] lengths of the sequences.
     num_steps: T.
     batch_size: N, at least `cycle_length`.
-    loss_type: One of `tcc.losses.LOSS_TYPES`.
+    loss_type: One of `tcc.settings.LOSS_TYPES`.
     similarity_type: `l2` or `cosine`.
     num_cycles: Number of cycles drawn, at least 1.
     cycle_length: Different sequences in a cycle, at least 2.
@@ -55,30 +60,54 @@ def compute_stochastic_alignment_loss(
   Raises:
     ValueError: An argument has the wrong shape, type or range.
   """
-  embs, steps, seq_lens, numbers = checked_loss_arguments(
-    embs,
-    steps,
-    seq_lens,
-    num_steps,
-    batch_size,
-    cycle_length,
+  settings = LossSettings(
     loss_type,
     similarity_type,
-    temperature=temperature,
-    label_smoothing=label_smoothing,
-    variance_lambda=variance_lambda,
-    huber_delta=huber_delta,
+    temperature,
+    label_smoothing,
+    variance_lambda,
+    huber_delta,
+    normalize_indices,
   )
-  temperature, *weights = numbers
-  num_cycles = whole_number("num_cycles", num_cycles)
-  cycle_length = whole_number("cycle_length", cycle_length)
+  cycle_length = check_whole_number("cycle_length", cycle_length)
+  embs, times, settings = check_loss_arguments(
+    embs, steps, seq_lens, num_steps, batch_size, cycle_length, settings
+  )
+  return mean_over_cycles(embs, times, num_cycles, cycle_length, seed, settings)
+
+
+def mean_over_cycles(
+  embs: tf.Tensor,
+  times: tf.Tensor,
+  num_cycles: int | tf.Tensor,
+  cycle_length: int | tf.Tensor,
+  seed: tf.Tensor | None,
+  settings: LossSettings,
+) -> tf.Tensor:
+  """Mean loss of random cycles.
+
+  Args:
+    embs: [N, T, D] embeddings, checked.
+    times: [N, T] time of each frame, as `frame_times` returns it.
+    num_cycles: Number of cycles drawn, at least 1.
+    cycle_length: Different sequences in a cycle, checked.
+    seed: [2] integers that determine the cycles; None draws others each time.
+    settings: The settings, checked.
+
+  Returns:
+    Scalar loss.
+
+  Raises:
+    ValueError: `num_cycles` or `seed` has the wrong shape, type or range.
+  """
+  num_cycles = check_whole_number("num_cycles", num_cycles)
   batch_size, num_steps, _ = (
     known or size
     for known, size in zip(embs.shape, tf.unstack(tf.shape(embs)), strict=True)
   )
   if seed is None:
     seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
-  seed = with_shape("seed", seed, [2])
+  seed = check_shape("seed", seed, [2])
   # One type and one generator, so that a seed means the same cycles whatever
   # its type and on every device. XLA may draw others.
   draw = functools.partial(tf.random.stateless_uniform, alg="philox")
@@ -87,23 +116,13 @@ def compute_stochastic_alignment_loss(
   order = tf.argsort(draw([num_cycles, batch_size], seeds[0]), axis=1)
   cycles = order[:, :cycle_length]
   start = draw([num_cycles], seeds[1], 0, num_steps, tf.int32)
-  embs -= center(embs, similarity_type)
+  embs -= find_center(embs, settings)
   first = tf.gather(embs, cycles[:, 0])
   queries = tf.gather(first, start[:, None], batch_dims=1)
   for hop in range(1, cycle_length):
-    queries = soft_nearest_neighbors(
-      queries, tf.gather(embs, cycles[:, hop]), similarity_type, temperature
-    )
-  logits = similarities(queries, first, similarity_type, temperature)[:, 0]
-  times = frame_times(steps, seq_lens, normalize_indices, embs.dtype)
+    candidates = tf.gather(embs, cycles[:, hop])
+    queries = soft_nearest_neighbors(queries, candidates, settings)
+  logits = similarities(queries, first, settings)[:, 0]
   times = tf.gather(times, cycles[:, 0])
-  return tf.reduce_mean(
-    cycle_loss(
-      logits,
-      start,
-      tf.gather(times, start, batch_dims=1),
-      times,
-      loss_type,
-      *weights,
-    )
-  )
+  start_times = tf.gather(times, start, batch_dims=1)
+  return tf.reduce_mean(cycle_loss(logits, start, start_times, times, settings))

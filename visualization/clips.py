@@ -12,7 +12,9 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from embeddings import Videos
+from embeddings.types import EmbeddedVideo
+
+Color = tuple[int, int, int]
 
 # RGB. The reference is amber, a candidate that stands beside it blue.
 BACKGROUND = (18, 19, 23)
@@ -45,176 +47,153 @@ class Clip(NamedTuple):
   draw: Callable[[int], np.ndarray]
 
 
-class _Size(NamedTuple):
-  width: int
-  height: int
-
-
 def grid_clip(
-  videos: Videos,
-  reference: int,
-  aligned: Sequence[np.ndarray],
+  videos: Sequence[EmbeddedVideo],
+  matches: Sequence[np.ndarray],
   max_side: int = 1920,
 ) -> Clip:
-  """All videos in a grid, in step with the reference, whose tile is marked.
+  """Draws all videos in a grid, in step with the reference, which is marked.
 
   Args:
-    videos: As `embeddings.load` returns them, with frames.
-    reference: Index of the video that sets the pace, R frames long.
-    aligned: For each video [R] int, its frame at each frame of the reference.
+    videos: Videos with frames; the first is the reference, R frames long.
+    matches: For each video [R] int, its frame at each frame of the reference.
     max_side: Pixels that neither side of the picture exceeds. Frames smaller
       than 160 pixels are enlarged; where there are many, all are shrunk.
 
   Returns:
     R pictures.
   """
-  count = len(aligned)
-  rows, columns = grid_shape(count)
-  size = _tile_size(videos, reference, rows, columns, _GRID_TILE, max_side)
-  # The reference comes first, wherever it is in the file.
-  order = [reference, *(k for k in range(count) if k != reference)]
+  rows, columns = grid_shape(len(videos))
+  size = _tile_size(videos[0], rows, columns, _GRID_TILE, max_side)
 
   def draw(i: int) -> np.ndarray:
-    tiles = []
-    for k in order:
-      color = REFERENCE if k == reference else None
-      tiles.append(_tile(videos, k, aligned[k][i], size, color))
+    tiles = _tiles(videos, matches, i, size)
     blank = np.full_like(tiles[0], BACKGROUND)
-    tiles += [blank] * (rows * columns - count)
+    tiles += [blank] * (rows * columns - len(tiles))
     lines = [
-      _beside(tiles[row * columns : (row + 1) * columns]) for row in range(rows)
+      np.concatenate(tiles[start : start + columns], axis=1)
+      for start in range(0, len(tiles), columns)
     ]
-    return _framed(np.concatenate(lines))
+    return _frame(np.concatenate(lines))
 
-  return Clip(len(aligned[reference]), draw)
+  return Clip(len(matches[0]), draw)
 
 
 def sheet_clip(
-  videos: Videos,
-  reference: int,
-  aligned: Sequence[np.ndarray],
+  videos: Sequence[EmbeddedVideo],
+  matches: Sequence[np.ndarray],
   max_side: int = 1920,
 ) -> Clip:
-  """One still picture: a row a video, a column a moment of the reference.
+  """Draws one still picture: a row a video, a column a moment.
 
   Args:
-    videos: As `embeddings.load` returns them, with frames.
-    reference: Index of the video that gives the moments; its row is the first.
-    aligned: For each video [R] int, its frame at each frame of the reference.
+    videos: Videos with frames, of which the first 6 are drawn; the first is the
+      reference, which gives the moments.
+    matches: For each video [R] int, its frame at each frame of the reference.
     max_side: Pixels that neither side of the picture exceeds.
 
   Returns:
-    One picture of at most `_SHEET_VIDEOS` videos.
+    One picture.
   """
-  others = (k for k in range(len(aligned)) if k != reference)
-  order = [reference, *others][:_SHEET_VIDEOS]
-  last = len(aligned[reference]) - 1
+  videos, matches = videos[:_SHEET_VIDEOS], matches[:_SHEET_VIDEOS]
+  last = len(matches[0]) - 1
   moments = np.linspace(0, last, _SHEET_MOMENTS).round().astype(int)
   size = _tile_size(
-    videos, reference, len(order), len(moments), _GRID_TILE, max_side
+    videos[0], len(videos), _SHEET_MOMENTS, _GRID_TILE, max_side
   )
 
   def draw(_: int) -> np.ndarray:
-    lines = []
-    for k in order:
-      color = REFERENCE if k == reference else None
-      lines.append(
-        _beside([_tile(videos, k, aligned[k][i], size, color) for i in moments])
-      )
-    return _framed(np.concatenate(lines))
+    columns = [
+      np.concatenate(_tiles(videos, matches, i, size)) for i in moments
+    ]
+    return _frame(np.concatenate(columns, axis=1))
 
   return Clip(1, draw)
 
 
 def pair_clip(
-  videos: Videos,
-  reference: int,
-  candidate: int,
-  aligned: np.ndarray,
+  reference: EmbeddedVideo,
+  candidate: EmbeddedVideo,
+  match: np.ndarray,
   cost: np.ndarray,
   max_side: int = 1920,
 ) -> Clip:
-  """The reference, the candidate in step with it, and a map of the alignment.
+  """Draws reference and candidate in step, and a map of their alignment.
 
   The map has the reference's time to the right and the candidate's upwards.
   Its brightness is the similarity of the frames, its dots are the alignment.
 
   Args:
-    videos: As `embeddings.load` returns them, with frames.
-    reference: Index of the video that sets the pace, R frames long.
-    candidate: Index of the other video, N frames long.
-    aligned: [R] int, the candidate's frame at each frame of the reference.
+    reference: The video that sets the pace, with R frames.
+    candidate: The other video, with N frames.
+    match: [R] int, the candidate's frame at each frame of the reference.
     cost: [R, N] distances of the frames' embeddings.
     max_side: Pixels that neither side of the picture exceeds.
 
   Returns:
     R pictures.
   """
-  size = _tile_size(videos, reference, 1, 3, _LARGE_TILE, max_side)
+  size = _tile_size(reference, 1, 3, _LARGE_TILE, max_side)
   side = min(size)
-  backdrop = _alignment_map(cost, aligned, side)
+  points = _map_points(match, cost.shape, side)
+  backdrop = _alignment_map(cost, points, side)
 
   def draw(i: int) -> np.ndarray:
     chart = backdrop.copy()
-    _mark(chart, _map_points(aligned, cost.shape, side)[i])
-    chart = _captioned(
-      _fit(chart, _Size(side, size.height)),
-      ["reference across, candidate up", "ref. across, cand. up", ""],
-      "",
-      TEXT,
-    )
+    _mark(chart, points[i])
+    chart = _fit(chart, (side, size[1]))
+    titles = ["reference across, candidate up", "ref. across, cand. up", ""]
+    chart = _caption(chart, titles, "", TEXT)
     tiles = [
-      _tile(videos, reference, i, size, REFERENCE),
-      _tile(videos, candidate, aligned[i], size, CANDIDATE),
-      _bordered(chart, BACKGROUND),
+      _tile(reference, i, size, REFERENCE),
+      _tile(candidate, match[i], size, CANDIDATE),
+      _border(chart, BACKGROUND),
     ]
-    return _framed(_beside(tiles))
+    return _frame(np.concatenate(tiles, axis=1))
 
-  return Clip(len(aligned), draw)
+  return Clip(len(match), draw)
 
 
 def switch_clip(
-  videos: Videos,
-  reference: int,
-  candidate: int,
+  reference: EmbeddedVideo,
+  candidate: EmbeddedVideo,
   switch: int,
-  aligned: np.ndarray,
+  match: np.ndarray,
   max_side: int = 1920,
 ) -> Clip:
-  """One picture that jumps from the reference to the candidate and plays on.
+  """Draws one picture that jumps from the reference to the candidate.
 
   Frames 0 to switch-1 are the reference's. Then follows the candidate's frame
   that is aligned with the reference's frame `switch`, and on to its end.
 
   Args:
-    videos: As `embeddings.load` returns them, with frames.
-    reference: Index of the video that plays first, R frames long.
-    candidate: Index of the video that plays on.
+    reference: The video that plays first, with R frames.
+    candidate: The video that plays on.
     switch: Frames of the reference that are shown, 0 < switch < R.
-    aligned: [R] int, the candidate's frame at each frame of the reference.
+    match: [R] int, the candidate's frame at each frame of the reference.
     max_side: Pixels that neither side of the picture exceeds.
 
   Returns:
     switch + (frames of the candidate from the aligned one on) pictures.
   """
   room = max_side - _TIMELINE - _GAP
-  size = _tile_size(videos, reference, 1, 1, _LARGE_TILE, room)
-  start = int(aligned[switch])
-  length = switch + len(videos["frames"][candidate]) - start
+  size = _tile_size(reference, 1, 1, _LARGE_TILE, room)
+  start = int(match[switch])
+  length = switch + len(candidate.frames) - start
 
   def draw(i: int) -> np.ndarray:
     if i < switch:
-      tile = _tile(videos, reference, i, size, REFERENCE)
+      tile = _tile(reference, i, size, REFERENCE)
     else:
-      tile = _tile(videos, candidate, start + i - switch, size, CANDIDATE)
+      tile = _tile(candidate, start + i - switch, size, CANDIDATE)
     timeline = _timeline(tile.shape[1], i, switch, length)
-    return _framed(np.concatenate([tile, timeline]))
+    return _frame(np.concatenate([tile, timeline]))
 
   return Clip(length, draw)
 
 
 def grid_shape(count: int) -> tuple[int, int]:
-  """Near-square grid for `count` tiles, a little wider if that leaves no gap.
+  """Chooses a near-square grid, a little wider if that leaves fewer gaps.
 
   Args:
     count: Number of tiles, at least 1.
@@ -223,108 +202,101 @@ def grid_shape(count: int) -> tuple[int, int]:
     (rows, columns), columns >= rows, with at least `count` places.
   """
   square = math.isqrt(count - 1) + 1
-
-  def gaps(columns: int) -> int:
-    return -count % columns
-
-  columns = min((square, square + 1), key=gaps)
+  columns = min((square, square + 1), key=lambda columns: -count % columns)
   return -(-count // columns), columns
 
 
 def _tile_size(
-  videos: Videos,
-  reference: int,
+  reference: EmbeddedVideo,
   rows: int,
   columns: int,
   min_side: int,
   max_side: int,
-) -> _Size:
-  """Size of the image in a tile: as stored, enlarged if tiny, limited."""
-  height, width = videos["frames"][reference].shape[1:3]
-  frame = 2 * _BORDER + _GAP
+) -> tuple[int, int]:
+  """Width and height of the image in a tile: as stored, if that has room."""
+  height, width = reference.frames.shape[1:3]
+  around = 2 * _BORDER + _GAP
   scale = min(
     max(1, min_side / min(width, height)),
-    ((max_side - _GAP) / columns - frame) / width,
-    ((max_side - _GAP) / rows - frame - _CAPTION) / height,
+    ((max_side - _GAP) / columns - around) / width,
+    ((max_side - _GAP) / rows - around - _CAPTION) / height,
   )
-  return _Size(max(1, int(width * scale)), max(1, int(height * scale)))
+  return max(1, int(width * scale)), max(1, int(height * scale))
+
+
+def _tiles(
+  videos: Sequence[EmbeddedVideo],
+  matches: Sequence[np.ndarray],
+  moment: int,
+  size: tuple[int, int],
+) -> list[np.ndarray]:
+  """A tile a video at a moment of the reference, the first."""
+  colors = [REFERENCE] + [None] * (len(videos) - 1)
+  return [
+    _tile(video, match[moment], size, color)
+    for video, match, color in zip(videos, matches, colors, strict=True)
+  ]
 
 
 def _tile(
-  videos: Videos,
-  video: int,
+  video: EmbeddedVideo,
   index: int,
-  size: _Size,
-  color: tuple[int, int, int] | None,
+  size: tuple[int, int],
+  color: Color | None,
 ) -> np.ndarray:
   """A frame with its caption; a colored border if a color is given."""
-  step, length = videos["steps"][video][index], videos["seq_lens"][video]
-  name = videos["names"][video]
-  tile = _captioned(
-    _fit(videos["frames"][video][index], size),
-    [f"reference: {name}", name] if color == REFERENCE else [name],
-    f"{step}/{length}",
-    color or TEXT,
-  )
-  return _bordered(tile, color or BACKGROUND)
+  names = [f"reference: {video.name}"] * (color == REFERENCE) + [video.name]
+  position = f"{video.steps[index]}/{video.seq_len}"
+  image = _fit(video.frames[index], size)
+  tile = _caption(image, names, position, color or TEXT)
+  return _border(tile, color or BACKGROUND)
 
 
-def _fit(image: np.ndarray, size: _Size) -> np.ndarray:
-  """Resizes with the aspect kept, centerd on the background."""
+def _fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+  """Resizes with the aspect kept, centered on the background."""
   height, width = image.shape[:2]
-  scale = min(size.width / width, size.height / height)
+  scale = min(size[0] / width, size[1] / height)
   inner = (max(1, round(width * scale)), max(1, round(height * scale)))
   method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-  resized = cv2.resize(image, inner, interpolation=method)
-  left, top = (size.width - inner[0]) // 2, (size.height - inner[1]) // 2
-  canvas = np.full((size.height, size.width, 3), BACKGROUND, np.uint8)
-  canvas[top : top + inner[1], left : left + inner[0]] = resized
+  left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+  canvas = np.full((size[1], size[0], 3), BACKGROUND, np.uint8)
+  canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(
+    image, inner, interpolation=method
+  )
   return canvas
 
 
-def _captioned(
-  image: np.ndarray,
-  left: Sequence[str],
-  right: str,
-  color: tuple[int, int, int],
+def _caption(
+  image: np.ndarray, left: Sequence[str], right: str, color: Color
 ) -> np.ndarray:
   """Adds a line of text below an image.
 
-  Of the texts for the left, longest first, the first is taken that fits into
-  what the right one leaves; the last is cut if none does.
+  On the left stands the first of the texts that has room beside the right one,
+  or else the end of the last, which tells videos apart.
   """
   strip = np.full((_CAPTION, image.shape[1], 3), BACKGROUND, np.uint8)
   room = image.shape[1] - 4
+
+  def write(text: str, x: int) -> None:
+    origin = (x, _CAPTION - 7)
+    cv2.putText(strip, text, origin, _FONT, _FONT_SCALE, color, 1, cv2.LINE_AA)
+
   if _text_width(right) <= room:
-    _write(strip, right, image.shape[1] - 2 - _text_width(right), color)
+    write(right, image.shape[1] - 2 - _text_width(right))
     room -= _text_width(right) + 8
-  fitting = [text for text in left if _text_width(text) <= room]
-  text = fitting[0] if fitting else _shortened(left[-1], room)
-  _write(strip, text, 2, color)
+  last = left[-1]
+  shorter = [".." + last[start:] for start in range(1, len(last) - 1)]
+  fitting = (text for text in [*left, *shorter] if _text_width(text) <= room)
+  write(next(fitting, ""), 2)
   return np.concatenate([image, strip])
-
-
-def _write(
-  image: np.ndarray, text: str, left: int, color: tuple[int, int, int]
-) -> None:
-  origin = (left, _CAPTION - 7)
-  cv2.putText(image, text, origin, _FONT, _FONT_SCALE, color, 1, cv2.LINE_AA)
-
-
-def _shortened(text: str, room: int) -> str:
-  """The end of a text, which tells videos apart, as much as has room."""
-  for start in range(1, len(text) - 1):
-    if _text_width(".." + text[start:]) <= room:
-      return ".." + text[start:]
-  return ""
 
 
 def _text_width(text: str) -> int:
   return cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] if text else 0
 
 
-def _bordered(image: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
-  """Border all around, and the gap to the next tile to the right and below."""
+def _border(image: np.ndarray, color: Color) -> np.ndarray:
+  """Adds a border, and the gap to the next tile to the right and below."""
   image = cv2.copyMakeBorder(
     image, *[_BORDER] * 4, cv2.BORDER_CONSTANT, value=color
   )
@@ -333,26 +305,18 @@ def _bordered(image: np.ndarray, color: tuple[int, int, int]) -> np.ndarray:
   )
 
 
-def _beside(tiles: Sequence[np.ndarray]) -> np.ndarray:
-  return np.concatenate(tiles, axis=1)
-
-
-def _framed(image: np.ndarray) -> np.ndarray:
-  """The outer gap at top and left; sides even, as 4:2:0 color needs them."""
-  height, width = (side + _GAP for side in image.shape[:2])
+def _frame(image: np.ndarray) -> np.ndarray:
+  """Adds the outer gap; makes sides even, as 4:2:0 color needs them."""
+  bottom, right = ((side + _GAP) % 2 for side in image.shape[:2])
   return cv2.copyMakeBorder(
-    image,
-    _GAP,
-    height % 2,
-    _GAP,
-    width % 2,
+    *(image, _GAP, bottom, _GAP, right),
     cv2.BORDER_CONSTANT,
     value=BACKGROUND,
   )
 
 
 def _alignment_map(
-  cost: np.ndarray, aligned: np.ndarray, side: int
+  cost: np.ndarray, points: Sequence[tuple[int, int]], side: int
 ) -> np.ndarray:
   """[side, side, 3]: similarity in grays, a dot for each aligned pair."""
   spread = float(np.percentile(cost, 95)) or 1.0
@@ -362,22 +326,22 @@ def _alignment_map(
   gray = cv2.resize(upright, (side, side), interpolation=cv2.INTER_AREA)
   low, high = np.array(BACKGROUND) + 14, np.array([128, 134, 146])
   image = np.uint8(low + gray[..., None] * (high - low))
-  for point in _map_points(aligned, cost.shape, side):
+  for point in points:
     cv2.circle(image, point, 2, TEXT, cv2.FILLED, cv2.LINE_AA)
   return image
 
 
 def _map_points(
-  aligned: np.ndarray, shape: tuple[int, int], side: int
+  match: np.ndarray, shape: tuple[int, int], side: int
 ) -> list[tuple[int, int]]:
-  """Where the centers of the cells (i, aligned[i]) are, as (x, y) pixels."""
+  """Where the centers of the cells (i, match[i]) are, as (x, y) pixels."""
   x = (np.arange(shape[0]) + 0.5) / shape[0] * side
-  y = side - (aligned + 0.5) / shape[1] * side
+  y = side - (match + 0.5) / shape[1] * side
   return [(int(a), int(b)) for a, b in zip(x, y, strict=True)]
 
 
 def _mark(chart: np.ndarray, point: tuple[int, int]) -> None:
-  """Cross-hairs in the colors of the two videos, and a dot where they meet."""
+  """Draws cross-hairs in the colors of the two videos, and a dot."""
   x, y = point
   cv2.line(chart, (x, 0), (x, len(chart)), REFERENCE, 1)
   cv2.line(chart, (0, y), (len(chart), y), CANDIDATE, 1)

@@ -29,7 +29,7 @@ def test_an_interrupted_run_is_continued_and_a_complete_one_kept(
   # As if it had been interrupted after the first of three steps.
   config.TRAIN.MAX_ITERS = 3
   configuration.save(config, logdir)
-  monkeypatch.setattr(compare_algorithms, "steps_in", unwanted)
+  monkeypatch.setattr(compare_algorithms, "measure_steps", unwanted)
   (logdir / "budget_minutes.txt").write_text("1")
   settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}", TASKS]
   for _ in range(2):
@@ -38,7 +38,7 @@ def test_an_interrupted_run_is_continued_and_a_complete_one_kept(
     )
     assert list(results) == [0, 3]
     # The second time there is nothing to do.
-    monkeypatch.setattr(compare_algorithms, "run", unwanted)
+    monkeypatch.setattr(compare_algorithms, "run_module", unwanted)
   saved = [step for step, _ in run_directory.list_checkpoints(logdir)]
   assert saved == [0, 3]
 
@@ -46,7 +46,7 @@ def test_an_interrupted_run_is_continued_and_a_complete_one_kept(
 @pytest.fixture
 def complete_run(tmp_path, monkeypatch):
   """The log directory of a method, trained for 7 minutes and evaluated."""
-  monkeypatch.setattr(compare_algorithms, "run", unwanted)
+  monkeypatch.setattr(compare_algorithms, "run_module", unwanted)
   logdir = tmp_path / "TCC"
   # Precision and number of classes as training settles them.
   settled = ("PRECISION=bfloat16", "CLASSIFICATION.NUM_CLASSES=3")
@@ -92,7 +92,7 @@ def test_results_of_other_settings_are_refused(
   with pytest.raises(UserError) as caught:
     results_for(complete_run, setting)
   assert re.fullmatch(
-    f"{complete_run}: holds a run with {key}={found}, expected {expected};"
+    f"{complete_run}: expected a run with {key}={expected}, received {found};"
     " choose another --output_dir",
     str(caught.value),
   )
@@ -102,18 +102,18 @@ def test_results_of_another_budget_are_refused(complete_run):
   with pytest.raises(UserError) as caught:
     results_for(complete_run, minutes=60)
   assert str(caught.value) == (
-    f"{complete_run}: holds a run with --budget_minutes=7, expected 60; choose"
-    " another --output_dir"
+    f"{complete_run}: expected a run with --budget_minutes=60, received 7;"
+    " choose another --output_dir"
   )
   (complete_run / "budget_minutes.txt").unlink()
   with pytest.raises(
-    UserError, match="--budget_minutes=no budget, expected 7;"
+    UserError, match="--budget_minutes=7, received no budget;"
   ):
     results_for(complete_run)
 
 
 def test_the_data_set_is_trained_on(tmp_path):
-  settings = compare_algorithms.settings_of(
+  settings = compare_algorithms.list_settings(
     ["TRAINING_ALGO=tcn"], str(tmp_path), "mine", ["SEED=3"]
   )
   config = configuration.load([], settings)
@@ -131,7 +131,7 @@ def test_every_metric_of_validation_videos_has_a_line():
       "few_shot_cxn/val_a_1_accuracy": float("nan"),
     },
   }
-  assert compare_algorithms.every_metric(columns).splitlines() == [
+  assert compare_algorithms.format_metrics(columns).splitlines() == [
     "| metric | untrained | TCC |",
     "| --- | ---: | ---: |",
     "| kendalls_tau/a_val_align_tau | 0.100 | 0.988 |",

@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from tcc import compute_alignment_loss, deterministic_alignment
-from tcc.similarity import SIMILARITY_TYPES
-from tests.tcc.test_alignment import every_loss, loss_and_gradient
+from tcc.settings import LOSS_TYPES, NUMBERS, SIMILARITY_TYPES
+from tests.helpers.naive_losses import every_loss, loss_and_gradient
 
 # A frame of these, which cycles through all sequences, needs 4 * (7 + 3)
 # elements.
@@ -38,34 +38,31 @@ def set_bound(monkeypatch):
   return set_to
 
 
-def values_and_gradients(call, embs, **options):
+def values_and_gradients(call):
   """The loss and its gradient by the embeddings and the temperature."""
-  temperature = tf.constant(0.3, embs.dtype)
+  temperature = tf.constant(0.3, tf.float64)
 
   def run(embs):
     with tf.GradientTape() as tape:
-      tape.watch([embs, temperature])
-      loss = compute_alignment_loss(
-        embs, tf.shape(embs)[0], temperature=temperature, **options
+      tape.watch(temperature)
+      values = loss_and_gradient(
+        embs, loss_type="regression_mse_var", temperature=temperature
       )
-    return loss, *tape.gradient(loss, [embs, temperature])
+    return *values, tape.gradient(values[0], temperature)
 
   if call is None:
-    return run(tf.constant(embs))
+    return run(EMBS)
   signature, jit_compile = call
-  spec = tf.TensorSpec(SIGNATURES[signature], embs.dtype)
-  return tf.function(run, [spec], jit_compile=jit_compile)(embs)
+  spec = tf.TensorSpec(SIGNATURES[signature], tf.float64)
+  return tf.function(run, [spec], jit_compile=jit_compile)(EMBS)
 
 
 @pytest.mark.parametrize("bound", ["3 of 7 frames", "3 of 4 sequences", "all"])
 @pytest.mark.parametrize("call", CALLS, ids=str)
 def test_blocks_equal_all_pairs_at_once_however_called(call, bound, set_bound):
-  options = {"loss_type": "regression_mse_var"}
-  expected = values_and_gradients(None, EMBS, **options)
+  expected = values_and_gradients(None)
   set_bound(bound)
-  for value, same in zip(
-    values_and_gradients(call, EMBS, **options), expected, strict=True
-  ):
+  for value, same in zip(values_and_gradients(call), expected, strict=True):
     np.testing.assert_allclose(value, same, rtol=1e-6)
 
 
@@ -91,21 +88,15 @@ def test_blocks_equal_all_pairs_at_once_for_every_loss(
 
 
 def test_blocks_give_a_gradient_to_every_weight(set_bound):
-  names = ("temperature", "label_smoothing", "variance_lambda", "huber_delta")
-  numbers = {name: tf.constant(0.2, tf.float64) for name in names}
+  numbers = {name: tf.constant(0.2, tf.float64) for name in NUMBERS}
 
   def gradients():
     with tf.GradientTape() as tape:
       tape.watch(numbers)
-      losses = [
+      total = tf.add_n(
         compute_alignment_loss(EMBS, 4, loss_type=loss_type, **numbers)
-        for loss_type in (
-          "classification",
-          "regression_mse_var",
-          "regression_huber",
-        )
-      ]
-      total = tf.add_n(losses)
+        for loss_type in LOSS_TYPES
+      )
     return tape.gradient(total, numbers)
 
   expected = gradients()
@@ -123,20 +114,13 @@ def test_blocks_do_not_swallow_nan(loss_type, set_bound):
   assert np.isnan(compute_alignment_loss(embs, 4, loss_type=loss_type))
 
 
-def compiled_sizes(num_sequences, num_steps, dimension):
+def compiled_sizes(shape):
   """Elements of all tensors in what XLA makes of the loss and its gradient."""
 
-  @tf.function(jit_compile=True)
-  def run(embs):
-    with tf.GradientTape() as tape:
-      tape.watch(embs)
-      loss = compute_alignment_loss(
-        embs, num_sequences, loss_type="regression_mse_var"
-      )
-    return tape.gradient(loss, embs)
-
-  embs = tf.zeros([num_sequences, num_steps, dimension])
-  program = run.experimental_get_compiler_ir(embs)(stage="optimized_hlo")
+  run = tf.function(loss_and_gradient, jit_compile=True)
+  program = run.experimental_get_compiler_ir(
+    tf.zeros(shape), loss_type="regression_mse_var"
+  )(stage="optimized_hlo")
   shapes = re.findall(r"f32\[([\d,]+)\]", program)
   return [math.prod(map(int, shape.split(","))) for shape in shapes]
 
@@ -145,10 +129,10 @@ def compiled_sizes(num_sequences, num_steps, dimension):
 def test_no_tensor_exceeds_the_bound(shape, monkeypatch):
   num_sequences, num_steps, _ = shape
   num_pairs = num_sequences * (num_sequences - 1)
-  assert max(compiled_sizes(*shape)) >= num_pairs * num_steps**2
+  assert max(compiled_sizes(shape)) >= num_pairs * num_steps**2
   bound = 2000
   monkeypatch.setattr(deterministic_alignment, "MAX_PAIRWISE_ELEMENTS", bound)
-  assert max(compiled_sizes(*shape)) <= bound
+  assert max(compiled_sizes(shape)) <= bound
 
 
 @pytest.mark.parametrize("dimension", [20, 5, 4, 1])
@@ -175,24 +159,13 @@ def test_mixed_precision_computes_the_loss_in_float32(
 ):
   set_bound(bound)
   encoder = keras.layers.Dense(3)
-  frames = tf.constant(EMBS, tf.float32)
   with tf.GradientTape() as tape:
-    embs = encoder(frames)
+    embs = encoder(tf.constant(EMBS, tf.float32))
     loss = compute_alignment_loss(embs, 4, loss_type="regression_mse")
   assert embs.dtype == tf.bfloat16
   assert loss.dtype == tf.float32
   gradient = tape.gradient(loss, encoder.trainable_variables[0])
   assert np.abs(gradient).max() > 0
-  same = compute_alignment_loss(
-    tf.cast(embs, tf.float32), 4, loss_type="regression_mse"
-  )
+  embs = tf.cast(embs, tf.float32)
+  same = compute_alignment_loss(embs, 4, loss_type="regression_mse")
   np.testing.assert_array_equal(loss, same)
-
-
-def test_embeddings_of_another_batch_size_are_named_at_run_time():
-  @tf.function(input_signature=[tf.TensorSpec([None, None, 3], tf.float64)])
-  def loss(embs):
-    return compute_alignment_loss(embs, 5)
-
-  with pytest.raises(tf.errors.InvalidArgumentError, match=r"\[5,\?,\?\]"):
-    loss(EMBS)

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from tcc import compute_alignment_loss
-from tests.tcc.test_alignment import (
+from tests.helpers.naive_losses import (
   TEMPERATURE,
   every_loss,
   loss_and_gradient,
@@ -14,16 +14,9 @@ EMBS = np.random.default_rng(5).normal(size=[4, 3, 2])
 
 
 def stochastic_loss(embs, cycle_length, num_cycles, seed=None, **options):
-  return compute_alignment_loss(
-    embs,
-    len(embs),
-    stochastic_matching=True,
-    cycle_length=cycle_length,
-    num_cycles=num_cycles,
-    seed=seed,
-    temperature=TEMPERATURE,
-    **options,
-  )
+  options |= {"stochastic_matching": True, "temperature": TEMPERATURE}
+  options |= {"cycle_length": cycle_length, "num_cycles": num_cycles}
+  return compute_alignment_loss(embs, len(embs), seed=seed, **options)
 
 
 @pytest.mark.parametrize("cycle_length", [2, 3, 4])
@@ -35,14 +28,9 @@ def test_mean_of_many_draws_is_the_mean_of_all_cycles(loss_type, cycle_length):
     EMBS, steps / seq_lens[:, None], cycle_length, loss_type
   )
   num_cycles = 50_000
+  options = {"loss_type": loss_type, "steps": steps, "seq_lens": seq_lens}
   loss = stochastic_loss(
-    EMBS,
-    cycle_length,
-    num_cycles,
-    seed=[6, cycle_length],
-    loss_type=loss_type,
-    steps=steps,
-    seq_lens=seq_lens,
+    EMBS, cycle_length, num_cycles, [6, cycle_length], **options
   )
   standard_error = all_losses.std() / num_cycles**0.5
   np.testing.assert_allclose(
@@ -68,13 +56,8 @@ def test_every_draw_is_one_of_all_cycles_and_all_are_drawn(cycle_length):
 def test_cycles_of_two_agree_with_all_pairs_in_loss_and_gradient(loss_type):
   options = {"loss_type": loss_type, "temperature": 1.0}
   loss, gradient = loss_and_gradient(EMBS, **options)
-  random_loss, random_gradient = loss_and_gradient(
-    EMBS,
-    stochastic_matching=True,
-    num_cycles=200_000,
-    seed=[1, 2],
-    **options,
-  )
+  options |= {"stochastic_matching": True, "num_cycles": 200_000}
+  random_loss, random_gradient = loss_and_gradient(EMBS, seed=[1, 2], **options)
   np.testing.assert_allclose(random_loss, loss, rtol=0.01)
   np.testing.assert_allclose(
     random_gradient, gradient, rtol=0, atol=0.03 * np.abs(gradient).max()
@@ -99,29 +82,16 @@ def test_no_seed_draws_other_cycles_at_each_call(wrap):
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_graph_of_unknown_shape_equals_eager(jit_compile):
-  @tf.function(
-    input_signature=[tf.TensorSpec([None, None, 2], tf.float64)],
-    jit_compile=jit_compile,
-  )
-  def graph_loss(embs):
-    with tf.GradientTape() as tape:
-      tape.watch(embs)
-      loss = compute_alignment_loss(
-        embs,
-        tf.shape(embs)[0],
-        stochastic_matching=True,
-        cycle_length=3,
-        num_cycles=tf.size(embs),
-        seed=[1, 2],
-      )
-    return loss, tape.gradient(loss, embs)
+  def run(embs):
+    return loss_and_gradient(
+      embs,
+      stochastic_matching=True,
+      cycle_length=3,
+      num_cycles=tf.size(embs),
+      seed=[1, 2],
+    )
 
-  expected = loss_and_gradient(
-    EMBS,
-    stochastic_matching=True,
-    cycle_length=3,
-    num_cycles=EMBS.size,
-    seed=[1, 2],
-  )
-  for value, same in zip(expected, graph_loss(EMBS), strict=True):
-    np.testing.assert_allclose(value, tf.convert_to_tensor(same), rtol=1e-9)
+  spec = tf.TensorSpec([None, None, 2], tf.float64)
+  graph = tf.function(run, [spec], jit_compile=jit_compile)
+  for value, same in zip(run(EMBS), graph(EMBS), strict=True):
+    np.testing.assert_allclose(value, same, rtol=1e-9)

@@ -28,25 +28,14 @@ SHAPES = [(1, 1), (1, 6), (6, 1), (2, 2), (7, 7), (5, 12), (12, 5), (30, 41)]
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_equals_naive_loop(shape):
-  rng = np.random.default_rng(0)
+@pytest.mark.parametrize("num_values", [1, 2, 3, 2**20])
+def test_equals_naive_loop_also_in_ties(shape, num_values):
+  rng = np.random.default_rng(1)
   for _ in range(10):
-    cost = rng.random(shape)
+    cost = rng.integers(0, num_values, shape) / num_values
     total, path = dtw.dtw_path(cost)
     expected_total, expected_path = naive_path(cost)
     assert total == pytest.approx(expected_total, rel=1e-12)
-    np.testing.assert_array_equal(path, expected_path)
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("values", [1, 2, 3])
-def test_ties_equal_naive_loop(shape, values):
-  rng = np.random.default_rng(1)
-  for _ in range(10):
-    cost = rng.integers(0, values, shape).astype(float)
-    total, path = dtw.dtw_path(cost)
-    expected_total, expected_path = naive_path(cost)
-    assert total == expected_total
     np.testing.assert_array_equal(path, expected_path)
 
 
@@ -56,28 +45,6 @@ def test_ties_go_diagonal_then_up_then_left():
   # Up and left cost the same, less than the diagonal.
   _, path = dtw.dtw_path(np.array([[5.0, -1.0], [-1.0, 0.0]]))
   assert path.tolist() == [[0, 0], [0, 1], [1, 1]]
-
-
-@pytest.mark.parametrize("shape", SHAPES)
-def test_path_is_continuous_monotone_and_costs_the_total(shape):
-  cost = np.random.default_rng(2).random(shape)
-  total, path = dtw.dtw_path(cost)
-  assert path[0].tolist() == [0, 0]
-  assert path[-1].tolist() == [shape[0] - 1, shape[1] - 1]
-  steps = {tuple(step) for step in np.diff(path, axis=0)}
-  assert steps <= {(0, 1), (1, 0), (1, 1)}
-  assert max(shape) <= len(path) < sum(shape)
-  assert total == pytest.approx(cost[path[:, 0], path[:, 1]].sum())
-
-
-def test_total_is_symmetric_and_zero_for_equal_sequences():
-  rng = np.random.default_rng(3)
-  cost = rng.random((9, 14))
-  assert dtw.dtw_path(cost)[0] == pytest.approx(dtw.dtw_path(cost.T)[0])
-  same = rng.normal(size=(20, 4))
-  total, path = dtw.dtw_path(dtw.squared_distances(same, same))
-  assert total == pytest.approx(0, abs=1e-9)
-  np.testing.assert_array_equal(path[:, 0], path[:, 1])
 
 
 def test_recovers_repeated_frames():

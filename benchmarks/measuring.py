@@ -1,0 +1,60 @@
+"""What several benchmarks measure with."""
+
+import concurrent.futures
+import multiprocessing
+import pathlib
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from core.errors import UserError
+
+
+def time_call(
+  function: Callable[..., Any], *arguments: Any
+) -> tuple[float, Any]:
+  """Measures the seconds of a call; returns its result as well."""
+  start = time.perf_counter()
+  result = function(*arguments)
+  return time.perf_counter() - start, result
+
+
+def run_module(module: str, *arguments: str) -> str:
+  """Runs a module of the project as a script; returns what it logged.
+
+  Args:
+    module: Name of the module, such as `train`.
+    *arguments: Flags of the script.
+
+  Returns:
+    The standard error of the script.
+
+  Raises:
+    UserError: The script failed.
+  """
+  done = subprocess.run(
+    [sys.executable, "-m", module, *arguments],
+    cwd=pathlib.Path(__file__).parents[1],
+    capture_output=True,
+    text=True,
+  )
+  if done.returncode:
+    raise UserError(f"{module}: failed with\n{done.stderr[-2000:]}")
+  return done.stderr
+
+
+def run_in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
+  """Returns what a function of a module returns in a process of its own."""
+  context = multiprocessing.get_context("spawn")
+  with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
+    return pool.submit(function, *arguments).result()
+
+
+def read_peak_memory() -> float:
+  """Returns the most MiB that this process has held so far."""
+  # Unlike getrusage, this does not start from what the parent process held.
+  status = pathlib.Path("/proc/self/status").read_text()
+  return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024

@@ -1,0 +1,191 @@
+"""Aligns embedded videos to a reference and draws them in step with it."""
+
+import dataclasses
+import os
+
+import numpy as np
+from absl import logging
+
+import embeddings
+from core.errors import UserError
+from embeddings.types import EmbeddedSplit, EmbeddedVideo
+from visualization import clips, dtw, writing
+
+# With more videos than have room at this size nobody can tell what they show.
+_MIN_TILE = 96
+
+
+def visualize(
+  embs_path: str | os.PathLike,
+  video_path: str | os.PathLike,
+  *,
+  use_dtw: bool = False,
+  reference_video: int = 0,
+  candidate_video: int | None = None,
+  switch_video: int | None = None,
+  grid_mode: bool = True,
+  normalize_embeddings: bool = False,
+  interval: float = 50.0,
+) -> int:
+  """Draws aligned videos and writes them to a file.
+
+  Args:
+    embs_path: An embeddings file with frames, or a pattern for several.
+    video_path: File to write, `.mp4`, `.gif` or, in grid mode, `.png`.
+    use_dtw: Align by dynamic time warping instead of nearest neighbors.
+    reference_video: Index of the video the others are aligned to.
+    candidate_video: Index of the one video to show with the reference; None
+      for all of them in a grid, or the first other one without.
+    switch_video: Frames of the reference before the picture jumps to the
+      candidate; None shows both side by side. Only without `grid_mode`.
+    grid_mode: Show a grid; otherwise the reference and one candidate.
+    normalize_embeddings: Compare the directions of embeddings only.
+    interval: Milliseconds a frame.
+
+  Returns:
+    Number of pictures written.
+
+  Raises:
+    UserError: The embeddings can't be shown, or an option doesn't fit them.
+  """
+  ending = writing.check_output(video_path, interval)
+  videos = _load_videos(embs_path, normalize_embeddings)
+  reference, others = _choose(videos, reference_video, candidate_video)
+  if grid_mode:
+    clip = _grid(reference, others, use_dtw, switch_video, ending)
+  else:
+    clip = _pair(reference, others[0], use_dtw, switch_video, ending)
+  writing.write_clip(video_path, clip, interval)
+  logging.info("Wrote %d pictures to %s", clip.length, video_path)
+  return clip.length
+
+
+def align(
+  reference: np.ndarray, candidate: np.ndarray, use_dtw: bool
+) -> tuple[np.ndarray, np.ndarray]:
+  """Finds the candidate's frame that matches each frame of the reference.
+
+  Args:
+    reference: [M, D] float embeddings.
+    candidate: [N, D] float embeddings.
+    use_dtw: By dynamic time warping, the middle one where it matches several;
+      otherwise the nearest neighbor, the first one of equals.
+
+  Returns:
+    match: [M] int in 0..N-1.
+    cost: [M, N] squared Euclidean distances.
+  """
+  cost = dtw.squared_distances(reference, candidate)
+  if use_dtw:
+    return dtw.aligned_frames(dtw.dtw_path(cost)[1]), cost
+  return cost.argmin(axis=1), cost
+
+
+def _load_videos(
+  embs_path: str | os.PathLike, normalize: bool
+) -> list[EmbeddedVideo]:
+  """Loads videos that can be aligned and drawn."""
+  videos = EmbeddedSplit.from_lists(embeddings.load_many(embs_path)).videos
+  if len(videos) < 2:
+    raise UserError(
+      f"{embs_path}: expected two or more videos to align, received one;"
+      " extract more or use a pattern that matches several files"
+    )
+  for video in videos:
+    if video.frames is None:
+      raise UserError(
+        f"{embs_path}: expected embeddings with frames to draw, received none;"
+        " extract them with extract_embeddings.py --keep_data"
+      )
+    if not len(video.embs):
+      raise UserError(
+        f"{embs_path}: expected frames in every video, received none in"
+        f" {video.name}; extract the embeddings without this video"
+      )
+    if not np.isfinite(video.embs).all():
+      raise UserError(
+        f"{embs_path}: expected finite embeddings, received NaN or infinity in"
+        f" {video.name}; extract them with an earlier checkpoint"
+      )
+  return [_normalize(video) for video in videos] if normalize else videos
+
+
+def _normalize(video: EmbeddedVideo) -> EmbeddedVideo:
+  norms = np.linalg.norm(video.embs, axis=1, keepdims=True)
+  embs = video.embs / np.maximum(norms, np.finfo(np.float32).tiny)
+  return dataclasses.replace(video, embs=embs)
+
+
+def _choose(
+  videos: list[EmbeddedVideo], reference: int, candidate: int | None
+) -> tuple[EmbeddedVideo, list[EmbeddedVideo]]:
+  """Returns the reference, and the candidate or all other videos."""
+  count = len(videos)
+  for flag, index in (
+    ("--reference_video", reference),
+    ("--candidate_video", candidate),
+  ):
+    if index is not None and not 0 <= index < count:
+      raise UserError(
+        f"{flag}: expected 0 to {count - 1}, as there are {count} videos,"
+        f" received {index}; choose one of them"
+      )
+  if candidate == reference:
+    raise UserError(
+      "--candidate_video: expected another video than --reference_video,"
+      f" received {candidate} for both; choose another of the {count} videos"
+    )
+  if candidate is not None:
+    return videos[reference], [videos[candidate]]
+  return videos[reference], videos[:reference] + videos[reference + 1 :]
+
+
+def _grid(
+  reference: EmbeddedVideo,
+  others: list[EmbeddedVideo],
+  use_dtw: bool,
+  switch: int | None,
+  ending: str,
+) -> clips.Clip:
+  if switch is not None:
+    raise UserError(
+      f"--switch_video: expected --nogrid_mode with it, received {switch} in"
+      " grid mode; add --nogrid_mode or leave --switch_video out"
+    )
+  max_side = writing.MAX_SIDES[ending]
+  most = (max_side // _MIN_TILE) ** 2
+  if 1 + len(others) > most:
+    raise UserError(
+      f"--embs_path: expected at most {most} videos in a grid of {max_side}"
+      f" pixels, received {1 + len(others)}; choose one with"
+      " --candidate_video or narrow the pattern"
+    )
+  # Two equal frames must not make the reference itself stand still.
+  matches = [np.arange(len(reference.embs))]
+  matches += [align(reference.embs, x.embs, use_dtw)[0] for x in others]
+  draw = clips.sheet_clip if ending == ".png" else clips.grid_clip
+  return draw([reference, *others], matches, max_side)
+
+
+def _pair(
+  reference: EmbeddedVideo,
+  candidate: EmbeddedVideo,
+  use_dtw: bool,
+  switch: int | None,
+  ending: str,
+) -> clips.Clip:
+  if ending == ".png":
+    raise UserError(
+      "--video_path: expected .mp4 or .gif with --nogrid_mode, received .png;"
+      " change its ending"
+    )
+  max_side = writing.MAX_SIDES[ending]
+  match, cost = align(reference.embs, candidate.embs, use_dtw)
+  if switch is None:
+    return clips.pair_clip(reference, candidate, match, cost, max_side)
+  if not 0 < switch < len(match):
+    raise UserError(
+      f"--switch_video: expected 1 to {len(match) - 1}, as the reference has"
+      f" {len(match)} frames, received {switch}; choose a frame inside it"
+    )
+  return clips.switch_clip(reference, candidate, switch, match, max_side)
