@@ -18,8 +18,7 @@ import embeddings
 from core import command_line
 from core.errors import UserError
 from core.files import atomic_write
-from media import gifs
-from media import videos as video_files
+from media import gif_writer, video_writer
 from visualization import clips, dtw
 
 FLAGS = flags.FLAGS
@@ -134,13 +133,13 @@ def _normalized(embs: np.ndarray) -> np.ndarray:
 
 def _write(path: str | os.PathLike, clip: clips.Clip, interval: float) -> None:
   if _ending(path) == ".gif":
-    gifs.write(path, clip.length, clip.draw, interval)
+    gif_writer.write_gif(path, clip.length, clip.draw, interval)
   elif _ending(path) == ".png":
     with atomic_write(path) as temporary:
       Image.fromarray(clip.draw(0)).save(temporary)
   else:
     pictures = (clip.draw(i) for i in range(clip.length))
-    video_files.write(path, pictures, fps=1000 / interval)
+    video_writer.write_video(path, pictures, fps=1000 / interval)
 
 
 def _ending(path: str | os.PathLike) -> str:

@@ -27,7 +27,8 @@ from absl import flags
 
 from core import command_line
 from dataset_preparation import conversion
-from dataset_preparation.conversion import FrameEncoding, Source
+from dataset_preparation.conversion import Source
+from media.frame_encoding import FrameEncoding
 
 FLAGS = flags.FLAGS
 

@@ -30,8 +30,8 @@ from algos import ALGOS
 from algos.algorithm import Algorithm
 from core import command_line, errors
 from dataset_preparation import build_records
-from dataset_preparation.conversion import FrameEncoding
-from dataset_preparation.shards import Writing
+from dataset_preparation.shards import ShardOptions
+from media.frame_encoding import FrameEncoding
 from training import checkpoints
 from training.log import TrainLog
 from training.optimizers import build_optimizer
@@ -62,10 +62,10 @@ def write_videos(folder: pathlib.Path, num_videos: int = 8) -> None:
     for number, frame in enumerate(frames):
       jpeg = tf.io.encode_jpeg(frame, quality=95)
       tf.io.write_file(str(path / f"{number}.jpg"), jpeg)
-  build_records.prepare(
+  build_records.build_records(
     *(paths, "benchmark_train", folder),
-    storing=FrameEncoding(size=None),
-    writing=Writing(num_workers=1),
+    encoding=FrameEncoding(size=None),
+    options=ShardOptions(num_workers=1),
   )
 
 

@@ -14,7 +14,7 @@ import embeddings
 import train
 from data import dataset_info
 from evaluation import metrics
-from media import videos
+from media import video_reader, video_writer
 from tests.helpers import image_files, tiny_run
 from tests.helpers.paths import ROOT
 
@@ -42,7 +42,7 @@ def write_square_videos(folder):
       name = f"{split}{number}"
       path = folder / split / f"{name}.mp4"
       path.parent.mkdir(parents=True, exist_ok=True)
-      videos.write(path, frames, fps=10)
+      video_writer.write_video(path, frames, fps=10)
       middle, end = length * 50_000, length * 100_000
       annotations[name] = {"me": {"0": [0, middle], "1": [middle, end]}}
   return annotations
@@ -81,7 +81,7 @@ def test_own_videos_in_five_lines_and_evaluation(tmp_path):
   videos_embedded = embeddings.load(tmp_path / "mine.npy")
   assert videos_embedded["names"] == ["val0", "val1", "val2"]
   assert videos_embedded["seq_lens"] == [14, 16, 18]
-  aligned = list(videos.read(tmp_path / "aligned.mp4"))
+  aligned = list(video_reader.read_frames(tmp_path / "aligned.mp4"))
   assert len(aligned) == 14
 
 
@@ -245,8 +245,9 @@ def test_readme_and_code_know_the_same_algorithms_and_tasks():
 
 
 def test_examples_of_label_files_say_the_same(tmp_path):
-  from dataset_preparation.labels.label_file import read_label_file
   from dataset_preparation.labels.video_labels import Extent
+
+  from dataset_preparation.labels.label_file import read_label_file
 
   section = README.split("## Preparing data")[1].split("\n## ")[0]
   examples = re.findall(r"```(?:csv|json)\n(.*?)```", section, re.S)

@@ -11,8 +11,7 @@ from PIL import Image
 import embeddings
 import visualize_alignment
 from core.errors import UserError
-from media import gifs
-from media import videos as video_files
+from media import gif_writer, video_reader
 from visualization import clips
 from visualize_alignment import align, visualize
 
@@ -67,7 +66,7 @@ def out(tmp_path):
 
 
 def pictures_of(path):
-  return [frame.image.astype(float) for frame in video_files.read(path)]
+  return [frame.image.astype(float) for frame in video_reader.read_frames(path)]
 
 
 def brightness(picture, tile, columns, size=(160, 213)):
@@ -185,7 +184,7 @@ def test_gif_has_one_palette_and_keeps_a_still_image_still(out):
   rng = np.random.default_rng(0)
   still = rng.integers(0, 256, (40, 50, 3)).astype(np.uint8)
   moving = rng.integers(0, 256, (12, 40, 30, 3)).astype(np.uint8)
-  gifs.write(
+  gif_writer.write_gif(
     out / "a.gif", 12, lambda i: np.concatenate([still, moving[i]], 1), 50
   )
   data = (out / "a.gif").read_bytes()
@@ -203,7 +202,7 @@ def test_gif_has_one_palette_and_keeps_a_still_image_still(out):
 
 def test_gif_stores_equal_frames_once_but_as_long(out):
   shades = [10, 10, 200, 200, 200]
-  gifs.write(
+  gif_writer.write_gif(
     out / "a.gif", 5, lambda i: np.full((8, 8, 3), shades[i], np.uint8), 50
   )
   with Image.open(out / "a.gif") as image:
@@ -213,8 +212,10 @@ def test_gif_stores_equal_frames_once_but_as_long(out):
       shade = np.array(image.convert("RGB")).mean()
       times.append((shade, image.info["duration"]))
     assert times == [(10, 100), (200, 150)]
-  with pytest.raises(UserError, match="no frames to write"):
-    gifs.write(out / "b.gif", 0, lambda i: None, 50)
+  with pytest.raises(
+    UserError, match="expected at least one frame, received none"
+  ):
+    gif_writer.write_gif(out / "b.gif", 0, lambda i: None, 50)
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.gif"])

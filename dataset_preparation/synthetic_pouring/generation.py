@@ -17,7 +17,7 @@ import numpy as np
 from core.errors import UserError
 from core.files import atomic_write, make_folder
 from dataset_preparation.synthetic_pouring import motion, scene
-from media import videos
+from media.video_writer import write_video
 
 SPLITS = ("train", "val")
 # The one annotator of labels.json: the program that made the videos.
@@ -45,7 +45,7 @@ def film(path: str, seed: int, split: int, index: int) -> dict[str, list[int]]:
     scene.draw(script, style, motion.state_at(script, k / motion.FPS))
     for k in range(sum(script.frames))
   )
-  videos.write(path, images, motion.FPS)
+  write_video(path, images, motion.FPS)
   times = [round(second * 1e6) for second in script.boundaries()]
   return {
     str(phase): [times[phase], times[phase + 1]]

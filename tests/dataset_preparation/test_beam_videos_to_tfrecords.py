@@ -81,16 +81,16 @@ def test_broken_videos(tmp_path, input_dir):
   done = run(module, tmp_path / "in", tmp_path / "out")
   assert done.returncode == 1
   last = done.stderr.splitlines()[-1]
-  assert last.startswith(f"error: {tmp_path}/in/broken.mp4: can't be decoded")
+  assert last.startswith(f"error: {tmp_path}/in/broken.mp4: expected a whole")
   assert "Traceback" not in done.stderr
   assert "while running" not in last
   assert not list((tmp_path / "out").iterdir())
   done = run(module, tmp_path / "in", tmp_path / "out", "--on_error=skip")
   assert done.returncode == 2, done.stderr
-  assert f"  skipped broken: {tmp_path}/in/broken.mp4: can't be" in done.stdout
+  assert f"  skipped broken: {tmp_path}/in/broken.mp4: expected" in done.stdout
   done = run(module, tmp_path / "in", tmp_path / "out")
   assert done.returncode == 1
-  assert "exists already; give --overwrite" in done.stderr.splitlines()[-1]
+  assert "give --overwrite to replace" in done.stderr.splitlines()[-1]
 
 
 def test_videos_in_the_cloud_are_found(monkeypatch):
@@ -162,15 +162,15 @@ def test_dataset_json_is_read_before_anything_is_converted(tmp_path, input_dir):
   [
     (
       ["--lable_file=x"],
-      "--lable_file: unknown flag; did you mean --label_fil",
+      "--lable_file: expected a known flag, received another; did you mean --l",
     ),
     (
       ["--runner=No"],
-      "--runner: Beam refuses its flags (Unexpected pipeline r",
+      "--runner: expected flags that Beam takes, received others (Unexpected p",
     ),
     (
       ["--output_dir=nowhere://x"],
-      "--output_dir: Beam has no way to nowhere://x; install the part for it",
+      "--output_dir: expected a path that Beam can access, received nowhere://",
     ),
   ],
 )
@@ -184,7 +184,9 @@ def test_mistakes_are_told_in_one_line(tmp_path, input_dir, flags, message):
 def test_workers_are_beams_too(monkeypatch):
   given = types.SimpleNamespace(FLAGS=types.SimpleNamespace(num_workers=7))
   monkeypatch.setattr(beam_videos_to_tfrecords, "flags", given)
-  options = beam_videos_to_tfrecords._options(["--runner=DirectRunner"])
+  options = beam_videos_to_tfrecords._parse_beam_options(
+    ["--runner=DirectRunner"]
+  )
   assert options.get_all_options()["num_workers"] == 7
 
 
