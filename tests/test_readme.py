@@ -245,9 +245,8 @@ def test_readme_and_code_know_the_same_algorithms_and_tasks():
 
 
 def test_examples_of_label_files_say_the_same(tmp_path):
-  from dataset_preparation.labels.video_labels import Extent
-
   from dataset_preparation.labels.label_file import read_label_file
+  from dataset_preparation.labels.types import Extent
 
   section = README.split("## Preparing data")[1].split("\n## ")[0]
   examples = re.findall(r"```(?:csv|json)\n(.*?)```", section, re.S)
@@ -257,6 +256,6 @@ def test_examples_of_label_files_say_the_same(tmp_path):
     path = tmp_path / "labels"
     path.write_text(text)
     file = read_label_file(path)
-    found = file.videos["clip1"].of_frames(times, range(3), Extent(3, 2.4))
+    found = file.videos["clip1"].label_frames(times, range(3), Extent(3, 2.4))
     assert found == [0, 0, 1]
     assert file.class_names in ((), ("reach", "pour"))

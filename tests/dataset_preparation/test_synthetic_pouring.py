@@ -27,7 +27,7 @@ def contents(folder):
 def small(tmp_path_factory):
   """A small data set: two training videos and one for validation."""
   folder = tmp_path_factory.mktemp("small")
-  return folder, generation.generate(folder, 2, 1, seed=5)
+  return folder, generation.generate_dataset(folder, 2, 1, seed=5)
 
 
 def test_files_and_labels_name_the_same_videos(small):
@@ -71,7 +71,7 @@ def test_a_larger_set_by_one_process_starts_with_the_smaller_one(
   (tmp_path / "train" / "mine.txt").write_text("mine")
   (tmp_path / "train" / "pouring_train_0000.mp4").write_text("old")
   monkeypatch.setattr("os.cpu_count", lambda: 1)
-  labels = generation.generate(tmp_path, 3, 0, seed=5)
+  labels = generation.generate_dataset(tmp_path, 3, 0, seed=5)
   made, before = contents(tmp_path), contents(small[0])
   names = [f"train/pouring_train_000{index}.mp4" for index in range(3)]
   assert set(made) == {"labels.json", "train/mine.txt", *names}
@@ -84,7 +84,7 @@ def test_a_larger_set_by_one_process_starts_with_the_smaller_one(
 
 
 def test_seeds_splits_and_numbers_give_different_videos(small, tmp_path):
-  generation.generate(tmp_path, 1, 0, seed=6)
+  generation.generate_dataset(tmp_path, 1, 0, seed=6)
   clips = [
     content
     for folder in (small[0], tmp_path)
@@ -98,14 +98,14 @@ def test_seeds_splits_and_numbers_give_different_videos(small, tmp_path):
 def test_negative_numbers_are_refused(tmp_path, name):
   arguments = {"num_train": 0, "num_val": 0, "seed": 0, name: -2}
   with pytest.raises(UserError, match=f"--{name}: expected 0 or more, .* -2"):
-    generation.generate(tmp_path / "out", **arguments)
+    generation.generate_dataset(tmp_path / "out", **arguments)
   assert not (tmp_path / "out").exists()
 
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path):
   (tmp_path / "file").write_text("")
   with pytest.raises(UserError, match="file: can't make this folder"):
-    generation.generate(tmp_path / "file", 1, 0, seed=0)
+    generation.generate_dataset(tmp_path / "file", 1, 0, seed=0)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,9 @@ def test_what_happens_in_the_script():
   for seed in range(20):
     script = motion.draw_script(np.random.default_rng(seed))
     total = sum(script.frames)
-    states = [motion.state_at(script, k / motion.FPS) for k in range(total)]
+    states = [
+      motion.compute_state(script, k / motion.FPS) for k in range(total)
+    ]
     phase = np.repeat(np.arange(5), script.frames)
     tilt = np.array([state.tilt for state in states])
     cup = np.array([state.cup_fill for state in states])
@@ -176,7 +178,9 @@ def test_raw_pixels_do_not_align_the_videos():
     script = motion.draw_script(rng)
     style = scene.draw_style(rng)
     pictures = [
-      scene.draw(script, style, motion.state_at(script, k / motion.FPS))
+      scene.draw_scene(
+        script, style, motion.compute_state(script, k / motion.FPS)
+      )
       for k in range(0, sum(script.frames), 5)
     ]
     small = [
