@@ -216,12 +216,6 @@ def test_names_that_are_not_in_utf_8(tmp_path, input_dir):
   assert sorted(os.listdir(tmp_path)) == ["in"]
 
 
-def test_a_video_that_is_missing_in_the_labels(tmp_path, input_dir):
-  labels = table(tmp_path / "labels.csv", NAMES[:-1])
-  with pytest.raises(UserError, match="expected labels of video 'b/v4'"):
-    run(input_dir, "mine_train", tmp_path / "out", labels)
-
-
 def test_the_next_split_keeps_the_numbers_of_the_phases(tmp_path, input_dir):
   first = table(tmp_path / "first.csv", phases=("reach", "pour"))
   second = table(tmp_path / "second.csv", phases=("pour", "reach"))
@@ -249,8 +243,14 @@ def test_the_only_split_may_get_other_phases(tmp_path, input_dir):
 
 
 def test_flags_that_need_a_label_file(tmp_path, input_dir):
-  with pytest.raises(UserError, match="--phases: expected labels of frames"):
-    run(input_dir, "mine_val", tmp_path, phases=["reach"])
+  for options in ({"phases": ["reach"]}, {"expected_segments": 4}):
+    message = f"--{next(iter(options))}: expected labels of frames, received"
+    with pytest.raises(UserError, match=message):
+      build_records(
+        find_videos(input_dir),
+        *("mine_val", tmp_path),
+        labels=LabelOptions(**options),
+      )
 
 
 def test_the_summary(tmp_path, input_dir):
