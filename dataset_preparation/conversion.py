@@ -39,6 +39,11 @@ class Source:
   labels: VideoLabels | None = None
   label: int = -1
 
+  def list_files(self) -> list[pathlib.Path]:
+    """List the files that the record depends on."""
+    is_folder = self.path.is_dir()
+    return image_folders.list_folder(self.path) if is_folder else [self.path]
+
 
 @dataclasses.dataclass(frozen=True)
 class Report:

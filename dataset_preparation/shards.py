@@ -32,10 +32,7 @@ from data.dataset_info import SplitInfo
 from dataset_preparation import conversion, worker_pool
 from dataset_preparation.conversion import Report, Source
 from dataset_preparation.worker_pool import Skipped
-from media import image_folders
 from media.frame_encoding import FrameEncoding
-
-_MOVED = "moved.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,6 +100,33 @@ class _Shard:
     )
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Output:
+  """Where a split is written to.
+
+  Attributes:
+    plan: The split.
+    folder: Folder of the records.
+  """
+
+  plan: SplitPlan
+  folder: pathlib.Path
+
+  @property
+  def work(self) -> pathlib.Path:
+    """The folder of unfinished work."""
+    return self.folder / f".{self.plan.name}.incomplete"
+
+  @property
+  def moved(self) -> pathlib.Path:
+    """The file with the new names of shards while they are moved."""
+    return self.work / "moved.json"
+
+  def list_existing(self) -> list[pathlib.Path]:
+    """List the records that have the split's name."""
+    return dataset_info.shard_paths(self.folder, self.plan.name)
+
+
 def write_splits(
   plans: Sequence[SplitPlan],
   encoding: FrameEncoding,
@@ -130,26 +154,29 @@ def write_splits(
   """
   for source in (source for plan in plans for source in plan.sources):
     conversion.check_times(source, encoding)
-  folders = [_prepare_folder(output_dir, plan.name) for plan in plans]
+  outputs = [
+    _Output(plan, _prepare_folder(output_dir, plan.name)) for plan in plans
+  ]
   with contextlib.ExitStack() as stack:
-    works = [
-      stack.enter_context(_open_work(folder, plan.name))
-      for folder, plan in zip(folders, plans, strict=True)
-    ]
-    for folder, plan in zip(folders, plans, strict=True):
-      existing = dataset_info.shard_paths(folder, plan.name)
+    for output in outputs:
+      stack.enter_context(_open_work(output))
+    for output in outputs:
+      existing = output.list_existing()
       if existing and not options.overwrite:
-        raise existing_records_error(existing[0], plan.name)
-    shards, infos = {}, {}
-    for plan, folder, work in zip(plans, folders, works, strict=True):
-      shards[plan.name] = _convert_split(plan, encoding, folder, work, options)
-    for name, made in shards.items():
+        raise existing_records_error(existing[0], output.plan.name)
+    shards = {
+      output: _convert_split(output, encoding, options) for output in outputs
+    }
+    infos = {}
+    for output, made in shards.items():
       reports = [shard.read_report() for shard in made]
-      infos[name] = sum_up(
-        name, *(sum((x[k] for x in reports), []) for k in ("videos", "skipped"))
+      videos, skipped = (
+        [fields for report in reports for fields in report[key]]
+        for key in ("videos", "skipped")
       )
-    _publish(plans, folders, shards, infos)
-    return infos
+      infos[output] = sum_up(output.plan.name, videos, skipped)
+    _publish(shards, infos)
+    return {output.plan.name: info for output, info in infos.items()}
 
 
 def _prepare_folder(output_dir: str | os.PathLike, name: str) -> pathlib.Path:
@@ -172,12 +199,12 @@ def existing_records_error(path: str | os.PathLike, name: str) -> UserError:
 
 
 @contextlib.contextmanager
-def _open_work(folder: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
+def _open_work(output: _Output) -> Iterator[None]:
   """Make the folder of unfinished work, for this process alone.
 
   It is removed at the end, or if an error leaves no finished shard.
   """
-  work = files.make_folder(folder / f".{name}.incomplete")
+  name, work = output.plan.name, files.make_folder(output.work)
   with (work / "lock").open("w") as lock:
     files.claim(
       lock,
@@ -185,14 +212,13 @@ def _open_work(folder: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
       " wait for the first",
     )
     # What an interrupted run has moved already is unfinished work again.
-    moved = work / _MOVED
-    if moved.exists():
-      for records, target in json.loads(moved.read_text()):
+    if output.moved.exists():
+      for records, target in json.loads(output.moved.read_text()):
         if pathlib.Path(target).exists():
           os.replace(target, records)
-      moved.unlink()
+      output.moved.unlink()
     try:
-      yield work
+      yield
     except BaseException:
       if list(work.glob("*.json")):
         logging.info(
@@ -206,13 +232,10 @@ def _open_work(folder: pathlib.Path, name: str) -> Iterator[pathlib.Path]:
 
 
 def _convert_split(
-  plan: SplitPlan,
-  encoding: FrameEncoding,
-  folder: pathlib.Path,
-  work: pathlib.Path,
-  options: ShardOptions,
+  output: _Output, encoding: FrameEncoding, options: ShardOptions
 ) -> list[_Shard]:
   """Make the shards that no earlier run has made."""
+  plan, work = output.plan, output.work
   size, number = options.files_per_shard, len(plan.sources)
   groups = [plan.sources[i : i + size] for i in range(0, number, size)]
   # Before any source is read, so that later changes show the next time.
@@ -220,7 +243,7 @@ def _convert_split(
     _Shard(
       group,
       work / f"{_compute_fingerprint(group, encoding)}.tfrecord",
-      folder / f"{plan.name}-{index}-of-{len(groups)}.tfrecord",
+      output.folder / f"{plan.name}-{index}-of-{len(groups)}.tfrecord",
     )
     for index, group in enumerate(groups)
   ]
@@ -254,17 +277,13 @@ def _compute_fingerprint(
 ) -> str:
   """Identify a conversion by its sources, their files, and its settings."""
   states = [
-    (repr(source), [_read_state(path) for path in _list_files(source.path)])
+    (repr(source), [_read_state(path) for path in source.list_files()])
     for source in sources
   ]
   # Other versions may report other facts.
   facts = [field.name for field in dataclasses.fields(Report)]
   content = repr((states, encoding, facts))
   return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _list_files(path: pathlib.Path) -> list[pathlib.Path]:
-  return image_folders.list_folder(path) if path.is_dir() else [path]
 
 
 def _read_state(path: pathlib.Path) -> tuple[str, int, int]:
@@ -305,34 +324,30 @@ def _write_json(path: pathlib.Path, content: object) -> None:
 
 
 def _publish(
-  plans: Sequence[SplitPlan],
-  folders: Sequence[pathlib.Path],
-  shards: Mapping[str, Sequence[_Shard]],
-  infos: Mapping[str, SplitInfo],
+  shards: Mapping[_Output, Sequence[_Shard]],
+  infos: Mapping[_Output, SplitInfo],
 ) -> None:
   """Give the shards their names and write `dataset.json`."""
-  splits = [
-    (folder, *dataset_info.split_name(plan.name), plan)
-    for folder, plan in zip(folders, plans, strict=True)
-  ]
-  for folder, dataset, split, plan in splits:
-    dataset_info.drop_splits(folder, dataset, [split])
+  for output in shards:
+    dataset, split = dataset_info.split_name(output.plan.name)
+    dataset_info.drop_splits(output.folder, dataset, [split])
     # Before a new one comes: an interruption must not leave a mixture.
-    for path in dataset_info.shard_paths(folder, plan.name):
+    for path in output.list_existing():
       path.unlink()
       logging.info("%s: removed, it was of an earlier conversion", path.name)
-  for made in shards.values():
+  for output, made in shards.items():
     moves = [(str(shard.records), str(shard.target)) for shard in made]
-    _write_json(made[0].records.with_name(_MOVED), moves)
+    _write_json(output.moved, moves)
     for records, target in moves:
       os.replace(records, target)
-  for folder, dataset, split, plan in splits:
+  for output, info in infos.items():
+    dataset, split = dataset_info.split_name(output.plan.name)
     dataset_info.add_split(
-      folder, dataset, split, infos[plan.name], plan.class_names
+      output.folder, dataset, split, info, output.plan.class_names
     )
   # From here on, these are records like any others.
-  for made in shards.values():
-    made[0].records.with_name(_MOVED).unlink()
+  for output in shards:
+    output.moved.unlink()
 
 
 def sum_up(
