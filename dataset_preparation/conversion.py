@@ -239,11 +239,10 @@ def _compute_checksum(path: pathlib.Path, endings: Sequence[str]) -> str:
 def _list_warnings(source: Source, phases: Counter) -> tuple[str, ...]:
   if not isinstance(source.labels, SegmentedVideo):
     return ()
-  missing = {segment.label for segment in source.labels.segments} - set(phases)
-  if not missing:
-    return ()
-  listed = ", ".join(map(str, sorted(missing)))
-  return (
-    f"{source.path}: no frame lies in phase {listed} of its annotation"
-    " (times are microseconds in JSON, seconds in CSV)",
+  labels = {segment.label for segment in source.labels.segments}
+  missing = ", ".join(map(str, sorted(labels - set(phases))))
+  text = (
+    f"{source.path}: no frame lies in phase {missing} of its annotation"
+    " (times are microseconds in JSON, seconds in CSV)"
   )
+  return (text,) if missing else ()

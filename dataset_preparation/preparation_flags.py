@@ -1,5 +1,6 @@
 """Flags that the preparation commands share, and what they stand for."""
 
+import itertools
 import pathlib
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -224,16 +225,13 @@ def report(
   written: Mapping[str, SplitInfo], output_dir: str, notes: Sequence[str] = ()
 ) -> None:
   """Print a summary of splits; exit with status 2 if videos were skipped."""
-  by_dataset: dict[str, dict[str, SplitInfo]] = {}
-  for name, info in written.items():
-    dataset, _ = dataset_info.split_name(name)
-    by_dataset.setdefault(dataset, {})[name] = info
-  for dataset, infos in by_dataset.items():
+  for dataset, names in itertools.groupby(
+    written, lambda name: dataset_info.split_name(name)[0]
+  ):
     folder = dataset_info.records_folder(output_dir, dataset)
-    class_names = build_records.read_stored_info(
-      output_dir, dataset
-    ).class_names
-    print(build_records.summarize(infos, class_names))
+    info = dataset_info.read_file(folder, dataset)
+    splits_written = {name: written[name] for name in names}
+    print(build_records.summarize(splits_written, info.class_names))
     print(
       f"Use the records with DATASETS: [{dataset}] and PATH_TO_TFRECORDS:"
       f" {folder}. {folder / dataset_info.FILE_NAME} has the details; edit its"

@@ -42,7 +42,7 @@ def parse_frame_rows(
 ) -> LabeledFrames:
   """Read the rows of one video, one per frame; see `parse_frame_list`."""
   numbers = [
-    numbering.number(row["phase"], f"{where}, row {number}")
-    for number, row in rows
+    numbering.number(row["phase"], f"{where}, row {index}")
+    for index, row in rows
   ]
   return LabeledFrames(f"{where}, row {rows[0][0]} and after", numbers)
