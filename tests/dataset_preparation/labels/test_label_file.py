@@ -114,11 +114,8 @@ def test_frames_may_be_without_a_phase(tmp_path):
 
 def test_labels_follow_the_frames_that_are_kept(tmp_path):
   video = read(tmp_path, {"a": [0, 0, 1, 1, 2, 2]}).videos["a"]
-  assert video.label_frames([0.0, 0.4, 1.0], [0, 2, 5], Extent(6, 1.2)) == [
-    0,
-    1,
-    2,
-  ]
+  kept = video.label_frames([0.0, 0.4, 1.0], [0, 2, 5], Extent(6, 1.2))
+  assert kept == [0, 1, 2]
 
 
 def test_videos_in_folders_are_found_by_path_or_by_name(tmp_path):
@@ -264,35 +261,40 @@ def test_wrong_segments_name_video_and_row(tmp_path, rows, message):
   assert message in text
 
 
-def test_a_row_of_another_length_is_named(tmp_path):
-  text = message_of(tmp_path, table("a,0,1,0", "a,1,2"))
-  assert "row 3: expected the 4 columns of the heading" in text
+@pytest.mark.parametrize(
+  ("rows", "message"),
+  [
+    (
+      ["a,0,1,0", "a,1,2"],
+      "row 3: expected the 4 columns of the heading (video,start,end,phase),"
+      " received 3; correct it",
+    ),
+    (
+      ["a,0,1,0", ",1,2,0"],
+      "row 3: expected the name of a video, received none; fill it in or remove"
+      " the row",
+    ),
+    (
+      ['a,0,2,"pour', *["a,2,3,wait"] * 9000],
+      "row 2: expected quotation marks in pairs around a cell, or none,"
+      " received others (unexpected end of data); correct it",
+    ),
+  ],
+)
+def test_wrong_rows_are_named(tmp_path, rows, message):
+  assert message_of(tmp_path, table(*rows)).endswith(message)
 
 
-def test_an_unknown_phase_names_the_nearest(tmp_path):
-  rows = table("a,0,1,reach", "a,1,2,poor")
+@pytest.mark.parametrize(
+  ("phase", "message"),
+  [("poor", "did you mean 'pour'?"), ("9b", "correct it, or --phases")],
+)
+def test_an_unknown_phase_names_the_nearest(tmp_path, phase, message):
+  rows = table("a,0,1,reach", f"a,1,2,{phase}")
   text = message_of(tmp_path, rows, ["reach", "pour"])
   assert text.endswith(
-    "video 'a', row 3: expected a phase of reach, pour, received 'poor'; did"
-    " you mean 'pour'?"
-  )
-
-
-def test_a_phase_unlike_all_known_ones_may_be_new(tmp_path):
-  text = message_of(
-    tmp_path, table("a,0,1,reach", "a,1,2,9b"), ["reach", "sit"]
-  )
-  assert text.endswith("of reach, sit, received '9b'; correct it, or --phases")
-
-
-def test_a_segment_beyond_the_video_is_named(tmp_path):
-  file = read(tmp_path, table("a,0,1,0", "a,1,9,1"))
-  assert frames_of(file, "a", [0.0, 8.6]) == [0, 1]
-  with pytest.raises(UserError) as error:
-    frames_of(file, "a", [0.0, 2.0])
-  assert str(error.value) == (
-    f"{file.path}: video 'a', row 3: expected an end of at most 2.000 s, where"
-    " the video ends, received 9 s; correct it"
+    "video 'a', row 3: expected a phase of reach, pour, received"
+    f" {phase!r}; {message}"
   )
 
 
@@ -317,6 +319,9 @@ def test_another_number_of_labels_than_frames_is_named(tmp_path, num_frames):
     ([1, 2], "received a list"),
     ({"a": [0, True]}, "frame 1: expected a phase by number or name"),
     ({"a": [0, 0.5]}, "frame 1: expected a phase by number or name"),
+    ("[" * 100_000, "expected a label file in JSON or CSV, received something"),
+    ('{"a": {"n": {"0": [0, 1' + "0" * 400 + "]}}}", "expected [start, end]"),
+    ("video,phase\na,99999999999\n", "expected a phase from 0 to 9999"),
   ],
 )
 def test_other_files_are_named(tmp_path, content, message):
@@ -365,23 +370,6 @@ def test_dialects_of_spreadsheets(tmp_path, text):
   assert bounds == [(0, 2.5), (2.5, 5)]
 
 
-def test_a_stray_quotation_mark_swallows_no_rows(tmp_path):
-  rows = table('a,0,2,"pour', *["a,2,3,wait"] * 9000)
-  text = message_of(tmp_path, rows)
-  assert text.endswith(
-    "row 2: expected quotation marks in pairs around a cell, or none, received"
-    " others (unexpected end of data); correct it"
-  )
-
-
-def test_a_row_without_a_video_is_named(tmp_path):
-  text = message_of(tmp_path, table("a,0,1,0", ",1,2,0"))
-  assert text.endswith(
-    "row 3: expected the name of a video, received none; fill it in or remove"
-    " the row"
-  )
-
-
 def test_only_the_phases_of_the_videos_are_numbered(tmp_path):
   contents = [
     table("b,0,1,typo", "x/a.mp4,0,1,reach", "c,0,1,0"),
@@ -415,24 +403,6 @@ def test_segments_of_annotations_beyond_the_video_are_named(tmp_path):
     f"{file.path}: video 'clip', annotator 'ann', label 1: expected a start"
     " before 2.000 s, where the video ends, received 2.1 s; correct it"
   )
-
-
-@pytest.mark.parametrize(
-  ("content", "message"),
-  [
-    ("[" * 100_000, "expected a label file in JSON or CSV, received something"),
-    (
-      '{"a": {"n": {"0": [0, 1' + "0" * 400 + "]}}}",
-      "label 0: expected [start",
-    ),
-    (
-      "video,phase\na,99999999999\n",
-      "expected a phase from 0 to 9999",
-    ),
-  ],
-)
-def test_absurd_content_is_named(tmp_path, content, message):
-  assert message in message_of(tmp_path, content)
 
 
 def test_superscripts_are_names(tmp_path):
