@@ -185,10 +185,11 @@ def _store_frames(
       # At once: the rest of a long recording could fill the disk.
       if total > records.MAX_BYTES:
         raise UserError(
-          f"{source.path}: expected at most {records.MAX_BYTES / 2**30:.3g} GiB"
-          f" of frames, as a record holds, received more after {frame.index}"
-          " frames; cut the video into several, or give a lower --fps, smaller"
-          " frames or a lower --jpeg_quality"
+          f"{source.path}: expected at most"
+          f" {records.MAX_BYTES / 2**30:.3g} GiB of frames, as a record holds,"
+          f" received more after {frame.index} frames; cut the video into"
+          " several, or give a lower --fps, smaller frames or a lower"
+          " --jpeg_quality"
         )
       stored.times.append(frame.time)
       stored.indices.append(frame.index)
