@@ -23,7 +23,8 @@ from absl import flags
 from benchmarks import measuring
 from core import command_line
 from dataset_preparation import conversion
-from dataset_preparation.conversion import FrameEncoding, Source
+from dataset_preparation.conversion import Source
+from media.frame_encoding import FrameEncoding
 
 FLAGS = flags.FLAGS
 

@@ -32,7 +32,7 @@ from absl import flags, logging
 from core import command_line, errors
 from core.errors import UserError
 from data import dataset_info, shard_files, tfrecords
-from data.dataset_info import DatasetInfo
+from data.dataset_info import DatasetInfo, SplitInfo
 from dataset_preparation import (
   build_records,
   conversion,
@@ -40,8 +40,11 @@ from dataset_preparation import (
   shards,
   videos_to_tfrecords,
 )
-from dataset_preparation.conversion import FrameEncoding, Report, Source
-from dataset_preparation.shards import ShardOptions, Skipped, SplitPlan
+from dataset_preparation.conversion import Report, Source
+from dataset_preparation.shards import ShardOptions, SplitPlan
+from dataset_preparation.worker_pool import Skipped
+from media.frame_encoding import FrameEncoding
+from media.image_folders import natural_order
 
 try:
   import apache_beam as beam
@@ -57,33 +60,41 @@ _RECORDS, _RESULTS = "records", "results"
 
 
 class Convert(beam.DoFn):
-  """Makes the record of a source, as `conversion.convert` does."""
+  """Makes the record of a source, as `conversion.convert` does.
 
-  def __init__(self, storing: FrameEncoding, skip_broken: bool) -> None:
-    """Takes how frames are stored and whether broken videos are left out."""
-    self._storing = storing
+  Args:
+    encoding: How frames are stored.
+    skip_broken: Whether to leave out broken videos.
+  """
+
+  def __init__(self, encoding: FrameEncoding, skip_broken: bool) -> None:
+    self._encoding = encoding
     self._skip_broken = skip_broken
 
-  # Any, because Beam tries to understand the annotation.
+  # Any, because Beam interprets the annotation.
   def process(self, source: Source) -> Iterator[Any]:
-    """Yields what became of the source and its serialized record."""
+    """Yield the result for a source, and its serialized record."""
     with tempfile.TemporaryDirectory() as folder:
       local = pathlib.Path(folder, str(source.path).rpartition("/")[2])
       target = pathlib.Path(folder, "record")
-      with FileSystems.open(str(source.path)) as remote:
-        with local.open("wb") as file:
-          shutil.copyfileobj(remote, file)
+      with (
+        FileSystems.open(str(source.path)) as remote,
+        local.open("wb") as file,
+      ):
+        shutil.copyfileobj(remote, file)
       try:
         report = conversion.convert(
-          dataclasses.replace(source, path=local), self._storing, target
+          dataclasses.replace(source, path=local), self._encoding, target
         )
       except UserError as error:
-        [reason] = _with_path([str(error)], local, source)
+        reason = str(error).replace(str(local), str(source.path))
         if not self._skip_broken:
           raise UserError(reason) from error
         yield beam.pvalue.TaggedOutput(_RESULTS, Skipped(source.name, reason))
         return
-      warnings = _with_path(report.warnings, local, source)
+      warnings = tuple(
+        text.replace(str(local), str(source.path)) for text in report.warnings
+      )
       yield beam.pvalue.TaggedOutput(
         _RESULTS, dataclasses.replace(report, warnings=warnings)
       )
@@ -91,19 +102,12 @@ class Convert(beam.DoFn):
       yield beam.pvalue.TaggedOutput(_RECORDS, tfrecords.read_record(record))
 
 
-def _with_path(
-  texts: Sequence[str], local: pathlib.Path, source: Source
-) -> tuple[str, ...]:
-  """Texts about a copy of a source, with its own path."""
-  return tuple(text.replace(str(local), str(source.path)) for text in texts)
-
-
 def find_videos(folder: str, patterns: Sequence[str]) -> dict[str, str]:
-  """Finds videos as `videos_to_tfrecords.find_videos`, in the cloud too.
+  """Find videos as `videos_to_tfrecords.find_videos`, also in the cloud.
 
   Args:
     folder: A folder on this machine or any that Beam knows, such as `gs://...`.
-    patterns: Patterns of file names, upper or lower case alike.
+    patterns: Patterns of file names, case-insensitive.
 
   Returns:
     Name -> path, in natural order.
@@ -111,86 +115,76 @@ def find_videos(folder: str, patterns: Sequence[str]) -> dict[str, str]:
   Raises:
     UserError: Nothing matches, or two videos have the same name.
   """
-  files = list_files(folder)
-  named = videos_to_tfrecords.by_name(files, folder, patterns)
+  named = videos_to_tfrecords.name_files(list_files(folder), folder, patterns)
   root = folder.rstrip("/")
   return {name: f"{root}/{path}" for name, path in named.items()}
 
 
 def list_files(folder: str) -> list[str]:
-  """Lists files as `videos_to_tfrecords.list_files`, in the cloud too."""
+  """List files as `videos_to_tfrecords.list_files`, also in the cloud."""
   if "://" not in folder:
     return videos_to_tfrecords.list_files(folder)
   root = folder.rstrip("/") + "/"
-  return [path.removeprefix(root) for path in _matching(f"{root}**")]
+  paths = (path.removeprefix(root) for path in _list_matching(f"{root}**"))
+  shown = (path for path in paths if "/." not in f"/{path}")
+  return sorted(shown, key=natural_order)
 
 
-def _check_place(folder: str, flag: str) -> None:
-  """Checks that Beam knows how to get there."""
-  try:
-    FileSystems.get_filesystem(folder)
-  except ValueError as error:
-    raise UserError(
-      f"--{flag}: Beam has no way to {folder}; install the part for it, such as"
-      " apache-beam[gcp] for gs://, or correct it"
-    ) from error
-
-
-def _matching(pattern: str) -> list[str]:
-  """The files that match a pattern, as Beam knows them."""
+def _list_matching(pattern: str) -> list[str]:
   try:
     [match] = FileSystems.match([pattern])
   except BeamIOError as error:
     raise UserError(
-      f"{pattern}: can't be listed ({errors.first_line(error)}); correct the"
-      " path or your credentials"
+      f"{pattern}: expected files that can be listed, received an error"
+      f" ({errors.first_line(error)}); correct the path or your credentials"
     ) from error
   return [file.path for file in match.metadata_list]
 
 
-def build(
+def build_pipeline(
   pipeline: beam.Pipeline,
-  parts: Sequence[SplitPlan],
-  storing: FrameEncoding,
+  plans: Sequence[SplitPlan],
+  encoding: FrameEncoding,
   output_dir: str,
-  writing: ShardOptions,
+  options: ShardOptions,
 ) -> None:
-  """Adds to a pipeline what converts the sources of splits.
+  """Add the conversion of splits to a pipeline.
 
   Args:
     pipeline: The pipeline.
-    parts: The splits; paths of sources as Beam knows them.
-    storing: How frames are stored.
+    plans: The splits of one data set; paths of sources as Beam knows them.
+    encoding: How frames are stored.
     output_dir: Folder of the records, `%s` standing for the data set.
-    writing: How records are written; `num_workers` is up to the runner.
+    options: How records are written; the runner decides on `num_workers`.
 
   Raises:
-    UserError: There are such records already.
+    UserError: Such records exist.
   """
-  dataset, _ = shard_files.parse_set_name(parts[0].name)
-  folder = _folder(output_dir, dataset)
+  dataset, _ = shard_files.parse_set_name(plans[0].name)
+  folder = _records_folder(output_dir, dataset)
   written, results = [], []
-  for part in parts:
-    name = part.name
-    _check_room(folder, name, writing.overwrite)
+  for plan in plans:
+    name = plan.name
+    existing = _list_shards(folder, name)
+    if existing and not options.overwrite:
+      raise shards.existing_records_error(existing[0], name)
     converted = (
       pipeline
-      | f"Sources of {name}" >> beam.Create(list(part.sources))
+      | f"Sources of {name}" >> beam.Create(list(plan.sources))
       # Keeps the next step from running where the list was made.
       | f"Shuffle {name}" >> beam.Reshuffle()
       | f"Convert {name}"
-      >> beam.ParDo(Convert(storing, writing.skip_broken)).with_outputs()
+      >> beam.ParDo(Convert(encoding, options.skip_broken)).with_outputs()
     )
     sink = beam.io.WriteToTFRecord(
       f"{folder}/{name}",
       file_name_suffix=".tfrecord",
-      num_shards=-(-len(part.sources) // writing.files_per_shard),
+      num_shards=-(-len(plan.sources) // options.files_per_shard),
       shard_name_template="-S-of-N",
     )
     written.append(converted[_RECORDS] | f"Write {name}" >> sink)
-    results.append(
-      converted[_RESULTS] | f"Name {name}" >> beam.Map(_with_name, name)
-    )
+    named = beam.Map(lambda result, name=name: (name, result))
+    results.append(converted[_RESULTS] | f"Name {name}" >> named)
   (
     results
     | "All results" >> beam.Flatten()
@@ -198,39 +192,23 @@ def build(
     | "Report"
     >> beam.Map(
       _write_info,
-      # `dataset.json` comes when the records are there.
+      # `dataset.json` has to come after the records.
       beam.pvalue.AsList(written | "All shards" >> beam.Flatten()),
-      orders={part.name: _names(part.sources) for part in parts},
-      class_names=parts[0].class_names,
+      orders={plan.name: [x.name for x in plan.sources] for plan in plans},
+      class_names=plans[0].class_names,
       folder=folder,
     )
   )
 
 
-def _with_name(
-  result: Report | Skipped, name: str
-) -> tuple[str, Report | Skipped]:
-  return name, result
-
-
-def _names(sources: Sequence[Source]) -> list[str]:
-  return [source.name for source in sources]
-
-
-def _folder(output_dir: str, dataset: str) -> str:
+def _records_folder(output_dir: str, dataset: str) -> str:
   if "://" in output_dir:
     return output_dir.replace("%s", dataset).rstrip("/")
   return str(shard_files.records_folder(output_dir, dataset))
 
 
-def _check_room(folder: str, name: str, overwrite: bool) -> None:
-  there = _shards_of(folder, name)
-  if there and not overwrite:
-    raise UserError(shards.exists_already(there[0], name))
-
-
-def _shards_of(folder: str, name: str) -> list[str]:
-  return _matching(f"{folder}/{name}-*-of-*.tfrecord")
+def _list_shards(folder: str, name: str) -> list[str]:
+  return _list_matching(f"{folder}/{name}-*-of-*.tfrecord")
 
 
 def _write_info(
@@ -240,144 +218,159 @@ def _write_info(
   class_names: Sequence[str],
   folder: str,
 ) -> None:
-  """Adds the splits to `dataset.json`, removes what they replace.
+  """Add the splits to `dataset.json` and remove what they replace.
 
-  That `shard_paths` are an argument makes this wait until all are written: as
-  long as a video may turn out to be broken, what was there stays.
+  The argument `shard_paths` makes this wait until all are written: as long as a
+  video may turn out to be broken, existing records stay.
   """
-  replaced = {path for name in orders for path in _shards_of(folder, name)}
-  stale = sorted(replaced - set(shard_paths))
+  existing = {path for name in orders for path in _list_shards(folder, name)}
+  stale = sorted(existing - set(shard_paths))
   if stale:
     FileSystems.delete(stale)
   dataset, _ = shard_files.parse_set_name(next(iter(orders)))
   info = _read_info(folder, dataset)
   for name, order in orders.items():
-    place = {source: index for index, source in enumerate(order)}
-    of_split = [result for split, result in results if split == name]
-    of_split.sort(key=lambda result, place=place: place[result.name])
+    by_source = {result.name: result for key, result in results if key == name}
+    sorted_results = [by_source[source] for source in order]
+    videos, skipped = (
+      [dataclasses.asdict(x) for x in sorted_results if isinstance(x, kind)]
+      for kind in (Report, Skipped)
+    )
     _, split = shard_files.parse_set_name(name)
     info = dataset_info.merge_split(
-      info, dataset, split, shards.collect(name, of_split), class_names
+      info, dataset, split, shards.sum_up(name, videos, skipped), class_names
     )
   with FileSystems.create(f"{folder}/{dataset_info.FILE_NAME}") as file:
     file.write(dataset_info.format_dataset_file(dataset, info).encode())
 
 
 def _read_info(output_dir: str, dataset: str) -> DatasetInfo | None:
-  """What `dataset.json` says, see `dataset_info.read_dataset_file`."""
-  path = f"{_folder(output_dir, dataset)}/{dataset_info.FILE_NAME}"
+  """Read `dataset.json`, see `dataset_info.read_dataset_file`."""
+  folder = _records_folder(output_dir, dataset)
+  path = f"{folder}/{dataset_info.FILE_NAME}"
   if not FileSystems.exists(path):
     return None
   with FileSystems.open(path) as file:
     return dataset_info.parse_dataset_file(file.read().decode(), path, dataset)
 
 
-def _options(beam_flags: Sequence[str]) -> PipelineOptions:
-  """Beam's options; `--num_workers` means the same here and there."""
+def _parse_beam_options(beam_flags: Sequence[str]) -> PipelineOptions:
+  """Parse Beam's flags; `--num_workers` means the same here and there."""
   workers = flags.FLAGS.num_workers
   options = PipelineOptions(
     [*beam_flags, *([f"--num_workers={workers}"] if workers else [])]
   )
-  # Beam passes over what it does not know; some runners have more of their own.
+  # Beam ignores unknown flags, because some runners have more of their own.
   for name in (
     options.get_all_options(retain_unknown_options=True).keys()
     - options.get_all_options().keys()
   ):
     near = difflib.get_close_matches(name, flags.FLAGS, 1, cutoff=0.8)
     if near:
-      raise UserError(f"--{name}: unknown flag; did you mean --{near[0]}?")
+      raise UserError(
+        f"--{name}: expected a known flag, received another; did you mean"
+        f" --{near[0]}?"
+      )
   return options
 
 
-def _run(
-  options: PipelineOptions,
-  parts: Sequence[SplitPlan],
-  storing: FrameEncoding,
+def _run_pipeline(
+  beam_options: PipelineOptions,
+  plans: Sequence[SplitPlan],
+  encoding: FrameEncoding,
   output_dir: str,
-  writing: ShardOptions,
+  options: ShardOptions,
 ) -> None:
-  """Runs the pipeline, see `build`."""
+  """Run the pipeline, see `build_pipeline`."""
   try:
-    pipeline = beam.Pipeline(options=options)
+    pipeline = beam.Pipeline(options=beam_options)
   except (ValueError, ImportError) as error:
     raise UserError(
-      f"--runner: Beam refuses its flags ({' '.join(str(error).split())});"
-      " correct them"
+      "--runner: expected flags that Beam takes, received others"
+      f" ({' '.join(str(error).split())}); correct them"
     ) from error
-  build(pipeline, parts, storing, output_dir, writing)
-  logging.get_absl_handler().addFilter(_is_news)
+  build_pipeline(pipeline, plans, encoding, output_dir, options)
+  logging.get_absl_handler().addFilter(_is_not_user_error)
   try:
     pipeline.run().wait_until_finish()
   except Exception as error:
-    _remove_unfinished(output_dir, parts)
-    # Runners wrap what a worker raises, each in its own way.
-    told = re.search(
+    # Beam leaves temporary folders where a run on this machine ends early.
+    for plan in plans:
+      dataset, _ = shard_files.parse_set_name(plan.name)
+      folder = pathlib.Path(_records_folder(output_dir, dataset))
+      for path in folder.glob(f"beam-temp-{plan.name}-*"):
+        shutil.rmtree(path, ignore_errors=True)
+    # Each runner wraps the exceptions of workers in its own way.
+    message = re.search(
       r"UserError: (.*?)(?: \[while running|\\n|\n|$)",
       f"{type(error).__name__}: {error}",
     )
-    if not told:
+    if not message:
       raise
-    raise UserError(told[1]) from error
+    raise UserError(message[1]) from error
 
 
-def _remove_unfinished(output_dir: str, parts: Sequence[SplitPlan]) -> None:
-  """Removes from this machine what Beam leaves where a run ends early."""
-  for part in parts:
-    folder = _folder(output_dir, shard_files.parse_set_name(part.name)[0])
-    for left in pathlib.Path(folder).glob(f"beam-temp-{part.name}-*"):
-      shutil.rmtree(left, ignore_errors=True)
-
-
-def _is_news(record: LogRecord) -> bool:
-  """Whether it is not the stack of a mistake that is told at the end anyway."""
+def _is_not_user_error(record: LogRecord) -> bool:
+  """Drop stack traces of a user's mistake, which is reported at the end."""
   return not (record.exc_info and isinstance(record.exc_info[1], UserError))
 
 
 def main(beam_flags: Sequence[str]) -> None:
-  """Runs the pipeline that the flags describe."""
+  """Run the pipeline that the flags describe."""
   args = flags.FLAGS
-  options = _options(beam_flags)
-  _check_place(args.input_dir, "input_dir")
-  _check_place(args.output_dir, "output_dir")
+  beam_options = _parse_beam_options(beam_flags)
+  for flag in ("input_dir", "output_dir"):
+    try:
+      FileSystems.get_filesystem(args[flag].value)
+    except ValueError as error:
+      raise UserError(
+        f"--{flag}: expected a path that Beam can access, received"
+        f" {args[flag].value}; install the part for it, such as"
+        " apache-beam[gcp] for gs://, or correct it"
+      ) from error
   videos = find_videos(args.input_dir, args.file_pattern)
-  splits_of = build_records.divided(
-    videos, args.name, preparation_flags.splitting(videos)
-  )
-  labeling = preparation_flags.labeling()
-  parts = build_records.plan(
-    splits_of,
+  label_options = preparation_flags.get_label_options()
+  plans = build_records.plan_splits(
+    build_records.divide_videos(
+      videos, args.name, preparation_flags.get_split_options(videos)
+    ),
     args.output_dir,
-    labeling,
-    no_others=bool(args.split),
+    label_options,
+    all_labels_used=bool(args.split),
     read_info=_read_info,
   )
-  _run(
-    options,
-    parts,
-    preparation_flags.storing(),
+  _run_pipeline(
+    beam_options,
+    plans,
+    preparation_flags.get_frame_encoding(),
     args.output_dir,
-    preparation_flags.writing(),
+    preparation_flags.get_shard_options(),
   )
-  # What the workers print may be far away.
-  dataset, _ = shard_files.parse_set_name(parts[0].name)
+  _report(plans, videos, label_options.label_file)
+
+
+def _report(
+  plans: Sequence[SplitPlan], videos: Mapping[str, str], label_file: str | None
+) -> None:
+  """Print a summary; what the workers print may be far away."""
+  args = flags.FLAGS
+  dataset, _ = shard_files.parse_set_name(plans[0].name)
   info = _read_info(args.output_dir, dataset)
-  written = {
-    part.name: info.splits[shard_files.parse_set_name(part.name)[1]]
-    for part in parts
+  written: dict[str, SplitInfo] = {
+    plan.name: info.splits[shard_files.parse_set_name(plan.name)[1]]
+    for plan in plans
   }
-  print(build_records.summary(written, info.class_names))
-  files = list_files(args.input_dir)
-  for note in (
-    *videos_to_tfrecords.left_out(files, args.file_pattern),
-    *build_records.unused_labels(labeling.label_file, videos),
+  paths = list_files(args.input_dir)
+  for line in (
+    build_records.summarize(written, info.class_names),
+    *videos_to_tfrecords.describe_left_out(paths, args.file_pattern),
+    *build_records.describe_unused_labels(label_file, videos),
   ):
-    print(note)
+    print(line)
   preparation_flags.exit_if_incomplete(written)
 
 
 if __name__ == "__main__":
-  preparation_flags.define()
   videos_to_tfrecords.define_flags()
-  flags.adopt_module_key_flags(preparation_flags)
   flags.adopt_module_key_flags(videos_to_tfrecords)
   command_line.run(main, takes_arguments=True, takes_unknown_flags=True)

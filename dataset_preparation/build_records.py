@@ -1,4 +1,4 @@
-"""What all preparation scripts share: from videos to records and a summary."""
+"""From videos to records, with labels and splits: what all commands share."""
 
 import dataclasses
 import os
@@ -11,9 +11,10 @@ from core.errors import UserError
 from data import dataset_info, known_datasets, shard_files
 from data.dataset_info import DatasetInfo, SplitInfo
 from dataset_preparation import shards, splits
-from dataset_preparation.conversion import FrameEncoding, Source
+from dataset_preparation.conversion import Source
 from dataset_preparation.labels.label_file import LabelFile, read_label_file
 from dataset_preparation.shards import ShardOptions, SplitPlan
+from media.frame_encoding import FrameEncoding
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,11 +22,12 @@ class LabelOptions:
   """How videos get their labels.
 
   Attributes:
-    label_file: See `label_files`; None = no labels of frames.
-    phases: Names of the phases in the order of their numbers; none = those in
-      `dataset.json`, if another split is there, or as they come in the file.
-    expected_segments: Segments that each video has to have; 0 = any.
-    action_label: Label of every video as a whole, -1 = none.
+    label_file: A file that `labels.label_file` reads; None for no labels of
+      frames.
+    phases: Names of the phases in the order of their numbers. By default those
+      in `dataset.json`, if it has another split, or as they come in the file.
+    expected_segments: Number of segments that each video must have; 0 for any.
+    action_label: Label of every video as a whole, -1 for none.
   """
 
   label_file: str | os.PathLike | None = None
@@ -39,9 +41,9 @@ class SplitOptions:
   """How videos are divided into splits.
 
   Attributes:
-    shares: Name of a split -> its share; empty = all are one split.
-    seed: Of the choice.
-    groups: Name of a video -> its group; others are groups of their own.
+    shares: Name of a split -> its share; empty for one split of all videos.
+    seed: Seed of the random choice.
+    groups: Name of a video -> its group; other videos are their own groups.
   """
 
   shares: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -49,121 +51,142 @@ class SplitOptions:
   groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
-def prepare(
+def build_records(
   paths: Mapping[str, pathlib.Path],
   name: str,
   output_dir: str | os.PathLike,
   *,
-  storing: FrameEncoding | None = None,
-  labeling: LabelOptions | None = None,
-  splitting: SplitOptions | None = None,
-  writing: ShardOptions | None = None,
+  encoding: FrameEncoding | None = None,
+  labels: LabelOptions | None = None,
+  division: SplitOptions | None = None,
+  options: ShardOptions | None = None,
 ) -> dict[str, SplitInfo]:
-  """Converts videos to the records of one split or of several.
+  """Convert videos to the records of one or several splits.
 
   Args:
     paths: Name of a record -> its video file or folder of images, in the order
       of the records.
     name: `<dataset>_<split>`; with several splits `<dataset>`.
     output_dir: Folder of the records, `%s` standing for `<dataset>`.
-    storing: How frames are stored; None, as for the others: the defaults.
-    labeling: How videos get their labels.
-    splitting: How videos are divided.
-    writing: How records are written.
+    encoding: How frames are stored; None, as for the others, for the defaults.
+    labels: How videos get their labels.
+    division: How videos are divided into splits.
+    options: How records are written.
 
   Returns:
-    `<dataset>_<split>` -> what became of it.
+    `<dataset>_<split>` -> facts about it.
 
   Raises:
     UserError: A video has no labels or can't be converted, the label file is
-      wrong, there are such records already, or the output can't be written.
+      wrong, such records exist, or the output can't be written.
   """
-  splitting = splitting or SplitOptions()
-  parts = plan(
-    divided(paths, name, splitting),
+  division = division or SplitOptions()
+  plans = plan_splits(
+    divide_videos(paths, name, division),
     output_dir,
-    labeling or LabelOptions(),
-    no_others=bool(splitting.shares),
+    labels or LabelOptions(),
+    all_labels_used=bool(division.shares),
   )
-  return shards.write(
-    parts, storing or FrameEncoding(), output_dir, writing or ShardOptions()
+  return shards.write_splits(
+    plans, encoding or FrameEncoding(), output_dir, options or ShardOptions()
   )
 
 
-def stored_info(
+def read_stored_info(
   output_dir: str | os.PathLike, dataset: str
 ) -> DatasetInfo | None:
-  """What `dataset.json` says, see `dataset_info.read_dataset_file`."""
+  """Read `dataset.json`, see `dataset_info.read_dataset_file`."""
   folder = shard_files.records_folder(output_dir, dataset)
   return dataset_info.read_dataset_file(folder, dataset)
 
 
-def plan(
-  paths: Mapping[str, Mapping[str, pathlib.Path]],
+def plan_splits(
+  divided: Mapping[str, Mapping[str, pathlib.Path]],
   output_dir: str | os.PathLike,
-  labeling: LabelOptions,
-  no_others: bool = False,
+  options: LabelOptions,
+  all_labels_used: bool = False,
   read_info: Callable[
     [str | os.PathLike, str], DatasetInfo | None
-  ] = stored_info,
+  ] = read_stored_info,
 ) -> list[SplitPlan]:
-  """Finds the labels of videos: all at once, before hours of decoding.
+  """Find the labels of all videos, before hours of decoding.
 
   Args:
-    paths: `<dataset>_<split>`, of one data set -> name of a record -> its video
-      file or folder of images.
+    divided: `<dataset>_<split>`, of one data set -> name of a record -> its
+      video file or folder of images.
     output_dir: Folder of the records, `%s` standing for `<dataset>`.
-    labeling: How videos get their labels.
-    no_others: Whether labels of videos that are not in `paths` are an error.
-    read_info: What reads `dataset.json` of `output_dir`, if it takes others
-      than folders of this machine.
+    options: How videos get their labels.
+    all_labels_used: Whether labels of videos that are not in `divided` are an
+      error.
+    read_info: Reads `dataset.json` of `output_dir`.
 
   Returns:
-    What `shards.write` takes.
+    What `shards.write_splits` takes.
 
   Raises:
     UserError: A video has no labels, its name is not in UTF-8, the label file
-      is wrong or names the phases otherwise than other splits, or
+      is wrong or numbers the phases otherwise than other splits, or
       `dataset.json` is damaged.
   """
-  for of_part in paths.values():
-    for path in of_part.values():
-      files.check_utf8_name(path)
-  names = [shard_files.parse_set_name(part) for part in paths]
+  paths = {v: path for part in divided.values() for v, path in part.items()}
+  for path in paths.values():
+    files.check_utf8_name(path)
+  names = [shard_files.parse_set_name(name) for name in divided]
   dataset, replaced = names[0][0], [split for _, split in names]
   stored = read_info(output_dir, dataset)
-  videos = [video for of_part in paths.values() for video in of_part]
-  known_phases = _known_phases(stored, dataset, replaced)
-  file = _label_file(labeling, known_phases, videos)
+  known_phases = _find_known_phases(stored, dataset, replaced)
+  file = _read_labels(options, known_phases, paths)
+  labels = {}
   if file:
     dataset_info.check_class_names(stored, dataset, replaced, file.class_names)
-  labels = file.of_videos(videos, labeling.expected_segments) if file else {}
-  if file and no_others:
-    file.check_all_used(videos)
-
-  def source(video: str, path: pathlib.Path) -> Source:
-    return Source(video, path, labels.get(video), labeling.action_label)
-
+    labels = file.find_labels(paths, options.expected_segments)
+    if all_labels_used and (unused := file.list_unused(paths)):
+      raise UserError(
+        f"{file.path}: expected labels of the {len(paths)} videos to convert,"
+        f" received those of {unused[0]!r} too; remove them, or add the video"
+      )
   return [
     SplitPlan(
-      part,
-      [source(*item) for item in of_part.items()],
+      name,
+      [
+        Source(video, path, labels.get(video), options.action_label)
+        for video, path in part.items()
+      ],
       file.class_names if file else (),
     )
-    for part, of_part in paths.items()
+    for name, part in divided.items()
   ]
 
 
-def divided(
-  paths: Mapping[str, pathlib.Path], name: str, splitting: SplitOptions
+def divide_videos(
+  paths: Mapping[str, pathlib.Path], name: str, options: SplitOptions
 ) -> dict[str, Mapping[str, pathlib.Path]]:
-  """Divides videos, see `prepare`; `<dataset>_<split>` -> name -> path."""
-  if not splitting.shares:
+  """Divide videos into splits.
+
+  Args:
+    paths: Name of a video -> its path.
+    name: `<dataset>_<split>`; with several splits `<dataset>`.
+    options: How videos are divided.
+
+  Returns:
+    `<dataset>_<split>` -> name of a video -> its path.
+
+  Raises:
+    UserError: The name has another form, or there are too few videos.
+  """
+  if not options.shares:
     shard_files.parse_set_name(name)
     return {name: paths}
-  _check_dataset(name, list(splitting.shares))
-  chosen = splits.assign(
-    list(paths), splitting.shares, splitting.seed, splitting.groups
+  ending = name.rpartition("_")[2]
+  if not re.fullmatch(r"[\w.-]+", name) or ending in options.shares:
+    made = " and ".join(f"{name}_{split}" for split in options.shares)
+    raise UserError(
+      "--name: expected with --split the data set alone, such as pouring, of"
+      " letters, digits, '_', '-' and '.', as each split's name is added;"
+      f" received {name!r}, which would make {made}"
+    )
+  chosen = splits.assign_videos(
+    list(paths), options.shares, options.seed, options.groups
   )
   return {
     f"{name}_{split}": {video: paths[video] for video in videos}
@@ -171,101 +194,85 @@ def divided(
   }
 
 
-def _check_dataset(name: str, split_names: Sequence[str]) -> None:
-  ending = name.rpartition("_")[2]
-  if not re.fullmatch(r"[\w.-]+", name) or ending in split_names:
-    made = " and ".join(f"{name}_{split}" for split in split_names)
-    raise UserError(
-      "--name: expected with --split the data set alone, such as pouring, of"
-      " letters, digits, '_', '-' and '.', as each split's name is added;"
-      f" received {name!r}, which would make {made}"
-    )
-
-
-def unused_labels(
-  label_file: str | os.PathLike | None, videos: Collection[str]
-) -> list[str]:
-  """What to tell of labels that are of none of the videos.
-
-  Args:
-    label_file: See `label_files`; None = there are none.
-    videos: Names of all videos.
-
-  Returns:
-    A line of text, where there are any.
-
-  Raises:
-    UserError: The file is missing or of another format.
-  """
-  if not label_file:
-    return []
-  unused = read_label_file(label_file, videos=()).unused(videos)
-  if not unused:
-    return []
-  return [
-    f"{len(unused)} videos in {label_file} are not among those converted, the"
-    f" first is {next(iter(unused))}"
-  ]
-
-
-def _label_file(
-  labeling: LabelOptions, known_phases: Sequence[str], videos: Collection[str]
+def _read_labels(
+  options: LabelOptions, known_phases: Sequence[str], videos: Collection[str]
 ) -> LabelFile | None:
-  if labeling.label_file:
-    phases = labeling.phases or known_phases
-    return read_label_file(labeling.label_file, phases, videos)
+  if options.label_file:
+    phases = options.phases or known_phases
+    return read_label_file(options.label_file, phases, videos)
   for flag in ("expected_segments", "phases"):
-    if getattr(labeling, flag):
+    if getattr(options, flag):
       raise UserError(
-        f"--{flag}: needs labels of frames; give --label_file and leave"
-        " --frame_labels on"
+        f"--{flag}: expected labels of frames, received none; give --label_file"
+        " and leave --frame_labels on"
       )
   return None
 
 
-def _known_phases(
+def _find_known_phases(
   stored: DatasetInfo | None, dataset: str, replaced: Collection[str]
 ) -> Sequence[str]:
-  """Names of the phases of the splits that stay, if they were given any."""
+  """Return the names that somebody gave to the phases of other splits."""
   if not stored or not stored.splits.keys() - set(replaced):
     return ()
   given = known_datasets.are_custom_names(dataset, stored.class_names)
   return stored.class_names if given else ()
 
 
-def summary(
-  written: Mapping[str, SplitInfo], class_names: Sequence[str]
-) -> str:
-  """Tells what became of the videos.
+def describe_unused_labels(
+  label_file: str | os.PathLike | None, videos: Collection[str]
+) -> list[str]:
+  """Describe labels that belong to none of the videos.
 
   Args:
-    written: As `prepare` returns it.
+    label_file: The label file; None if there is none.
+    videos: Names of all videos.
+
+  Returns:
+    A line of text, or nothing.
+
+  Raises:
+    UserError: The file is missing or has another format.
+  """
+  if not label_file:
+    return []
+  unused = read_label_file(label_file, videos=()).list_unused(videos)
+  return describe_left_out(
+    unused, f"videos in {label_file} are not among those converted"
+  )
+
+
+def describe_left_out(names: Sequence[str], reason: str) -> list[str]:
+  """Return one line about all names, or nothing if there is none."""
+  if not names:
+    return []
+  return [f"{len(names)} {reason}, the first is {names[0]}"]
+
+
+def summarize(
+  written: Mapping[str, SplitInfo], class_names: Sequence[str]
+) -> str:
+  """Summarize what was written.
+
+  Args:
+    written: The return value of `build_records`.
     class_names: Names of the phases.
 
   Returns:
-    Lines of text: a paragraph a split.
+    Lines of text: a paragraph per split.
   """
-  return "\n".join(
-    line
-    for name, of_split in written.items()
-    for line in _split_summary(name, of_split, class_names)
-  )
-
-
-def _split_summary(
-  name: str, info: SplitInfo, class_names: Sequence[str]
-) -> list[str]:
-  shortest, longest = (
-    choose(info.videos, key=lambda video: video["num_frames"])
-    for choose in (min, max)
-  )
-  lines = dataset_info.describe_split(name, info, class_names)
-  lines.append(
-    f"  shortest {shortest['name']}: {shortest['num_frames']} frames, longest"
-    f" {longest['name']}: {longest['num_frames']}"
-  )
-  for warning in (w for video in info.videos for w in video["warnings"]):
-    lines.append(f"  warning: {warning}")
-  for skipped in info.skipped:
-    lines.append(f"  skipped {skipped['name']}: {skipped['reason']}")
-  return lines
+  lines = []
+  for name, info in written.items():
+    lines += dataset_info.describe_split(name, info, class_names)
+    shortest, longest = (
+      choose(info.videos, key=lambda video: video["num_frames"])
+      for choose in (min, max)
+    )
+    lines.append(
+      f"  shortest {shortest['name']}: {shortest['num_frames']} frames, longest"
+      f" {longest['name']}: {longest['num_frames']}"
+    )
+    for video in info.videos:
+      lines += [f"  warning: {warning}" for warning in video["warnings"]]
+    lines += [f"  skipped {x['name']}: {x['reason']}" for x in info.skipped]
+  return "\n".join(lines)

@@ -1,9 +1,9 @@
-r"""Converts folders of images, one a video, to TFRecords.
+r"""Converts folders of images, one per video, to TFRecords.
 
     python -m dataset_preparation.images_to_tfrecords --name squats_train \
       --dir ~/frames --vid_list ~/train.txt --label_file ~/labels.csv --fps 30
 
-JPEGs that have the right size already are copied byte for byte.
+JPEGs of the right size are copied byte for byte.
 """
 
 import dataclasses
@@ -19,7 +19,8 @@ from absl import flags
 
 from core import command_line, files
 from core.errors import UserError
-from dataset_preparation import preparation_flags
+from dataset_preparation import build_records, preparation_flags
+from dataset_preparation.labels import csv_tables
 from media import image_folders
 
 
@@ -28,14 +29,14 @@ def find_folders(
   vid_list: str | os.PathLike | None = None,
   endings: Sequence[str] = image_folders.ENDINGS,
 ) -> dict[str, pathlib.Path]:
-  """Finds the folders of images.
+  """Find the folders of images.
 
   Args:
     root: Folder that holds them.
-    vid_list: Text file that lists their names, one a line, in the order of the
-      records; empty lines and those that start with # are passed over. None =
-      all folders that hold images, in natural order.
-    endings: Of the images' names, lower case.
+    vid_list: Text file that lists their names, one per line, in the order of
+      the records; empty lines and lines that start with # are skipped. None
+      takes all folders that hold images, in natural order.
+    endings: Endings of the images' names, lower case.
 
   Returns:
     Name, which is the path below `root` -> path.
@@ -47,95 +48,89 @@ def find_folders(
   root = pathlib.Path(root)
   if not root.is_dir():
     raise UserError(
-      f"{root}: expected a folder that holds a folder of images a video,"
+      f"{root}: expected a folder that holds a folder of images per video,"
       " received no folder; correct --dir"
     )
   if vid_list is not None:
-    return _listed(root, pathlib.Path(vid_list))
+    return _read_list(root, pathlib.Path(vid_list))
   found = {
     folder.relative_to(root).as_posix(): folder
     for folder in files.walk_folders(root)
-    if folder != root and image_folders.files(folder, endings)
+    if folder != root and image_folders.list_images(folder, endings)
   }
   if not found:
     raise UserError(
-      f"{root}: found no folder of images ({', '.join(endings)}) in it; correct"
-      " --dir or --extension"
+      f"{root}: expected folders of images ({', '.join(endings)}), received"
+      " none; correct --dir or --extension"
     )
   return {
-    key: found[key] for key in sorted(found, key=image_folders.natural_order)
+    name: found[name] for name in sorted(found, key=image_folders.natural_order)
   }
 
 
-def _listed(
+def _read_list(
   root: pathlib.Path, vid_list: pathlib.Path
 ) -> dict[str, pathlib.Path]:
-  try:
-    lines = vid_list.read_text(encoding="utf-8-sig").splitlines()
-  except (OSError, UnicodeDecodeError) as error:
-    raise UserError(
-      f"{vid_list}: can't read the list of videos ({error}); correct --vid_list"
-    ) from error
-  found = {}
-  for number, line in enumerate(lines, start=1):
+  text = csv_tables.read_text(vid_list, "vid_list")
+  found: dict[str, pathlib.Path] = {}
+  for number, line in enumerate(text.splitlines(), start=1):
     name = line.strip().strip("/")
     if not name or name.startswith("#"):
       continue
-    where = f"{vid_list}: line {number}"
-    if name in found:
-      raise UserError(f"{where} lists {name!r} again; expected each video once")
-    if not (root / name).is_dir():
+    if name in found or not (root / name).is_dir():
       raise UserError(
-        f"{where} lists {name!r}, expected a folder in {root}; correct it"
+        f"{vid_list}: line {number}: expected a folder in {root} that isn't"
+        f" listed before, received {name!r}; correct or remove it"
       )
     found[name] = root / name
   if not found:
-    raise UserError(f"{vid_list}: lists no videos; expected one a line")
+    raise UserError(
+      f"{vid_list}: expected the name of a folder per line, received none; add"
+      " some, or leave --vid_list away"
+    )
   return found
 
 
-def left_out(
+def describe_left_out(
   folders: Mapping[str, pathlib.Path], endings: Sequence[str]
 ) -> list[str]:
-  """What to tell of files in the folders that count as no images.
+  """Describe files in the folders that don't count as images.
 
   Args:
-    folders: As `find_folders` returns them.
-    endings: Of the images' names, lower case.
+    folders: From `find_folders`.
+    endings: Endings of the images' names, lower case.
 
   Returns:
-    A line of text, where there are any.
+    A line of text, or nothing.
   """
   others = [
     f"{name}/{path.name}"
     for name, folder in folders.items()
-    for path in image_folders.listed(folder)
+    for path in image_folders.list_folder(folder)
     if path.is_file()
     and path.suffix.lower() not in endings
     and not path.name.startswith(".")
   ]
-  if not others:
-    return []
-  return [
-    f"{len(others)} files have no --extension and are left out, the first is"
-    f" {others[0]}"
-  ]
+  return build_records.describe_left_out(
+    others, "files have no --extension and are left out"
+  )
 
 
 def main() -> None:
-  """Prepares the folders that the flags name."""
+  """Convert the folders that the flags name."""
   args = flags.FLAGS
   endings = tuple(f".{name.lower().strip('.*')}" for name in args.extension)
+  encoding = preparation_flags.get_frame_encoding()
   folders = find_folders(args.dir, args.vid_list, endings)
-  preparation_flags.run(
+  preparation_flags.build_and_report(
     folders,
-    dataclasses.replace(preparation_flags.storing(), image_endings=endings),
-    left_out(folders, endings),
+    dataclasses.replace(encoding, image_endings=endings),
+    describe_left_out(folders, endings),
   )
 
 
 if __name__ == "__main__":
-  preparation_flags.define()
+  preparation_flags.define_all_flags()
   flags.adopt_module_key_flags(preparation_flags)
   flags.DEFINE_alias("vids_per_shard", "files_per_shard")
   command_line.define_path(

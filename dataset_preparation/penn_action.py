@@ -1,11 +1,11 @@
-r"""Converts the Penn Action data set to one set of TFRecords an action.
+r"""Converts the Penn Action data set to one set of TFRecords per action.
 
     python -m dataset_preparation.penn_action --penn_dir ~/Penn_Action \
       --label_file ~/penn_phases.csv --output_dir ~/penn
 
 `--penn_dir` is the published folder: `frames/0001/000001.jpg`, ... and
 `labels/0001.mat`, of which `action` and `train` are read. Phases come in any
-format of `label_files`, by the number of the video (`0001`).
+format of `labels.label_file`, by the number of the video (`0001`).
 """
 
 import pathlib
@@ -24,11 +24,11 @@ from core.errors import UserError
 from data.dataset_info import SplitInfo
 from dataset_preparation import build_records, preparation_flags, shards
 from dataset_preparation.build_records import LabelOptions
-from dataset_preparation.conversion import FrameEncoding
 from dataset_preparation.labels.label_file import read_label_file
 from dataset_preparation.shards import ShardOptions
+from media.frame_encoding import FrameEncoding
 
-# Penn Action's own names of the actions, where ours are others.
+# Penn Action's names of actions that are called otherwise here.
 _RENAMED = {
   "bowl": "bowling",
   "pullup": "pullups",
@@ -54,134 +54,127 @@ PUBLISHED_COUNTS = {
   "tennis_serve": (115, 69),
 }
 
-# Action -> split -> name of a video -> folder of its images.
-Videos = dict[str, dict[str, dict[str, pathlib.Path]]]
+# `<action>_<split>` -> name of a video -> folder of its images.
+Videos = dict[str, dict[str, pathlib.Path]]
 
 
 def find_videos(penn_dir: str | os.PathLike) -> Videos:
-  """Lists the videos of the actions that have phases.
+  """List the videos of the actions that have phases.
 
   Args:
     penn_dir: The published folder.
 
   Returns:
-    Action -> `train` and `val` -> name of a video -> folder of its images.
+    `<action>_train` and `<action>_val` -> name of a video -> folder of its
+    images.
 
   Raises:
-    UserError: The folder is another one, or a `.mat` file or its images are
-      missing or damaged.
+    UserError: It is another folder, or a `.mat` file or its images are missing
+      or damaged.
   """
   root = pathlib.Path(penn_dir)
-  files = sorted(root.glob("labels/*.mat"))
-  if not files:
+  mat_files = sorted(root.glob("labels/*.mat"))
+  if not mat_files:
     raise UserError(
-      f"{root / 'labels'}: found no .mat files; expected the published Penn"
-      " Action folder, with frames/ and labels/; correct --penn_dir"
+      f"{root / 'labels'}: expected the .mat files of the published Penn"
+      " Action folder, beside frames/, received none; correct --penn_dir"
     )
-  videos = {action: {s: {} for s in SPLITS} for action in PUBLISHED_COUNTS}
-  for file in files:
-    action, split = _read_mat(file)
-    if action not in videos:
+  videos = {f"{a}_{s}": {} for a in PUBLISHED_COUNTS for s in SPLITS}
+  for file in mat_files:
+    name = _read_mat(file)
+    if name not in videos:
       continue
     folder = root / "frames" / file.stem
     if not folder.is_dir():
       raise UserError(
-        f"{folder}: expected a folder of images, as {file} describes one;"
-        " unpack the data set again"
+        f"{folder}: expected the folder of images that {file} describes,"
+        " received none; unpack the data set again"
       )
-    videos[action][split][file.stem] = folder
+    videos[name][file.stem] = folder
   return videos
 
 
-def _read_mat(file: pathlib.Path) -> tuple[str, str]:
-  """Our name of the action, and the official split."""
+def _read_mat(file: pathlib.Path) -> str:
+  """Return `<action>_<split>` with our name of the action."""
   try:
     content = scipy.io.loadmat(file)
     action = str(content["action"].item())
     # 1 for training, -1 for testing.
     split = "train" if content["train"].item() > 0 else "val"
-  # Damage makes SciPy raise whatever it stumbles over.
+  # SciPy raises many types of exceptions for damaged files.
   except Exception as error:
     raise UserError(
       f"{file}: expected a .mat file with `action` and `train`, received"
       f" something else ({errors.first_line(error)}); unpack the data set again"
     ) from error
-  return _RENAMED.get(action, action), split
+  return f"{_RENAMED.get(action, action)}_{split}"
 
 
-def convert(
+def convert_actions(
   penn_dir: str | os.PathLike,
   output_dir: str,
   *,
-  storing: FrameEncoding | None = None,
-  labeling: LabelOptions | None = None,
-  writing: ShardOptions | None = None,
+  encoding: FrameEncoding | None = None,
+  labels: LabelOptions | None = None,
+  options: ShardOptions | None = None,
 ) -> dict[str, SplitInfo]:
-  """Converts the actions that have phases.
+  """Convert the actions that have phases.
 
   Args:
     penn_dir: The published folder.
     output_dir: Folder of the records, with `%s` for the name of the action.
-    storing: How frames are stored; None, as for the others: the defaults.
-    labeling: How videos get their labels; those that have none in the label
-      file are left out.
-    writing: How records are written.
+    encoding: How frames are stored; None, as for the others, for the defaults.
+    labels: How videos get their labels; videos that the label file doesn't list
+      are left out.
+    options: How records are written.
 
   Returns:
-    `<action>_<split>` -> what became of it, without those that have no videos.
+    `<action>_<split>` -> facts about it, for splits that have videos.
 
   Raises:
-    UserError: See `find_videos` and `build_records.prepare`.
+    UserError: See `find_videos` and `build_records.build_records`.
   """
-  labeling = labeling or LabelOptions()
+  labels = labels or LabelOptions()
   videos = find_videos(penn_dir)
-  if labeling.label_file:
-    videos = _labeled(videos, labeling.label_file)
-  parts = []
-  for action, splits in videos.items():
-    present = {f"{action}_{s}": paths for s, paths in splits.items() if paths}
+  if labels.label_file:
+    videos = _keep_labeled(videos, labels.label_file)
+  plans = []
+  for action in PUBLISHED_COUNTS:
+    names = (f"{action}_{split}" for split in SPLITS)
+    present = {name: videos[name] for name in names if videos[name]}
     if present:
-      # Phases that have names are numbered action by action.
-      parts += build_records.plan(present, output_dir, labeling)
+      # Phases that have names are numbered for each action anew.
+      plans += build_records.plan_splits(present, output_dir, labels)
   _check_counts(videos)
-  return shards.write(
-    parts, storing or FrameEncoding(), output_dir, writing or ShardOptions()
+  return shards.write_splits(
+    plans, encoding or FrameEncoding(), output_dir, options or ShardOptions()
   )
 
 
-def _labeled(videos: Videos, label_file: str | os.PathLike) -> Videos:
-  known = read_label_file(label_file, videos=()).places
+def _keep_labeled(videos: Videos, label_file: str | os.PathLike) -> Videos:
+  labeled = read_label_file(label_file, videos=()).names
   found = {
-    action: {
-      split: {name: path for name, path in paths.items() if name in known}
-      for split, paths in splits.items()
-    }
-    for action, splits in videos.items()
+    split: {name: path for name, path in paths.items() if name in labeled}
+    for split, paths in videos.items()
   }
-  left, kept = (_count(x) for x in (videos, found))
+  total, kept = (sum(map(len, x.values())) for x in (videos, found))
   if not kept:
     raise UserError(
-      f"{label_file}: labels none of the {left} videos; expected names such as"
-      " '0001'"
+      f"{label_file}: expected labels of the {total} videos, named such as"
+      " '0001', received none; correct the names"
     )
-  if kept < left:
+  if kept < total:
     logging.warning(
       "%s: %d of %d videos have no labels and are left out",
-      *(label_file, left - kept, left),
+      *(label_file, total - kept, total),
     )
   return found
 
 
-def _count(videos: Videos) -> int:
-  return sum(
-    len(paths) for splits in videos.values() for paths in splits.values()
-  )
-
-
 def _check_counts(videos: Videos) -> None:
-  """Warns where there are other numbers of videos than published."""
+  """Warn if the numbers of videos differ from the published ones."""
   for action, published in PUBLISHED_COUNTS.items():
-    found = tuple(len(videos[action][split]) for split in SPLITS)
+    found = tuple(len(videos[f"{action}_{split}"]) for split in SPLITS)
     if found != published:
       logging.warning(
         "%s: %d train and %d val videos, the paper has %d and %d",
@@ -190,30 +183,32 @@ def _check_counts(videos: Videos) -> None:
 
 
 def main() -> None:
-  """Converts the data set that the flags name."""
+  """Convert the data set that the flags name."""
   args = flags.FLAGS
   output_dir = args.output_dir
   if "%s" not in output_dir:
     output_dir = f"{output_dir}/%s_tfrecords"
-  written = convert(
+  labels = preparation_flags.get_label_options()
+  written = convert_actions(
     args.penn_dir,
     output_dir,
-    storing=preparation_flags.storing(),
-    labeling=preparation_flags.labeling(),
-    writing=preparation_flags.writing(),
+    encoding=preparation_flags.get_frame_encoding(),
+    labels=labels,
+    options=preparation_flags.get_shard_options(),
   )
-  names = {video["name"] for info in written.values() for video in info.videos}
-  skipped = {x["name"] for info in written.values() for x in info.skipped}
-  unused = build_records.unused_labels(
-    preparation_flags.labeling().label_file, names | skipped
-  )
-  preparation_flags.tell(written, output_dir, unused)
+  names = [
+    video["name"]
+    for info in written.values()
+    for video in (*info.videos, *info.skipped)
+  ]
+  unused = build_records.describe_unused_labels(labels.label_file, names)
+  preparation_flags.report(written, output_dir, unused)
 
 
 if __name__ == "__main__":
-  preparation_flags.define_storing()
-  preparation_flags.define_labeling()
-  preparation_flags.define_writing()
+  preparation_flags.define_frame_flags()
+  preparation_flags.define_label_flags()
+  preparation_flags.define_shard_flags()
   flags.adopt_module_key_flags(preparation_flags)
   command_line.define_path(
     "penn_dir", None, "The published Penn Action folder.", required=True

@@ -1,5 +1,6 @@
-"""Flags that the preparation scripts share, and what follows from them."""
+"""Flags that the preparation commands share, and what they stand for."""
 
+import itertools
 import pathlib
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -10,31 +11,35 @@ from core import command_line
 from core.errors import UserError
 from data import dataset_info, shard_files
 from data.dataset_info import SplitInfo
-from dataset_preparation import build_records, conversion, splits
+from dataset_preparation import build_records, splits
 from dataset_preparation.build_records import LabelOptions, SplitOptions
-from dataset_preparation.conversion import FrameEncoding
 from dataset_preparation.shards import ShardOptions
+from media import frame_encoding
+from media.frame_encoding import FrameEncoding
 
 FLAGS = flags.FLAGS
 
-# Exit status where videos were skipped.
+# Exit status if videos were skipped.
 _INCOMPLETE = 2
 
 
-def define_storing() -> None:
-  """Defines the flags on what becomes of frames."""
+def define_frame_flags() -> None:
+  """Define the flags on how frames are stored."""
   flags.DEFINE_enum(
     "rotate",
     "0",
-    [str(degrees) for degrees in conversion.ROTATIONS],
+    [str(degrees) for degrees in frame_encoding.ROTATIONS],
     "Degrees to turn the frames clockwise, before they are resized. The"
     " rotation that a file's metadata asks for is applied anyway.",
   )
   flags.DEFINE_boolean(
     "resize", True, "Whether to resize to --width and --height."
   )
-  flags.DEFINE_integer("width", 224, "Width in pixels.", lower_bound=1)
-  flags.DEFINE_integer("height", 224, "Height in pixels.", lower_bound=1)
+  for side in ("width", "height"):
+    flags.DEFINE_integer(
+      *(side, 224, f"{side.capitalize()} in pixels.", 1),
+      upper_bound=frame_encoding.MAX_SIDE,
+    )
   flags.DEFINE_integer(
     "short_side",
     0,
@@ -54,8 +59,8 @@ def define_storing() -> None:
   )
 
 
-def storing() -> FrameEncoding:
-  """What the flags say about frames."""
+def get_frame_encoding() -> FrameEncoding:
+  """Return how the flags want frames to be stored."""
   return FrameEncoding(
     size=(FLAGS.width, FLAGS.height) if FLAGS.resize else None,
     short_side=FLAGS.short_side,
@@ -65,8 +70,8 @@ def storing() -> FrameEncoding:
   )
 
 
-def define_labeling() -> None:
-  """Defines the flags on labels."""
+def define_label_flags() -> None:
+  """Define the flags on labels."""
   command_line.define_path(
     "label_file",
     None,
@@ -98,8 +103,8 @@ def define_labeling() -> None:
   )
 
 
-def labeling() -> LabelOptions:
-  """What the flags say about labels."""
+def get_label_options() -> LabelOptions:
+  """Return how the flags want videos to be labeled."""
   return LabelOptions(
     label_file=FLAGS.label_file if FLAGS.frame_labels else None,
     phases=FLAGS.phases,
@@ -108,8 +113,8 @@ def labeling() -> LabelOptions:
   )
 
 
-def define_splitting() -> None:
-  """Defines the flags on the name of the records and their splits."""
+def define_split_flags() -> None:
+  """Define the flags on the name of the records and their splits."""
   flags.DEFINE_string(
     "name",
     None,
@@ -122,7 +127,7 @@ def define_splitting() -> None:
     [],
     "Splits to divide the videos into, such as train=0.8,val=0.2.",
   )
-  flags.DEFINE_integer("seed", 0, "Of the choice that --split makes.")
+  flags.DEFINE_integer("seed", 0, "Seed of the choice that --split makes.")
   command_line.define_path(
     "group_file",
     None,
@@ -130,21 +135,21 @@ def define_splitting() -> None:
   )
 
 
-def splitting(videos: Collection[str]) -> SplitOptions:
-  """What the flags say about splits of these videos."""
+def get_split_options(videos: Collection[str]) -> SplitOptions:
+  """Return how the flags want these videos to be divided."""
   groups = {}
   if FLAGS.group_file:
     if not FLAGS.split:
       raise UserError(
-        "--group_file: says what --split keeps together; give --split, or leave"
-        " --group_file away"
+        "--group_file: expected --split, whose groups it lists, received none;"
+        " give --split, or leave --group_file away"
       )
     groups = splits.read_groups(FLAGS.group_file, videos)
-  return SplitOptions(splits.parse(FLAGS.split), FLAGS.seed, groups)
+  return SplitOptions(splits.parse_shares(FLAGS.split), FLAGS.seed, groups)
 
 
-def define_writing() -> None:
-  """Defines the flags on the output."""
+def define_shard_flags() -> None:
+  """Define the flags on the output."""
   command_line.define_path(
     "output_dir",
     "/tmp/%s_tfrecords/",
@@ -168,8 +173,8 @@ def define_writing() -> None:
   )
 
 
-def writing() -> ShardOptions:
-  """What the flags say about the output."""
+def get_shard_options() -> ShardOptions:
+  """Return how the flags want records to be written."""
   return ShardOptions(
     files_per_shard=FLAGS.files_per_shard,
     num_workers=FLAGS.num_workers,
@@ -178,55 +183,55 @@ def writing() -> ShardOptions:
   )
 
 
-def define() -> None:
-  """Defines all of them."""
-  define_splitting()
-  define_storing()
-  define_labeling()
-  define_writing()
+def define_all_flags() -> None:
+  """Define the flags of a command that converts one folder."""
+  define_split_flags()
+  define_frame_flags()
+  define_label_flags()
+  define_shard_flags()
 
 
-def run(
+def build_and_report(
   paths: Mapping[str, pathlib.Path],
-  frames: FrameEncoding,
+  encoding: FrameEncoding,
   notes: Sequence[str] = (),
 ) -> None:
-  """Prepares videos as the flags say and tells what became of them.
+  """Convert videos as the flags say and print a summary.
 
   Args:
     paths: Name of a record -> its video file or folder of images.
-    frames: How they are stored, usually what `storing` returns.
-    notes: Lines for the summary.
+    encoding: How frames are stored.
+    notes: Lines that end the summary.
 
   Raises:
-    UserError: See `build_records.prepare`.
-    SystemExit: With status 2 where videos were skipped.
+    UserError: See `build_records.build_records`.
+    SystemExit: With status 2 if videos were skipped.
   """
-  written = build_records.prepare(
+  labels = get_label_options()
+  written = build_records.build_records(
     paths,
     FLAGS.name,
     FLAGS.output_dir,
-    storing=frames,
-    labeling=labeling(),
-    splitting=splitting(paths),
-    writing=writing(),
+    encoding=encoding,
+    labels=labels,
+    division=get_split_options(paths),
+    options=get_shard_options(),
   )
-  unused = build_records.unused_labels(labeling().label_file, paths)
-  tell(written, FLAGS.output_dir, [*notes, *unused])
+  unused = build_records.describe_unused_labels(labels.label_file, paths)
+  report(written, FLAGS.output_dir, [*notes, *unused])
 
 
-def tell(
+def report(
   written: Mapping[str, SplitInfo], output_dir: str, notes: Sequence[str] = ()
 ) -> None:
-  """Prints what became of splits, see `run`; ends as it does."""
-  of_dataset: dict[str, dict[str, SplitInfo]] = {}
-  for name, info in written.items():
-    dataset, _ = shard_files.parse_set_name(name)
-    of_dataset.setdefault(dataset, {})[name] = info
-  for dataset, infos in of_dataset.items():
+  """Print a summary of splits; exit with status 2 if videos were skipped."""
+  for dataset, names in itertools.groupby(
+    written, lambda name: shard_files.parse_set_name(name)[0]
+  ):
     folder = shard_files.records_folder(output_dir, dataset)
-    class_names = dataset_info.read_dataset_file(folder, dataset).class_names
-    print(build_records.summary(infos, class_names))
+    info = dataset_info.read_dataset_file(folder, dataset)
+    splits_written = {name: written[name] for name in names}
+    print(build_records.summarize(splits_written, info.class_names))
     print(
       f"Use the records with DATASETS: [{dataset}] and PATH_TO_TFRECORDS:"
       f" {folder}. {folder / dataset_info.FILE_NAME} has the details; edit its"
@@ -238,6 +243,6 @@ def tell(
 
 
 def exit_if_incomplete(written: Mapping[str, SplitInfo]) -> None:
-  """Ends the program with status 2 where videos were skipped."""
+  """Exit with status 2 if videos were skipped."""
   if any(info.skipped for info in written.values()):
     sys.exit(_INCOMPLETE)

@@ -1,4 +1,4 @@
-"""Dividing videos into splits, videos of a group together."""
+"""Divides videos into splits, keeping groups together."""
 
 import itertools
 import math
@@ -8,23 +8,23 @@ from collections.abc import Collection, Mapping, Sequence
 
 from core.errors import UserError
 from dataset_preparation import video_names
-from dataset_preparation.labels import tables
+from dataset_preparation.labels import csv_tables
 
-# Up to so many ways to divide groups, all are tried.
-_MANY = 2**16
+# Up to this many ways to divide groups, all are tried.
+_MAX_TRIED = 2**16
 
 
-def parse(parts: Sequence[str]) -> dict[str, float]:
-  """Reads the parts of `--split`.
+def parse_shares(parts: Sequence[str]) -> dict[str, float]:
+  """Parse the value of `--split`.
 
   Args:
     parts: Such as `["train=0.8", "val=0.2"]`.
 
   Returns:
-    Name of a split -> its share; they sum to 1. Empty without parts.
+    Name of a split -> its share; the shares sum to 1. Empty without parts.
 
   Raises:
-    UserError: A part has another form, or they do not sum to 1.
+    UserError: A part has another form, or the shares don't sum to 1.
   """
   shares: dict[str, float] = {}
   for part in parts:
@@ -35,13 +35,15 @@ def parse(parts: Sequence[str]) -> dict[str, float]:
       share = math.nan
     if not (separator and name.isalnum() and 0 < share <= 1) or name in shares:
       raise UserError(
-        f"--split: expected parts such as train=0.8,val=0.2, received {part!r}"
+        f"--split: expected parts such as train=0.8,val=0.2, received {part!r};"
+        " correct it"
       )
     shares[name] = share
   total = sum(shares.values())
   if shares and abs(total - 1) > 1e-6:
     raise UserError(
-      f"--split: expected shares that sum to 1, received {total:g}"
+      f"--split: expected shares that sum to 1, received {total:g}; correct"
+      " them"
     )
   return shares
 
@@ -49,65 +51,63 @@ def parse(parts: Sequence[str]) -> dict[str, float]:
 def read_groups(
   path: str | os.PathLike, videos: Collection[str]
 ) -> dict[str, str]:
-  """Reads a CSV table that has columns `video` and `group`.
+  """Read a CSV table with the columns `video` and `group`.
 
   Args:
     path: The file.
     videos: Names of all videos; see `video_names` for those in the file.
 
   Returns:
-    Name of a video -> its group; the file may leave videos out.
+    Name of a video -> its group, for the videos that the file lists.
 
   Raises:
-    UserError: The file is missing, of another form, or names no video.
+    UserError: The file is missing, has another form, or lists other videos.
   """
-  text = tables.read_text(path, "group_file")
-  heading = tables.heading(text, path)
+  text = csv_tables.read_text(path, "group_file")
+  heading = csv_tables.read_heading(text, path)
   if not {"video", "group"} <= set(heading):
     raise UserError(
       f"{path}: expected the heading video,group, received"
-      f" {','.join(heading)!r}"
+      f" {','.join(heading)!r}; correct it"
     )
   groups: dict[str, str] = {}
-  for number, row in tables.rows(text, path):
-    video, group = video_names.composed(row["video"]), row["group"]
-    if not group:
+  for number, row in csv_tables.read_rows(text, path):
+    video, group = row["video"], row["group"]
+    if not group or groups.setdefault(video, group) != group:
       raise UserError(
-        f"{path}: row {number} gives video {video!r} no group; expected one,"
-        " fill it in or remove the row"
+        f"{path}: row {number}: expected one group for video {video!r},"
+        f" received {group!r} and before {groups.get(video, '')!r}; correct it"
+        " or remove the row"
       )
-    if groups.setdefault(video, group) != group:
-      raise UserError(
-        f"{path}: row {number} puts video {video!r} into group {group!r}, an"
-        f" earlier one into {groups[video]!r}; expected one group"
-      )
-  found = video_names.match(videos, groups, path)
+  found = video_names.match_names(videos, groups, path)
   unknown = groups.keys() - found.values()
   if unknown:
     raise UserError(
-      f"{path}: {min(unknown)!r} is none of the {len(videos)} videos; expected"
-      f" names such as {next(iter(videos))!r}, correct or remove it"
+      f"{path}: expected names of the {len(videos)} videos, such as"
+      f" {next(iter(videos))!r}, received {min(unknown)!r}; correct it"
     )
   return {video: groups[name] for video, name in found.items()}
 
 
-def assign(
+def assign_videos(
   videos: Sequence[str],
   shares: Mapping[str, float],
   seed: int,
   groups: Mapping[str, str],
 ) -> dict[str, list[str]]:
-  """Divides videos into splits.
+  """Divide videos into splits.
 
-  Every split gets its share as closely as the groups allow: of few groups, all
-  ways to divide them are tried; many are taken in random order, large ones
-  first, each to the split that lacks most of its share. No split stays empty.
+  Every split gets its share as closely as the groups allow. For few groups, all
+  ways to divide them are tried. Many groups are taken in random order, large
+  ones first, each by the split that lacks most of its share. No split stays
+  empty.
 
   Args:
     videos: Names of the videos.
     shares: Name of a split -> its share.
-    seed: Of the random order; the same videos and seed give the same splits.
-    groups: Name of a video -> its group; others are groups of their own.
+    seed: Seed of the random order; the same videos and seed give the same
+      splits.
+    groups: Name of a video -> its group; other videos are their own groups.
 
   Returns:
     Name of a split -> its videos, in the order of `videos`.
@@ -127,12 +127,12 @@ def assign(
     raise UserError(
       f"--split: expected at least a video and a group for each of"
       f" {', '.join(shares)}, received {len(videos)} videos in"
-      f" {len(order)} groups"
+      f" {len(order)} groups; add some, or give fewer splits"
     )
   wanted = {split: share * len(videos) for split, share in shares.items()}
   sizes = [len(members[key]) for key in order]
-  few = len(shares) ** len(order) <= _MANY
-  divide = _nearest if few else _greedy
+  few = len(shares) ** len(order) <= _MAX_TRIED
+  divide = _choose_best if few else _choose_greedily
   chosen: dict[str, set[str]] = {split: set() for split in shares}
   for key, split in zip(order, divide(sizes, wanted), strict=True):
     chosen[split].update(members[key])
@@ -142,16 +142,16 @@ def assign(
   }
 
 
-def _nearest(
+def _choose_best(
   sizes: Sequence[int], wanted: Mapping[str, float]
 ) -> Sequence[str]:
-  """The split of each group: of all choices, the first that fits best."""
+  """Return the split of each group: the first of the best choices."""
 
   def distance(choice: Sequence[str]) -> float:
     left = dict(wanted)
     for split, size in zip(choice, sizes, strict=True):
       left[split] -= size
-    # Rounded, lest the last bits choose among what is equally near.
+    # Rounded, so that the last bits don't choose among equally near ones.
     return round(sum(x * x for x in left.values()), 6)
 
   choices = itertools.product(wanted, repeat=len(sizes))
@@ -159,10 +159,12 @@ def _nearest(
   return min(whole, key=distance)
 
 
-def _greedy(sizes: Sequence[int], wanted: Mapping[str, float]) -> Sequence[str]:
-  """The split of each group: the one that lacks most when its turn comes."""
+def _choose_greedily(
+  sizes: Sequence[int], wanted: Mapping[str, float]
+) -> Sequence[str]:
+  """Return the split of each group: the one that lacks most at its turn."""
   left = dict(wanted)
-  # In order, unlike a set.
+  # A dict keeps its order, unlike a set.
   empty = dict(wanted)
   choice = []
   for index, size in enumerate(sizes):

@@ -1,11 +1,11 @@
-"""Names of videos in tables: in full, or their last part alone.
+"""Names of videos in tables: the whole path, or its last part alone.
 
-Either may have the ending of the video's file.
+A name may have the ending of the video's file.
 """
 
 import os
 import unicodedata
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 
 from core.errors import UserError
 
@@ -19,82 +19,61 @@ ENDINGS = (
 )
 
 
-def composed(name: str) -> str:
-  """A name with every accented letter as one character (Unicode's NFC).
+def compose(name: str) -> str:
+  """Write every accented letter as one character (Unicode's NFC).
 
   Disks and editors write such a letter as one character or as two.
-
-  Args:
-    name: The name.
-
-  Returns:
-    The name, the same however it was written.
   """
   return unicodedata.normalize("NFC", name)
 
 
-def match(
+def match_names(
   videos: Collection[str], named: Collection[str], path: str | os.PathLike
 ) -> dict[str, str]:
-  """Finds out under which name a table speaks of each video.
+  """Find the name under which a table lists each video.
 
   Args:
     videos: Names of all videos: their paths below the input folder, without
       ending.
-    named: Names in the table, `composed`: such a path or, where no video has
-      it, the last part of one; where neither fits, with one of `ENDINGS`.
+    named: Names in the table, composed. Each is such a path or, if no video has
+      it, the last part of one; if neither fits, with one of `ENDINGS`.
     path: The table, for messages.
 
   Returns:
-    Name of a video -> its name in the table; without the videos that it does
-    not name.
+    Name of a video -> its name in the table, for the videos that it lists.
 
   Raises:
-    UserError: A name is the last part of several videos, or a video is named
+    UserError: A name is the last part of several videos, or a video is listed
       with two endings.
   """
-  paths = {composed(video): video for video in videos}
-  found = _found(paths, {name: name for name in named}, {}, path)
-  rest = set(named) - set(found.values())
-  return _found(paths, _without_endings(rest, path), found, path)
-
-
-def _found(
-  paths: Mapping[str, str],
-  keys: Mapping[str, str],
-  before: Mapping[str, str],
-  path: str | os.PathLike,
-) -> dict[str, str]:
-  """Adds to the videos found `before` those that `keys` tell, see `match`."""
-  found = {v: keys[name] for name, v in paths.items() if name in keys} | before
-  by_last_part: dict[str, str] = {}
-  for whole, video in paths.items():
-    name = whole.rpartition("/")[2]
-    if video in found or name in paths or name not in keys:
-      continue
-    other = by_last_part.setdefault(name, video)
-    if other != video:
-      raise UserError(
-        f"{path}: {keys[name]!r} may be {other!r} or {video!r}; expected the"
-        " path below the input folder, without ending"
-      )
-    found[video] = keys[name]
-  return found
-
-
-def _without_endings(
-  named: Collection[str], path: str | os.PathLike
-) -> dict[str, str]:
-  """Name without ending -> name in the table."""
+  whole = {compose(video): [video] for video in videos}
+  last_parts: dict[str, list[str]] = {}
+  for name, [video] in whole.items():
+    last_part = name.rpartition("/")[2]
+    if last_part not in whole:
+      last_parts.setdefault(last_part, []).append(video)
   found: dict[str, str] = {}
-  for name in sorted(named):
-    short, ending = os.path.splitext(name)
-    if ending.lower() not in ENDINGS:
-      continue
-    other = found.setdefault(short, name)
-    if other != name:
-      raise UserError(
-        f"{path}: names {other!r} and {name!r}; expected each video once,"
-        " without ending"
-      )
+  for shorten in (str, _remove_ending):
+    for candidates in (whole, last_parts):
+      for name in sorted(set(named) - set(found.values())):
+        key = shorten(name)
+        matches = candidates.get(key, [])
+        left = [video for video in matches if video not in found]
+        if len(left) > 1:
+          raise UserError(
+            f"{path}: expected a path below the input folder, received"
+            f" {name!r}, which may be {left[0]!r} or {left[1]!r}; correct it"
+          )
+        for other in {found[v] for v in matches if v in found}:
+          if not left and shorten(other) == key:
+            raise UserError(
+              f"{path}: expected each video once, without ending, received"
+              f" {other!r} and {name!r}; remove one"
+            )
+        found |= dict.fromkeys(left, name)
   return found
+
+
+def _remove_ending(name: str) -> str:
+  short, ending = os.path.splitext(name)
+  return short if ending.lower() in ENDINGS else ""

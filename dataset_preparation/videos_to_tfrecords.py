@@ -3,8 +3,8 @@ r"""Converts a folder of videos to TFRecords.
     python -m dataset_preparation.videos_to_tfrecords --name pouring_train \
       --input_dir ~/videos/train --label_file ~/videos/labels.json
 
-Each video becomes one record. The first and only step for unlabeled videos;
-with a label file each frame gets the label of its phase.
+Each video becomes one record. This is the only step for unlabeled videos; with
+a label file, each frame gets the label of its phase.
 """
 
 import fnmatch
@@ -20,7 +20,7 @@ from absl import flags
 
 from core import command_line, files
 from core.errors import UserError
-from dataset_preparation import preparation_flags, video_names
+from dataset_preparation import build_records, preparation_flags, video_names
 from media.image_folders import natural_order
 
 FILE_PATTERNS = tuple(f"*{ending}" for ending in video_names.ENDINGS)
@@ -29,11 +29,11 @@ FILE_PATTERNS = tuple(f"*{ending}" for ending in video_names.ENDINGS)
 def find_videos(
   folder: str | os.PathLike, patterns: Sequence[str] = FILE_PATTERNS
 ) -> dict[str, pathlib.Path]:
-  """Finds the videos of a folder and of the folders in it or linked to.
+  """Find the videos in a folder and its subfolders, following links.
 
   Args:
     folder: The folder.
-    patterns: Patterns of file names, upper or lower case alike.
+    patterns: Patterns of file names, case-insensitive.
 
   Returns:
     Name -> path, `v2` before `v10`. The name is the path below the folder
@@ -41,23 +41,22 @@ def find_videos(
     dot are left out.
 
   Raises:
-    UserError: The folder is missing, nothing matches, two files differ in
-      nothing but their endings, by which records are not named, or a link
-      leads to a folder that is searched already.
+    UserError: The folder is missing, nothing matches, two files differ only in
+      their endings, or a link leads to a folder that is searched already.
   """
   folder = pathlib.Path(folder)
-  named = by_name(list_files(folder), folder, patterns)
+  named = name_files(list_files(folder), folder, patterns)
   return {name: folder / path for name, path in named.items()}
 
 
 def list_files(folder: str | os.PathLike) -> list[str]:
-  """Lists the files of a folder and of the folders in it, see `find_videos`.
+  """List the files in a folder and its subfolders; see `find_videos`.
 
   Args:
     folder: The folder.
 
   Returns:
-    Their paths below the folder.
+    Paths below the folder, in natural order.
 
   Raises:
     UserError: The folder is missing, or a link leads to one that is searched
@@ -69,67 +68,57 @@ def list_files(folder: str | os.PathLike) -> list[str]:
       f"{folder}: expected a folder of videos, received no folder; correct"
       " --input_dir"
     )
-  return [
+  paths = [
     path.relative_to(folder).as_posix()
     for each in files.walk_folders(folder)
     for path in each.iterdir()
-    # A link to nothing is no folder either: its conversion tells.
-    if not path.is_dir()
+    # A link to nothing is no folder either; its conversion reports it.
+    if not path.is_dir() and not path.name.startswith(".")
   ]
+  return sorted(paths, key=natural_order)
 
 
-def by_name(
+def name_files(
   paths: Iterable[str], folder: str | os.PathLike, patterns: Sequence[str]
 ) -> dict[str, str]:
-  """Chooses and names the files of a folder, see `find_videos`.
+  """Choose the videos among files, and name their records.
 
   Args:
     paths: Paths below the folder.
     folder: The folder, for messages.
-    patterns: Patterns of file names, upper or lower case alike.
+    patterns: Patterns of file names, case-insensitive.
 
   Returns:
-    Name -> path, in natural order.
+    Name -> path, in the order of `paths`.
 
   Raises:
     UserError: Nothing matches, or two files would have the same name.
   """
   named: dict[str, str] = {}
-  for path in sorted(filter(_is_shown, paths), key=natural_order):
-    if not _matches(path, patterns):
-      continue
+  for path in filter(lambda path: _matches(path, patterns), paths):
     name = os.path.splitext(path)[0]
     other = named.setdefault(name, path)
     if other != path:
       raise UserError(
-        f"{folder}: {other} and {path} would both be records named {name!r};"
-        " rename one or choose by --file_pattern"
+        f"{folder}: expected one video for the record {name!r}, received"
+        f" {other} and {path}; rename one or choose by --file_pattern"
       )
   if not named:
     raise UserError(
-      f"{folder}: found no videos that match {', '.join(patterns)}; correct"
-      " --input_dir or --file_pattern"
+      f"{folder}: expected videos that match {', '.join(patterns)}, received"
+      " none; correct --input_dir or --file_pattern"
     )
   return named
 
 
-def left_out(paths: Iterable[str], patterns: Sequence[str]) -> list[str]:
-  """What to tell of the files that `by_name` leaves out for their names.
-
-  Args:
-    paths: Paths below the folder.
-    patterns: Patterns of file names, upper or lower case alike.
-
-  Returns:
-    A line of text, where there are any.
-  """
-  others = [p for p in paths if _is_shown(p) and not _matches(p, patterns)]
-  if not others:
-    return []
-  return [
-    f"{len(others)} files match no --file_pattern and are left out, the first"
-    f" is {min(others, key=natural_order)}"
-  ]
+def describe_left_out(
+  paths: Iterable[str], patterns: Sequence[str]
+) -> list[str]:
+  """Describe the files that match no pattern, in one line or none."""
+  return build_records.describe_left_out(
+    [path for path in paths if not _matches(path, patterns)],
+    "files match no --file_pattern and are left out",
+  )
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:
@@ -137,12 +126,10 @@ def _matches(path: str, patterns: Sequence[str]) -> bool:
   return any(fnmatch.fnmatch(title, pattern.lower()) for pattern in patterns)
 
 
-def _is_shown(path: str) -> bool:
-  return not any(part.startswith(".") for part in path.split("/"))
-
-
 def define_flags() -> None:
-  """Defines the flags on which files are videos."""
+  """Define all flags of this command."""
+  preparation_flags.define_all_flags()
+  flags.adopt_module_key_flags(preparation_flags)
   command_line.define_path(
     "input_dir",
     None,
@@ -157,18 +144,17 @@ def define_flags() -> None:
 
 
 def main() -> None:
-  """Prepares the videos that the flags name."""
+  """Convert the videos that the flags name."""
   args = flags.FLAGS
-  preparation_flags.run(
+  paths = list_files(args.input_dir)
+  preparation_flags.build_and_report(
     find_videos(args.input_dir, args.file_pattern),
-    preparation_flags.storing(),
-    left_out(list_files(args.input_dir), args.file_pattern),
+    preparation_flags.get_frame_encoding(),
+    describe_left_out(paths, args.file_pattern),
   )
 
 
-# Only here, so that another script's tests can import both.
+# Flags are defined here, so that importing several commands doesn't clash.
 if __name__ == "__main__":
-  preparation_flags.define()
-  flags.adopt_module_key_flags(preparation_flags)
   define_flags()
   command_line.run(main)

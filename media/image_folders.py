@@ -1,58 +1,34 @@
-"""Folders of images as videos: natural order, JPEGs taken over as they are."""
+"""Folders of images as videos: natural order, JPEGs kept as they are."""
 
 import io
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from core.errors import UserError
 from core.files import raise_unreadable
+from media.frames import Frame
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright.
 
 
-class Frame(NamedTuple):
-  """One frame of a source.
-
-  Attributes:
-    index: Its number in the source.
-    time: Seconds since the first one.
-    decode: Gives it as [H, W, 3] uint8 RGB; not called for frames that are
-      dropped. A UserError tells that it can't.
-    jpeg: The same as a JPEG, where the source has it upright and in RGB or
-      gray; otherwise None.
-  """
-
-  index: int
-  time: float
-  decode: Callable[[], np.ndarray]
-  jpeg: bytes | None = None
-
-
 def natural_order(name: str) -> tuple[list, str]:
-  """Sorting key by which `img2` comes before `img10`."""
+  """Return a sorting key that puts `img2` before `img10`."""
   # Every second part is a number.
   parts = re.split(r"([0-9]+)", name)
   parts[1::2] = map(int, parts[1::2])
   return parts, name
 
 
-def listed(folder: pathlib.Path) -> list[pathlib.Path]:
-  """All that is in a folder, by name.
-
-  Args:
-    folder: The folder.
-
-  Returns:
-    The paths.
+def list_folder(folder: pathlib.Path) -> list[pathlib.Path]:
+  """List everything in a folder by name.
 
   Raises:
-    UserError: It can't be read.
+    UserError: The folder can't be read.
   """
   try:
     return sorted(folder.iterdir())
@@ -60,37 +36,37 @@ def listed(folder: pathlib.Path) -> list[pathlib.Path]:
     raise_unreadable(error)
 
 
-def files(folder: pathlib.Path, endings: Sequence[str]) -> list[pathlib.Path]:
-  """The images of a folder, in natural order.
+def list_images(
+  folder: pathlib.Path, endings: Sequence[str]
+) -> list[pathlib.Path]:
+  """List the images of a folder in natural order.
 
   Args:
-    folder: The folder; folders in it are not searched.
-    endings: Of the names, lower case.
+    folder: The folder; its subfolders are not searched.
+    endings: Endings of the images' names, lower case.
 
   Returns:
-    Their paths; of names that start with a dot, none.
+    Paths of the images, without names that start with a dot.
   """
   found = [
     path
-    for path in listed(folder)
+    for path in list_folder(folder)
     if path.suffix.lower() in endings
-    and path.is_file()
     and not path.name.startswith(".")
+    and not path.is_dir()
   ]
   return sorted(found, key=lambda path: natural_order(path.name))
 
 
-def read(
-  folder: pathlib.Path,
-  fps: float,
-  endings: Sequence[str],
+def read_frames(
+  folder: pathlib.Path, fps: float, endings: Sequence[str]
 ) -> Iterator[Frame]:
-  """Reads the images of a folder as frames, one in memory at a time.
+  """Read the images of a folder as frames, one in memory at a time.
 
   Args:
     folder: The folder.
-    fps: Images a second; 0 = unknown, all have time 0.
-    endings: Of the names, lower case.
+    fps: Images per second; 0 if unknown, then all have time 0.
+    endings: Endings of the images' names, lower case.
 
   Yields:
     The frames in natural order of the names.
@@ -98,17 +74,20 @@ def read(
   Raises:
     UserError: There is no image, or one can't be decoded.
   """
-  paths = files(folder, endings)
+  paths = list_images(folder, endings)
   if not paths:
     raise UserError(
-      f"{folder}: holds no images ({', '.join(endings)}); expected at least"
-      " one, remove the folder or correct --extension"
+      f"{folder}: expected images ({', '.join(endings)}), received none; remove"
+      " the folder or correct --extension"
     )
   for index, path in enumerate(paths):
-    yield _frame(path, index, index / fps if fps else 0.0)
+    pixels, jpeg = _read_image(path)
+    time = index / fps if fps else 0.0
+    yield Frame(index, time, lambda pixels=pixels: pixels, jpeg)
 
 
-def _frame(path: pathlib.Path, index: int, time: float) -> Frame:
+def _read_image(path: pathlib.Path) -> tuple[np.ndarray, bytes | None]:
+  """Return the pixels, and the file's bytes if it is an upright JPEG."""
   try:
     data = path.read_bytes()
     with Image.open(io.BytesIO(data)) as image:
@@ -120,16 +99,15 @@ def _frame(path: pathlib.Path, index: int, time: float) -> Frame:
       upright = ImageOps.exif_transpose(image)
       # Transparent parts would show whatever color lies under them.
       if upright.has_transparency_data:
-        upright = Image.alpha_composite(
-          Image.new("RGBA", upright.size, "black"), upright.convert("RGBA")
-        )
+        black = Image.new("RGBA", upright.size, "black")
+        upright = Image.alpha_composite(black, upright.convert("RGBA"))
       if upright.mode.startswith("I;16"):
-        # Pillow would clip where it should scale.
+        # Pillow would clip instead of scaling.
         upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-      pixels = np.asarray(upright.convert("RGB"))
-  except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+      return np.asarray(upright.convert("RGB")), data if plain else None
+  # Pillow raises SyntaxError and ValueError for some damaged files.
+  except (OSError, SyntaxError, ValueError) as error:
     raise UserError(
-      f"{path}: can't be decoded as an image ({str(error) or 'damaged'});"
-      " expected a whole image file, replace or remove it"
+      f"{path}: expected a whole image file, received one that can't be decoded"
+      f" ({str(error) or 'damaged'}); replace or remove it"
     ) from error
-  return Frame(index, time, lambda: pixels, data if plain else None)

@@ -7,8 +7,8 @@ from PIL import Image
 
 from core.errors import UserError
 from core.files import atomic_write
-from media import gifs
-from media import videos as video_files
+from media.gif_writer import write_gif
+from media.video_writer import write_video
 from visualization.clips import Clip
 
 # Longest side of a picture in pixels. GIFs compress too little for more.
@@ -56,10 +56,10 @@ def write_clip(path: str | os.PathLike, clip: Clip, interval: float) -> None:
   """
   ending = pathlib.Path(path).suffix.lower()
   if ending == ".gif":
-    gifs.write(path, clip.length, clip.draw, interval)
+    write_gif(path, clip.length, clip.draw, interval)
   elif ending == ".png":
     with atomic_write(path) as temporary:
       Image.fromarray(clip.draw(0)).save(temporary, "PNG")
   else:
     pictures = (clip.draw(i) for i in range(clip.length))
-    video_files.write(path, pictures, fps=1000 / interval)
+    write_video(path, pictures, fps=1000 / interval)

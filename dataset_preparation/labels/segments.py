@@ -1,11 +1,9 @@
-"""Segments of a video in, labels of its frames out."""
+"""Segments of a video, and the labels that they give its frames."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-
-_MICROSECONDS = 1e6
 
 
 class Segment(NamedTuple):
@@ -13,8 +11,8 @@ class Segment(NamedTuple):
 
   Attributes:
     label: The phase, 0 or more.
-    start: Seconds from the first frame; the phase's first instant.
-    end: Seconds from the first frame; the first instant after the phase.
+    start: First instant of the phase, in seconds from the first frame.
+    end: First instant after the phase, in seconds from the first frame.
   """
 
   label: int
@@ -23,18 +21,16 @@ class Segment(NamedTuple):
 
 
 def merge_annotators(annotators: Sequence[Sequence[Segment]]) -> list[Segment]:
-  """Averages annotators, and parts neighbors in the middle of their gap.
-
-  An overlap of neighbors is parted in its middle too.
+  """Average annotators and split gaps and overlaps in their middle.
 
   Args:
     annotators: Segments of each annotator, the same labels in the same order.
 
   Returns:
     The segments in order of their averaged starts. Each ends where the next
-    starts; one that its neighbors overlap wholly may end before it starts.
+    starts; one that its neighbors cover completely may end before it starts.
   """
-  bounds = np.mean([[s[1:] for s in drawn] for drawn in annotators], axis=0)
+  bounds = np.mean([[s[1:] for s in segments] for segments in annotators], 0)
   order = np.argsort(bounds[:, 0], kind="stable")
   starts, ends = bounds[order].T
   middles = (ends[:-1] + starts[1:]) / 2
@@ -46,29 +42,29 @@ def merge_annotators(annotators: Sequence[Sequence[Segment]]) -> list[Segment]:
   ]
 
 
-def label_frames(
+def label_times(
   segments: Sequence[Segment], times: Sequence[float]
 ) -> list[int]:
-  """Labels frames by their time stamps.
+  """Label frames by their time stamps.
 
   A segment holds the instants start <= t < end: the instant at which one ends
-  and the next starts belongs to the next, as the event between two phases opens
-  the later one. (The reference labels in the tests don't decide it: none of
-  their boundaries meets a frame.) Both sides are rounded to microseconds, the
-  unit of label files, so that a boundary that was taken from a frame's time
-  stamp meets this frame whatever the last bits are.
+  and the next starts belongs to the next, because the event between two phases
+  opens the later one. (No boundary of the reference labels in the tests meets a
+  frame, so they don't decide it.) Both sides are rounded to microseconds, the
+  unit of annotation JSON, so that a boundary taken from a frame's time stamp
+  meets this frame.
 
-  A segment that ends before it starts holds no instant and is passed over, even
-  at the end of the video: the frames after the last segment have the label of
-  the last that holds any.
+  A segment that ends before it starts holds no instant and is skipped, even at
+  the end of the video: the frames after the last segment have the label of the
+  last one that holds any.
 
   Args:
-    segments: What `merge_annotators` returned, at least one of them not empty.
+    segments: From `merge_annotators`, at least one of them not empty.
     times: [F] seconds from the first frame.
 
   Returns:
     [F] labels. Frames before the first segment have its label, frames after the
-    last the last's.
+    last segment the last's.
   """
   moments = _to_microseconds(times)
   kept = [s for s in segments if s.start < s.end]
@@ -80,4 +76,4 @@ def label_frames(
 
 
 def _to_microseconds(seconds: float | Sequence[float]) -> np.ndarray:
-  return np.rint(np.asarray(seconds, np.float64) * _MICROSECONDS)
+  return np.rint(np.asarray(seconds, np.float64) * 1e6)

@@ -1,4 +1,4 @@
-"""Makes a synthetic data set of pouring videos, with annotations.
+"""Generates a synthetic data set of pouring videos, with annotations.
 
 python -m dataset_preparation.synthetic_pouring --output_dir /tmp/pouring
 """
@@ -12,13 +12,15 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2]))
 from absl import flags, logging
 
 from core import command_line
-from dataset_preparation.synthetic_pouring.generation import generate
+from dataset_preparation.synthetic_pouring.generation import generate_dataset
 
 
 def main() -> None:
-  """Makes the data set that the flags describe."""
+  """Generate the data set that the flags describe."""
   args = flags.FLAGS
-  labels = generate(args.output_dir, args.num_train, args.num_val, args.seed)
+  labels = generate_dataset(
+    args.output_dir, args.num_train, args.num_val, args.seed
+  )
   logging.info("%d videos and labels.json in %s", len(labels), args.output_dir)
 
 

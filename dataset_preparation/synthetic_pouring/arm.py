@@ -1,4 +1,4 @@
-"""The arm of a synthetic pouring video: its pose and how it is drawn."""
+"""Poses and draws the arm."""
 
 import dataclasses
 
@@ -17,13 +17,13 @@ _FINGER_LENGTHS = (0.085, 0.105, 0.112, 0.1)
 
 @dataclasses.dataclass(frozen=True)
 class Clothes:
-  """Looks of the arm; colors are [3] RGB floats, 0 to 255.
+  """The look of the arm; colors are [3] RGB floats from 0 to 255.
 
   Attributes:
     skin: Color of the hand.
     sleeve: Color of the sleeve.
     stripe: Color of the sleeve's stripes.
-    striped: Whether it has any.
+    striped: Whether it has stripes.
     bare: Length of the bare forearm, in picture heights.
   """
 
@@ -36,14 +36,14 @@ class Clothes:
 
 @dataclasses.dataclass(frozen=True)
 class Limbs:
-  """Where the parts of the arm are, as world points.
+  """The pose of the arm, in world points.
 
   Attributes:
     shoulder: [2].
     elbow: [2].
     wrist: [2].
-    fingers: [4, 3, 2]; of each finger the knuckle, the joint and the tip.
-    thumb: [3, 2]; the same of the thumb.
+    fingers: [4, 3, 2], the knuckle, the joint and the tip of each finger.
+    thumb: [3, 2], the same for the thumb.
     thickness: Scale of all widths.
   """
 
@@ -55,12 +55,12 @@ class Limbs:
   thickness: float
 
 
-def pose(script: Script, state: State, thickness: float) -> Limbs:
-  """Gives the pose of an arm whose hand is where the state wants it.
+def pose_arm(script: Script, state: State, thickness: float) -> Limbs:
+  """Return the pose of the arm at one moment.
 
   Args:
     script: The video's script.
-    state: The moment's state.
+    state: The state at that moment.
     thickness: Scale of arm and hand.
 
   Returns:
@@ -72,16 +72,16 @@ def pose(script: Script, state: State, thickness: float) -> Limbs:
   shoulder = script.shoulder + script.lean * (state.hand - script.home)
   return Limbs(
     shoulder=shoulder,
-    elbow=_elbow(shoulder, wrist),
+    elbow=_find_elbow(shoulder, wrist),
     wrist=wrist,
-    fingers=_fingers(state, radius, thickness),
-    thumb=_thumb(state, radius, wrist, thickness),
+    fingers=_place_fingers(state, radius, thickness),
+    thumb=_place_thumb(state, radius, wrist, thickness),
     thickness=thickness,
   )
 
 
-def _elbow(shoulder: np.ndarray, wrist: np.ndarray) -> np.ndarray:
-  """Finds the elbow of a two-bone arm; it points upwards."""
+def _find_elbow(shoulder: np.ndarray, wrist: np.ndarray) -> np.ndarray:
+  """Find the elbow of a two-bone arm, which points upwards."""
   reach = wrist - shoulder
   distance = float(np.hypot(*reach))
   reach = reach / distance
@@ -91,8 +91,8 @@ def _elbow(shoulder: np.ndarray, wrist: np.ndarray) -> np.ndarray:
   return shoulder + along * reach + aside * np.array([reach[1], -reach[0]])
 
 
-def _fingers(state: State, radius: float, thickness: float) -> np.ndarray:
-  """Places the fingers: spread when open, around the bottle when closed."""
+def _place_fingers(state: State, radius: float, thickness: float) -> np.ndarray:
+  """Place the fingers: spread when open, around the bottle when closed."""
   up = axis(state.hand_turn)
   fingers = []
   for offset, length in zip(_FINGER_OFFSETS, _FINGER_LENGTHS, strict=True):
@@ -107,10 +107,10 @@ def _fingers(state: State, radius: float, thickness: float) -> np.ndarray:
   return np.array(fingers)
 
 
-def _thumb(
+def _place_thumb(
   state: State, radius: float, wrist: np.ndarray, thickness: float
 ) -> np.ndarray:
-  """Places the thumb: up when open, behind the bottle when closed."""
+  """Place the thumb: up when open, behind the bottle when closed."""
   up, right = axis(state.hand_turn), across(state.hand_turn)
   root = 0.5 * (state.hand - right * radius + wrist) + up * 0.035 * thickness
   lean = 0.35 + 0.9 * state.closed
@@ -121,13 +121,15 @@ def _thumb(
 
 
 def draw_arm(canvas: Canvas, clothes: Clothes, limbs: Limbs) -> None:
-  """Draws sleeve and forearm, behind everything else."""
+  """Draw sleeve and forearm, behind everything else."""
   width = limbs.thickness
   forearm = limbs.wrist - limbs.elbow
   cuff = limbs.wrist - forearm / np.hypot(*forearm) * (0.04 + clothes.bare)
-  _rod(canvas, limbs.elbow, limbs.wrist, 0.075, 0.047, width, clothes.skin)
-  _rod(canvas, limbs.shoulder, limbs.elbow, 0.115, 0.1, width, clothes.sleeve)
-  _rod(canvas, limbs.elbow, cuff, 0.1, 0.072, width, clothes.sleeve)
+  _draw_rod(canvas, limbs.elbow, limbs.wrist, 0.075, 0.047, width, clothes.skin)
+  _draw_rod(
+    canvas, limbs.shoulder, limbs.elbow, 0.115, 0.1, width, clothes.sleeve
+  )
+  _draw_rod(canvas, limbs.elbow, cuff, 0.1, 0.072, width, clothes.sleeve)
   across_arm = np.array([-forearm[1], forearm[0]]) / np.hypot(*forearm)
   marks = [0.985] + [0.2, 0.4, 0.6, 0.8] * clothes.striped
   for part in marks:
@@ -138,7 +140,7 @@ def draw_arm(canvas: Canvas, clothes: Clothes, limbs: Limbs) -> None:
 
 
 def draw_palm(canvas: Canvas, clothes: Clothes, limbs: Limbs) -> None:
-  """Draws palm and thumb, behind the bottle."""
+  """Draw palm and thumb, behind the bottle."""
   width = limbs.thickness
   knuckles = limbs.fingers[:, 0]
   inner = knuckles + (limbs.wrist - knuckles) * 0.12
@@ -148,20 +150,20 @@ def draw_palm(canvas: Canvas, clothes: Clothes, limbs: Limbs) -> None:
       ellipse(at, 0.02 * width * size**2, 0.02 * width * size**2)
       for at in inner
     ]
-    canvas.fill(_hull(np.concatenate(rings)), clothes.skin * shade)
-  _digit(canvas, limbs.thumb, 0.0215 * width, clothes.skin)
+    canvas.fill(_compute_hull(np.concatenate(rings)), clothes.skin * shade)
+  _draw_finger(canvas, limbs.thumb, 0.0215 * width, clothes.skin)
 
 
 def draw_fingers(canvas: Canvas, clothes: Clothes, limbs: Limbs) -> None:
-  """Draws the fingers, in front of the bottle."""
+  """Draw the fingers, in front of the bottle."""
   for finger in limbs.fingers:
-    _digit(canvas, finger, 0.0175 * limbs.thickness, clothes.skin)
+    _draw_finger(canvas, finger, 0.0175 * limbs.thickness, clothes.skin)
 
 
-def _digit(
+def _draw_finger(
   canvas: Canvas, joints: np.ndarray, radius: float, skin: np.ndarray
 ) -> None:
-  """Draws a finger through its three joints, with a dark rim and a nail."""
+  """Draw a finger through its three joints, with a dark rim and a nail."""
   root, joint, tip = joints
   for size, shade in ((1.3, 0.6), (1.0, 1.0)):
     color = skin * shade
@@ -172,7 +174,7 @@ def _digit(
   )
 
 
-def _rod(
+def _draw_rod(
   canvas: Canvas,
   start: np.ndarray,
   end: np.ndarray,
@@ -181,7 +183,7 @@ def _rod(
   scale: float,
   color: np.ndarray,
 ) -> None:
-  """Draws a round rod, lit from above."""
+  """Draw a round rod, lit from above."""
   light = np.array([0, -0.3])
   for size, shade in ((1.0, 0.62), (0.82, 0.85), (0.58, 1.0), (0.26, 1.12)):
     first, last = start_radius * scale * size, end_radius * scale * size
@@ -192,8 +194,8 @@ def _rod(
     canvas.fill(outline, np.minimum(color * shade, 255))
 
 
-def _hull(points: np.ndarray) -> np.ndarray:
-  """Gives the convex hull of [N, 2] points, [M, 2]."""
+def _compute_hull(points: np.ndarray) -> np.ndarray:
+  """Return the convex hull of [N, 2] points, [M, 2]."""
   center = points.mean(0)
   directions = np.linspace(0, 2 * np.pi, 40, endpoint=False)
   rays = np.stack([np.cos(directions), np.sin(directions)], axis=1)

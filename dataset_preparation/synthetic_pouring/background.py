@@ -1,24 +1,22 @@
-"""Wall, table and clutter of a synthetic pouring video, drawn once a video."""
+"""Draws wall, table and clutter, once per video."""
 
 import colorsys
 
 import cv2
 import numpy as np
 
-# The background covers this part of the world, more than the camera sees:
-# left, top, width, height in picture heights.
+# The part of the world that the background covers, more than the camera sees,
+# in picture heights.
 LEFT, TOP, WIDTH, HEIGHT = -0.3, -0.3, 1.95, 1.65
 PIXELS_PER_UNIT = 288
 _ROWS, _COLUMNS = (
   round(HEIGHT * PIXELS_PER_UNIT),
   round(WIDTH * PIXELS_PER_UNIT),
 )
-
-
-def background_to_world() -> np.ndarray:
-  """Gives the [2, 3] affine map from background pixels to world points."""
-  scale = 1 / PIXELS_PER_UNIT
-  return np.array([[scale, 0, LEFT], [0, scale, TOP]])
+# [2, 3] affine map from background pixels to world points.
+TO_WORLD = np.array(
+  [[1 / PIXELS_PER_UNIT, 0, LEFT], [0, 1 / PIXELS_PER_UNIT, TOP]]
+)
 
 
 def draw_color(
@@ -26,7 +24,7 @@ def draw_color(
   saturation: tuple[float, float],
   value: tuple[float, float],
 ) -> np.ndarray:
-  """Draws an RGB color, [3] float in 0 to 255."""
+  """Draw an RGB color, [3] float in 0 to 255."""
   hue = rng.random()
   return 255 * np.array(
     colorsys.hsv_to_rgb(hue, rng.uniform(*saturation), rng.uniform(*value))
@@ -39,7 +37,7 @@ def draw_background(
   table: np.ndarray,
   edge: float,
 ) -> np.ndarray:
-  """Draws a room without the action.
+  """Draw the room.
 
   Args:
     rng: The video's generator.
@@ -48,15 +46,15 @@ def draw_background(
     edge: World height of the table's far edge.
 
   Returns:
-    [495, 585, 3] uint8 RGB; `background_to_world` says what it covers.
+    [495, 585, 3] uint8 RGB; `TO_WORLD` tells what it covers.
   """
-  image = _textured(rng, wall)
+  image = _paint_texture(rng, wall)
   for _ in range(rng.integers(1, 4)):
     _hang_on_wall(image, rng, edge)
   row = round((edge - TOP) * PIXELS_PER_UNIT)
   for _ in range(rng.integers(0, 4)):
     _stand_on_table(image, rng, row)
-  image[row:] = _receding(_textured(rng, table), _ROWS - row)
+  image[row:] = _lay_on_table(_paint_texture(rng, table), _ROWS - row)
   image[row : row + 2] = image[row : row + 2] * 0.6
   # The wall is darker where it meets the table.
   depth = np.arange(row)[::-1] / 40
@@ -64,8 +62,8 @@ def draw_background(
   return np.clip(cv2.GaussianBlur(image, (0, 0), 2.0), 0, 255).astype(np.uint8)
 
 
-def _textured(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
-  """Paints an area in one of the materials, [rows, columns, 3] float."""
+def _paint_texture(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
+  """Paint an area in a random material, [rows, columns, 3] float."""
   material = rng.choice([_stripes, _tiles, _dots, _wood, _blotches])
   pattern = material(rng) + 0.4 * _blotches(rng)
   second = draw_color(rng, (0.0, 0.35), (0.2, 0.95))
@@ -76,7 +74,7 @@ def _textured(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
 
 
 def _grid(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-  """Gives turned coordinates of all pixels, in world units."""
+  """Return rotated coordinates of all pixels, in world units."""
   turn = rng.choice([0, 0, np.pi / 4, rng.uniform(-0.3, 0.3)])
   x = np.arange(_COLUMNS) / PIXELS_PER_UNIT + rng.random()
   y = np.arange(_ROWS)[:, None] / PIXELS_PER_UNIT + rng.random()
@@ -124,17 +122,17 @@ def _blotches(
   return cv2.resize(noise, (_COLUMNS, _ROWS), interpolation=cv2.INTER_CUBIC)
 
 
-def _receding(texture: np.ndarray, rows: int) -> np.ndarray:
-  """Lays a texture on the table: finer far away, and lit from the front."""
+def _lay_on_table(texture: np.ndarray, rows: int) -> np.ndarray:
+  """Lay a texture on the table, finer far away and lit from the front."""
   part = np.linspace(0, 1, rows)
   source = (part**0.7 * (len(texture) - 1)).astype(int)
   return texture[source] * np.linspace(0.85, 1.1, rows)[:, None, None]
 
 
-def _box(
+def _fill_box(
   image: np.ndarray, x: float, y: float, w: float, h: float, color: np.ndarray
 ) -> None:
-  """Fills a rectangle given in world units, from its top left corner."""
+  """Fill a rectangle given in world units, from its top left corner."""
   first = np.round((np.array([x - LEFT, y - TOP])) * PIXELS_PER_UNIT)
   last = first + np.round(np.array([w, h]) * PIXELS_PER_UNIT)
   corners = [tuple(int(v) for v in corner) for corner in (first, last)]
@@ -144,30 +142,30 @@ def _box(
 def _hang_on_wall(
   image: np.ndarray, rng: np.random.Generator, edge: float
 ) -> None:
-  """Hangs a picture, or a shelf with books, on the wall."""
+  """Hang a picture, or a shelf with books, on the wall."""
   x, y = rng.uniform(-0.2, 1.4), rng.uniform(-0.15, edge - 0.35)
   frame = draw_color(rng, (0.0, 0.4), (0.15, 0.9))
   if rng.random() < 0.65:
     w, h = rng.uniform(0.12, 0.34, 2)
-    _box(image, x + 0.012, y + 0.015, w, h, image.mean((0, 1)) * 0.55)
-    _box(image, x, y, w, h, frame)
-    _box(image, x + 0.02, y + 0.02, w - 0.04, h - 0.04, frame * 0.3 + 150)
+    _fill_box(image, x + 0.012, y + 0.015, w, h, image.mean((0, 1)) * 0.55)
+    _fill_box(image, x, y, w, h, frame)
+    _fill_box(image, x + 0.02, y + 0.02, w - 0.04, h - 0.04, frame * 0.3 + 150)
     inner = draw_color(rng, (0.1, 0.45), (0.3, 0.9))
-    _box(image, x + 0.03, y + h / 2, w - 0.06, h / 2 - 0.03, inner)
+    _fill_box(image, x + 0.03, y + h / 2, w - 0.06, h / 2 - 0.03, inner)
     return
-  _box(image, x, y + 0.2, 0.4, 0.02, frame)
+  _fill_box(image, x, y + 0.2, 0.4, 0.02, frame)
   at = x + 0.02
   while at < x + 0.34:
     w, h = rng.uniform(0.02, 0.05), rng.uniform(0.1, 0.18)
     book = draw_color(rng, (0.1, 0.45), (0.3, 0.9))
-    _box(image, at, y + 0.2 - h, w, h, book)
+    _fill_box(image, at, y + 0.2 - h, w, h, book)
     at += w + 0.003
 
 
 def _stand_on_table(
   image: np.ndarray, rng: np.random.Generator, row: int
 ) -> None:
-  """Puts a small box, jar or fruit at the table's far edge."""
+  """Put a small box, jar or fruit at the table's far edge."""
   color = draw_color(rng, (0.1, 0.45), (0.25, 0.9))
   x = round(rng.uniform(0.1, 0.9) * _COLUMNS)
   w, h = (np.round(rng.uniform(0.06, 0.15, 2) * PIXELS_PER_UNIT)).astype(int)

@@ -1,12 +1,13 @@
-"""Painting polygons into a picture through a camera."""
+"""Paints polygons into a picture through a camera."""
 
 import dataclasses
-import functools
 
 import cv2
 import numpy as np
 
 _SUBPIXEL_BITS = 4
+_CAP_ANGLES = np.linspace(-np.pi / 2, np.pi / 2, 9)
+_HALF_CIRCLE = np.stack([np.cos(_CAP_ANGLES), np.sin(_CAP_ANGLES)], axis=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,18 +22,18 @@ class Canvas:
   image: np.ndarray
   camera: np.ndarray
 
-  def pixels(self, points: np.ndarray) -> np.ndarray:
-    """Gives fixed-point pixel coordinates of [N, 2] world points."""
+  def to_pixels(self, points: np.ndarray) -> np.ndarray:
+    """Return the fixed-point pixel coordinates of [N, 2] world points."""
     moved = points @ self.camera[:, :2].T + self.camera[:, 2]
     return np.round(moved * 2**_SUBPIXEL_BITS).astype(np.int32)
 
   def fill(
     self, points: np.ndarray, color: np.ndarray, alpha: float = 1.0
   ) -> None:
-    """Fills a polygon with a color, opaque (1) to invisible (0)."""
+    """Fill a polygon with a color, opaque (1) to invisible (0)."""
     if len(points) < 3:
       return
-    corners = self.pixels(points)
+    corners = self.to_pixels(points)
     if alpha >= 1:
       self._polygon(self.image, corners, color.tolist())
       return
@@ -50,7 +51,7 @@ class Canvas:
   def line(
     self, points: np.ndarray, width: float, color: np.ndarray, alpha: float
   ) -> None:
-    """Draws a line of a width in world units along [N, 2] world points."""
+    """Draw a line of a width in world units along [N, 2] world points."""
     self.fill(_ribbon(points, width), color, alpha)
 
   @staticmethod
@@ -63,7 +64,7 @@ class Canvas:
 
 
 def _ribbon(points: np.ndarray, width: float) -> np.ndarray:
-  """Gives the outline of a line, [2N, 2] points."""
+  """Return the outline of a line, [2N, 2] points."""
   along = np.empty_like(points)
   along[1:-1] = points[2:] - points[:-2]
   along[0], along[-1] = points[1] - points[0], points[-1] - points[-2]
@@ -74,30 +75,20 @@ def _ribbon(points: np.ndarray, width: float) -> np.ndarray:
   return np.concatenate([points + sideways, (points - sideways)[::-1]])
 
 
-@functools.cache
-def _half_circle(count: int) -> np.ndarray:
-  angles = np.linspace(-np.pi / 2, np.pi / 2, count)
-  return np.stack([np.cos(angles), np.sin(angles)], axis=1)
-
-
 def limb(
-  start: np.ndarray,
-  end: np.ndarray,
-  start_radius: float,
-  end_radius: float,
-  roundness: int = 9,
+  start: np.ndarray, end: np.ndarray, start_radius: float, end_radius: float
 ) -> np.ndarray:
-  """Gives the outline of a tapered rod with round ends, [N, 2] points."""
+  """Return the outline of a tapered rod with round ends, [N, 2] points."""
   along = end - start
   length = max(float(np.hypot(*along)), 1e-9)
   along = along / length
   frame = np.stack([along, [-along[1], along[0]]])
-  cap = _half_circle(roundness) @ frame
+  cap = _HALF_CIRCLE @ frame
   return np.concatenate([end + cap * end_radius, start - cap * start_radius])
 
 
 def ellipse(center: np.ndarray, x_radius: float, y_radius: float) -> np.ndarray:
-  """Gives the outline of an ellipse, [28, 2] points."""
+  """Return the outline of an ellipse, [28, 2] points."""
   angles = np.linspace(0, 2 * np.pi, 28, endpoint=False)
   ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
   return center + ring * [x_radius, y_radius]

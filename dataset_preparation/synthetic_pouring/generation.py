@@ -1,4 +1,4 @@
-"""Makes a synthetic data set of pouring videos, with annotations.
+"""Generates a synthetic data set of pouring videos, with annotations.
 
 An arm reaches for a bottle, lifts and tilts it, pours into a cup, puts the
 bottle back and lets go: the five phases of the Pouring data set. Speed,
@@ -17,15 +17,17 @@ import numpy as np
 from core.errors import UserError
 from core.files import atomic_write, make_folder
 from dataset_preparation.synthetic_pouring import motion, scene
-from media import videos
+from media.video_writer import write_video
 
 SPLITS = ("train", "val")
 # The one annotator of labels.json: the program that made the videos.
 ANNOTATOR = "synthetic"
 
 
-def film(path: str, seed: int, split: int, index: int) -> dict[str, list[int]]:
-  """Makes one video; the same arguments give the same one.
+def generate_video(
+  path: str, seed: int, split: int, index: int
+) -> dict[str, list[int]]:
+  """Generate one video; the same arguments give the same one.
 
   Args:
     path: File to write, ending in `.mp4`.
@@ -42,10 +44,12 @@ def film(path: str, seed: int, split: int, index: int) -> dict[str, list[int]]:
   script = motion.draw_script(rng)
   style = scene.draw_style(rng)
   images = (
-    scene.draw(script, style, motion.state_at(script, k / motion.FPS))
+    scene.draw_scene(
+      script, style, motion.compute_state(script, k / motion.FPS)
+    )
     for k in range(sum(script.frames))
   )
-  videos.write(path, images, motion.FPS)
+  write_video(path, images, motion.FPS)
   times = [round(second * 1e6) for second in script.boundaries()]
   return {
     str(phase): [times[phase], times[phase + 1]]
@@ -53,20 +57,20 @@ def film(path: str, seed: int, split: int, index: int) -> dict[str, list[int]]:
   }
 
 
-def generate(
+def generate_dataset(
   output_dir: str | os.PathLike, num_train: int, num_val: int, seed: int
 ) -> dict[str, dict[str, dict[str, list[int]]]]:
-  """Makes the data set: `train/*.mp4`, `val/*.mp4` and `labels.json`.
+  """Generate the data set: `train/*.mp4`, `val/*.mp4` and `labels.json`.
 
-  Files of the same names are replaced, each as a whole; others stay. A video
-  depends on the seed, its split and its number alone, so that a larger set
-  starts with the videos of a smaller one.
+  Files of the same names are replaced, others stay. A video depends only on the
+  seed, its split and its number, so a larger set starts with the videos of a
+  smaller one.
 
   Args:
     output_dir: Folder to write to; made if missing.
     num_train: Number of training videos.
     num_val: Number of validation videos.
-    seed: Any number from 0; another one gives another data set.
+    seed: A number from 0; each gives another data set.
 
   Returns:
     The annotations as in `labels.json`: {video id: {annotator: {phase:
@@ -88,7 +92,7 @@ def generate(
     for index in range(count):
       name = f"pouring_{SPLITS[split]}_{index:04d}"
       jobs.append((str(folder / f"{name}.mp4"), seed, split, index))
-  phases = _film_all(jobs)
+  phases = _generate_videos(jobs)
   labels = {
     pathlib.Path(job[0]).stem: {ANNOTATOR: segments}
     for job, segments in zip(jobs, phases, strict=True)
@@ -98,12 +102,12 @@ def generate(
   return labels
 
 
-def _film_all(jobs: list[tuple[str, int, int, int]]) -> list[dict]:
-  """Makes all videos, one process a core; keeps the order of the jobs."""
+def _generate_videos(jobs: list[tuple[str, int, int, int]]) -> list[dict]:
+  """Generate all videos on one process per core, in order."""
   workers = min(os.cpu_count() or 1, len(jobs))
   if workers < 2:
-    return [film(*job) for job in jobs]
+    return [generate_video(*job) for job in jobs]
   # A forked process could inherit a lock of the caller's TensorFlow.
   context = multiprocessing.get_context("spawn")
   with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
-    return list(pool.map(film, *zip(*jobs, strict=True)))
+    return list(pool.map(generate_video, *zip(*jobs, strict=True)))

@@ -1,7 +1,7 @@
-"""What happens in a synthetic pouring video, and when: no drawing here.
+"""What happens in a video, and when.
 
-A `Script` is drawn once a video; `state_at` is a pure function of it and of
-time. Coordinates and angles are those of `pouring_shapes`.
+A `Script` is drawn at random once per video; `compute_state` is a pure function
+of it and of time. Coordinates and angles are those of `shapes`.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from dataset_preparation.synthetic_pouring.shapes import (
   Bottle,
   Cup,
   axis,
-  tilt_table,
+  tabulate_tilts,
 )
 
 FPS = 15
@@ -23,40 +23,40 @@ REACH, LIFT, POUR, PUT_BACK, LET_GO = range(len(PHASES))
 _MEAN_DURATIONS = np.array([1.05, 1.2, 2.1, 1.3, 0.9])
 _MIN_FRAMES, _MAX_FRAMES = 60, 140
 # Part of lifting in which the fingers close, and of letting go in which they
-# open: the bottle stands still meanwhile, and nothing tells the two phases of a
-# boundary apart. Likewise it is lifted at once, put down late, and let go of
-# quickly.
+# open. It is short, because the bottle stands still meanwhile and nothing tells
+# the two phases at the boundary apart. For the same reason the bottle is lifted
+# at once, put down late, and let go of quickly.
 _FINGERS = 0.05
-# Seconds the liquid falls from the bottle's mouth into the cup.
+# Seconds that the liquid falls from the bottle into the cup.
 _FALL = 0.08
 
 
 @dataclasses.dataclass(frozen=True)
 class Script:
-  """What one video shows.
+  """The action of one video.
 
   Attributes:
     frames: Number of frames of each of the five phases.
     warps: For each phase, progress (0 to 1, rising) at evenly spaced times.
     bottle: Shape of the bottle.
     cup: Shape of the cup.
-    home: Middle of the bottle's base before, on the table.
-    return_base: The same after.
+    home: Middle of the bottle's base on the table before pouring.
+    return_base: The same after pouring.
     cup_base: Middle of the cup's base.
     grip_height: Height of the hand above the bottle's base.
-    hand_start: Where the hand comes from.
-    hand_end: Where it goes.
+    hand_start: First place of the hand.
+    hand_end: Last place of the hand.
     shoulder: Joint of the arm while the hand is at the bottle's place.
-    lean: Part of the hand's way which the shoulder goes along.
-    wrist_turn: Part of the bottle's tilt which the wrist follows.
+    lean: Part of the hand's way that the shoulder follows.
+    wrist_turn: Part of the bottle's tilt that the wrist follows.
     mouth_gaps: Height of the mouth over the cup's rim as pouring starts and
       ends.
-    mouth_offset: Horizontal distance of mouth and cup in these two moments.
+    mouth_offset: Horizontal distance of mouth and cup at both moments.
     bows: Extra height on the way to the cup and on the way back.
     bottle_fills: Part of the bottle that is full before and after.
     cup_fill: Part of the cup that is full after.
-    tilts: Tilts, in radians, at which the surface reaches the lip ...
-    tilt_fills: ... for a bottle filled so far; falling.
+    tilts: Rising tilts in radians at which the surface reaches the lip.
+    tilt_fills: Part of the bottle that is full then, falling.
   """
 
   frames: tuple[int, ...]
@@ -81,9 +81,9 @@ class Script:
   tilt_fills: np.ndarray
 
   def boundaries(self) -> np.ndarray:
-    """Gives the times, in seconds, at which the phases start and the end.
+    """Return the seconds at which the phases start, and the end.
 
-    A key event lies midway between two frames, so that no rounding can move a
+    A key event lies midway between two frames, so that no rounding moves a
     frame into the neighboring phase.
 
     Returns:
@@ -96,7 +96,7 @@ class Script:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-  """What is to be seen at one moment.
+  """The scene at one moment.
 
   Attributes:
     time: Seconds since the video's start.
@@ -108,8 +108,8 @@ class State:
     tilt: The bottle's tilt, in radians.
     ground: Height of the table under the bottle.
     cup_fill: Part of the cup that is full.
-    stream: Part of the way from mouth to cup where the stream ends and starts:
-      (0, 1) while it flows, (0, 0) when there is none.
+    stream: Parts of the way from mouth to cup where the stream ends and starts:
+      (0, 1) while it flows, (0, 0) without a stream.
   """
 
   time: float
@@ -127,7 +127,7 @@ class State:
 def _draw_warp(
   rng: np.random.Generator, seconds: float, may_pause: bool
 ) -> np.ndarray:
-  """Draws progress over one phase: uneven speed, perhaps a short pause."""
+  """Draw progress over one phase: uneven speed, perhaps a short pause."""
   speed = np.exp(rng.normal(0, 0.45, 6))
   moments = np.linspace(0, 1, 41)
   rate = np.interp(moments, np.linspace(0, 1, 6), speed)
@@ -140,7 +140,7 @@ def _draw_warp(
 
 
 def _draw_frames(rng: np.random.Generator) -> np.ndarray:
-  """Draws the number of frames of each phase."""
+  """Draw the number of frames of each phase."""
   durations = _MEAN_DURATIONS * rng.uniform(0.65, 1.4, len(PHASES))
   frames = durations * rng.uniform(0.75, 1.3) * FPS
   total = np.clip(frames.sum(), _MIN_FRAMES, _MAX_FRAMES)
@@ -148,7 +148,7 @@ def _draw_frames(rng: np.random.Generator) -> np.ndarray:
 
 
 def draw_script(rng: np.random.Generator) -> Script:
-  """Draws what one video shows.
+  """Draw the action of one video at random.
 
   Args:
     rng: The video's generator.
@@ -174,11 +174,11 @@ def draw_script(rng: np.random.Generator) -> Script:
   top = rng.uniform(0.105, 0.13)
   cup = Cup(rng.uniform(0.24, 0.29), top, top * rng.uniform(0.68, 1.0))
   # The bottle comes from the back of the table and goes to its front, beside
-  # the cup. Were it only carried from left to right and back, a video played
+  # the cup. If it were only carried from left to right and back, a video played
   # backwards would look like its mirror image, and a network trained on both
   # could align them backwards.
   home = np.array([rng.uniform(0.5, 0.56), rng.uniform(0.63, 0.67)])
-  tilts, tilt_fills = tilt_table(bottle)
+  tilts, tilt_fills = tabulate_tilts(bottle)
   gap = rng.uniform(0.13, 0.18)
   return Script(
     frames=tuple(int(count) for count in frames),
@@ -205,7 +205,7 @@ def draw_script(rng: np.random.Generator) -> Script:
 
 
 def _ease(progress: float, start: float = 0.0, end: float = 1.0) -> float:
-  """Moves from 0 to 1, a bit slower at the ends, from start to end."""
+  """Go from 0 at `start` to 1 at `end`, a bit slower at both."""
   part = min(max((progress - start) / (end - start), 0.0), 1.0)
   return 0.6 * part + 0.4 * part * part * (3 - 2 * part)
 
@@ -215,12 +215,12 @@ def _mix(first: float, second: float, part: float) -> float:
 
 
 def _pour_tilt(script: Script, fill: float) -> float:
-  """Gives the tilt at which the surface reaches the lip."""
+  """Return the tilt at which the surface reaches the lip."""
   return float(np.interp(-fill, -script.tilt_fills, script.tilts))
 
 
 def _pour_grip(script: Script, tilt: float, done: float) -> np.ndarray:
-  """Gives the hand's place that holds the mouth over the cup."""
+  """Return the place of the hand that holds the mouth over the cup."""
   gap = _mix(*script.mouth_gaps, done)
   rim = script.cup_base - [script.mouth_offset, script.cup.height + gap]
   return rim - axis(tilt) * (script.bottle.height - script.grip_height)
@@ -229,13 +229,13 @@ def _pour_grip(script: Script, tilt: float, done: float) -> np.ndarray:
 def _carry(
   table: np.ndarray, cup: np.ndarray, x_part: float, y_part: float, bow: float
 ) -> np.ndarray:
-  """Gives the hand's place between the table (0) and the cup (1)."""
+  """Return the place of the hand between table (0) and cup (1)."""
   part = np.array([x_part, y_part])
   return table + (cup - table) * part - [0, bow * np.sin(np.pi * y_part)]
 
 
 def _phase_at(script: Script, time: float) -> tuple[int, float]:
-  """Gives the phase at a time and the progress, 0 to 1, within it."""
+  """Return the phase at a time, and the progress within it, 0 to 1."""
   times = script.boundaries()
   phase = int(np.searchsorted(times[1:-1], time, side="right"))
   part = (time - times[phase]) / (times[phase + 1] - times[phase])
@@ -246,7 +246,7 @@ def _phase_at(script: Script, time: float) -> tuple[int, float]:
 def _grip_and_tilt(
   script: Script, phase: int, progress: float
 ) -> tuple[np.ndarray, float]:
-  """Gives where the bottle is held or to be held, and its tilt."""
+  """Return where the bottle is gripped, and its tilt."""
   grip = np.array([0, script.grip_height])
   before = script.home - grip
   after = script.return_base - grip
@@ -280,13 +280,13 @@ def _grip_and_tilt(
 
 
 def _poured(script: Script, time: float) -> float:
-  """Gives the part of the pouring that is done, 0 to 1."""
+  """Return the part of the pouring that is done, 0 to 1."""
   phase, progress = _phase_at(script, time)
   return progress if phase == POUR else float(phase > POUR)
 
 
 def _stream_at(script: Script, time: float) -> tuple[float, float]:
-  """Gives which part of the way from mouth to cup the stream fills."""
+  """Return the part of the way from mouth to cup that the stream fills."""
   start, end = script.boundaries()[POUR : POUR + 2]
   if not start <= time < end:
     return 0.0, 0.0
@@ -295,12 +295,12 @@ def _stream_at(script: Script, time: float) -> tuple[float, float]:
   return float(tail), float(head)
 
 
-def state_at(script: Script, time: float) -> State:
-  """Gives what is to be seen at one moment.
+def compute_state(script: Script, time: float) -> State:
+  """Return the scene at one moment.
 
   Args:
     script: The video's script.
-    time: Seconds since the video's start, below its duration.
+    time: Seconds since the start of the video, below its duration.
 
   Returns:
     The state.

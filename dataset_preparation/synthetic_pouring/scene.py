@@ -1,4 +1,4 @@
-"""Draws one moment of a synthetic pouring video as a picture."""
+"""Draws one moment of a video as a picture."""
 
 import dataclasses
 
@@ -53,30 +53,30 @@ class Wobble:
   phases: np.ndarray
 
   def at(self, time: float) -> float:
-    """Gives the value at a time in seconds."""
+    """Return the value at a time in seconds."""
     angles = 2 * np.pi * self.frequencies * time + self.phases
     return float(np.sum(self.amplitudes * np.sin(angles)))
 
 
 @dataclasses.dataclass(frozen=True)
 class Style:
-  """What a video looks like; colors are [3] RGB floats, 0 to 255.
+  """The look of a video; colors are [3] RGB floats from 0 to 255.
 
   Attributes:
-    room: Wall, table and clutter, see `pouring_background`.
+    room: Wall, table and clutter, see `background`.
     liquid: Color of the liquid.
     glass: Color of the bottle.
-    clothes: Looks of the arm.
+    clothes: Look of the arm.
     thickness: Scale of arm and hand.
     zoom: Magnification.
-    roll: Turn of the camera about its axis, in radians.
+    roll: Rotation of the camera about its axis, in radians.
     center: World point in the middle of the picture.
     mirrored: Whether left and right are exchanged.
-    shake: Movements of the camera around that: x, y, zoom, roll.
+    shake: Movements of the camera in x, y, zoom and roll.
     gain: Brightness over time, around 0, in powers of e.
     warmth: Color of the light, around 0: negative is bluish.
     light: Direction and strength of the light's gradient.
-    sway: Changes of that gradient over time, along x and y.
+    sway: Changes of the gradient over time, along x and y.
     noise: Standard deviation of the sensor's noise, in gray levels.
     noise_seed: Seed of the noise.
   """
@@ -102,21 +102,21 @@ class Style:
 def _draw_wobble(
   rng: np.random.Generator, size: float, slow: float, fast: float
 ) -> Wobble:
-  """Draws a wobble between two frequencies in Hz, mostly the slower ones."""
+  """Draw a wobble between two frequencies in Hz, mostly the slower ones."""
   amplitudes = size * np.array([0.6, 0.35, 0.15]) * rng.uniform(0.5, 1.2, 3)
   middle = (slow * fast) ** 0.5
   frequencies = np.array([slow, middle, fast]) * rng.uniform(0.7, 1.4, 3)
   return Wobble(amplitudes, frequencies, rng.uniform(0, 2 * np.pi, 3))
 
 
-def _far_from(
+def _pick_color(
   rng: np.random.Generator,
   others: list[np.ndarray],
   saturation: tuple[float, float],
   value: tuple[float, float],
   distance: float,
 ) -> np.ndarray:
-  """Draws a color that is easily told from others."""
+  """Draw a color that is easily told from others."""
   drawn = [background.draw_color(rng, saturation, value) for _ in range(30)]
   gaps = [min(np.linalg.norm(c - o) for o in others) for c in drawn]
   good = [c for c, gap in zip(drawn, gaps, strict=True) if gap >= distance]
@@ -124,7 +124,7 @@ def _far_from(
 
 
 def draw_style(rng: np.random.Generator) -> Style:
-  """Draws what a video looks like.
+  """Draw the look of a video at random.
 
   Args:
     rng: The video's generator.
@@ -136,19 +136,19 @@ def draw_style(rng: np.random.Generator) -> Style:
     _LIQUIDS[rng.integers(len(_LIQUIDS))] + rng.normal(0, 12, 3), 0, 255
   )
   skin = _SKINS[rng.integers(len(_SKINS))] * rng.uniform(0.9, 1.05)
-  wall = _far_from(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 120)
-  table = _far_from(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 110)
+  wall = _pick_color(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 120)
+  table = _pick_color(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 110)
   edge = rng.uniform(0.48, 0.57)
   angle = rng.uniform(0, 2 * np.pi)
   return Style(
     room=background.draw_background(rng, wall, table, edge),
     liquid=liquid,
-    # The bottle is opaque: were liquid seen to move from one side to the other,
-    # playing a video backwards would look like mirroring it.
-    glass=_far_from(rng, [liquid, wall, skin], (0.0, 0.5), (0.05, 0.6), 80),
+    # The bottle is opaque: if liquid were seen to move from one side to the
+    # other, playing a video backwards would look like mirroring it.
+    glass=_pick_color(rng, [liquid, wall, skin], (0.0, 0.5), (0.05, 0.6), 80),
     clothes=arm.Clothes(
       skin=np.clip(skin, 0, 255),
-      sleeve=_far_from(rng, [wall, skin], (0.05, 0.35), (0.15, 0.95), 110),
+      sleeve=_pick_color(rng, [wall, skin], (0.05, 0.35), (0.15, 0.95), 110),
       stripe=background.draw_color(rng, (0.0, 0.4), (0.2, 1.0)),
       striped=bool(rng.random() < 0.35),
       bare=rng.uniform(0.02, 0.25),
@@ -156,22 +156,20 @@ def draw_style(rng: np.random.Generator) -> Style:
     thickness=rng.uniform(0.88, 1.15),
     zoom=rng.uniform(1.1, 1.25),
     roll=rng.uniform(-0.06, 0.06),
-    # The cup is near the middle: what happens to it is to be seen at the same
-    # place in a mirror.
+    # The cup is near the middle, so that a mirror shows it at the same place.
     center=np.array([rng.uniform(0.77, 0.85), rng.uniform(0.49, 0.56)]),
-    # A minority: with half of the videos mirrored, whether a short training
-    # found its way out of aligning them backwards was a matter of luck.
+    # A minority: with half of the videos mirrored, it was a matter of luck
+    # whether a short training stopped aligning them backwards.
     mirrored=bool(rng.random() < 0.25),
-    # Nothing here may drift slowly: brightness that rises all along would
-    # tell every frame from every other, and cycle-consistency could be had by
-    # matching brightness instead of what happens.
+    # Nothing here may drift slowly: brightness that rises all along would tell
+    # all frames apart, and matching it would be enough for cycle-consistency.
     shake=tuple(
       _draw_wobble(rng, size, 0.7, 2.5) for size in (0.02, 0.018, 0.015, 0.012)
     ),
     gain=_draw_wobble(rng, 0.2, 1.0, 3.0),
     warmth=rng.normal(0, 0.06),
     light=np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.0, 0.35),
-    # Were the light steady, frames of one moment would be near each other in
+    # With steady light, frames of the same moment would be near each other in
     # raw pixels already.
     sway=tuple(_draw_wobble(rng, 0.8, 0.7, 2.5) for _ in range(2)),
     noise=rng.uniform(1.5, 5),
@@ -182,29 +180,29 @@ def draw_style(rng: np.random.Generator) -> Style:
 _WHITE = np.full(3, 255.0)
 
 
-def draw(script: Script, style: Style, state: State) -> np.ndarray:
-  """Draws one moment.
+def draw_scene(script: Script, style: Style, state: State) -> np.ndarray:
+  """Draw one moment.
 
   Args:
-    script: The video's script.
-    style: The video's looks.
-    state: The moment's state.
+    script: The action of the video.
+    style: The look of the video.
+    state: The state at that moment.
 
   Returns:
     [144, 192, 3] uint8 RGB.
   """
-  camera = _camera(style, state.time)
+  camera = _compute_camera(style, state.time)
   size = (WIDTH * _SUPERSAMPLING, HEIGHT * _SUPERSAMPLING)
   room = cv2.warpAffine(
     style.room,
-    _after(camera, background.background_to_world()),
+    camera @ np.vstack([background.TO_WORLD, [0, 0, 1]]),
     size,
     borderMode=cv2.BORDER_REFLECT_101,
   )
-  canvas = Canvas(_shadowed(room, camera, script, state), camera)
-  limbs = arm.pose(script, state, style.thickness)
+  canvas = Canvas(_draw_shadows(room, camera, script, state), camera)
+  limbs = arm.pose_arm(script, state, style.thickness)
   arm.draw_arm(canvas, style.clothes, limbs)
-  _draw_cup_back(canvas, script, style, state)
+  canvas.fill(_cup_outline(script, 0, 1), _WHITE, 0.22)
   arm.draw_palm(canvas, style.clothes, limbs)
   _draw_bottle(canvas, script.bottle, style, state)
   _draw_stream(canvas, script, style, state)
@@ -215,16 +213,11 @@ def draw(script: Script, style: Style, state: State) -> np.ndarray:
   )
   if style.mirrored:
     picture = np.ascontiguousarray(picture[:, ::-1])
-  return _lit(picture, style, state.time)
+  return _apply_light(picture, style, state.time)
 
 
-def _after(second: np.ndarray, first: np.ndarray) -> np.ndarray:
-  """Chains two [2, 3] affine maps."""
-  return second @ np.vstack([first, [0, 0, 1]])
-
-
-def _camera(style: Style, time: float) -> np.ndarray:
-  """Gives the [2, 3] map from world points to the large picture's pixels."""
+def _compute_camera(style: Style, time: float) -> np.ndarray:
+  """Return the [2, 3] map from world points to the large picture's pixels."""
   x, y, zoom, roll = (wobble.at(time) for wobble in style.shake)
   scale = HEIGHT * _SUPERSAMPLING * style.zoom * np.exp(zoom)
   turn = style.roll + roll
@@ -235,8 +228,8 @@ def _camera(style: Style, time: float) -> np.ndarray:
   return np.column_stack([linear, offset])
 
 
-def _lit(picture: np.ndarray, style: Style, time: float) -> np.ndarray:
-  """Applies the light, the vignette and the sensor's noise."""
+def _apply_light(picture: np.ndarray, style: Style, time: float) -> np.ndarray:
+  """Apply the light, the vignette and the sensor's noise."""
   y = np.linspace(-0.5, 0.5, HEIGHT, dtype=np.float32)[:, None]
   x = np.linspace(-0.5, 0.5, WIDTH, dtype=np.float32)
   along_x, along_y = (
@@ -254,10 +247,10 @@ def _lit(picture: np.ndarray, style: Style, time: float) -> np.ndarray:
   return np.clip(lit, 0, 255).astype(np.uint8)
 
 
-def _shadowed(
+def _draw_shadows(
   room: np.ndarray, camera: np.ndarray, script: Script, state: State
 ) -> np.ndarray:
-  """Darkens the table under cup, bottle and hand."""
+  """Darken the table under cup, bottle and hand."""
   shade = Canvas(np.zeros((*room.shape[:2], 1), np.uint8), camera)
   cup, table = script.cup, state.ground
   foot = script.cup_base + [0.02, 0.0]
@@ -278,7 +271,7 @@ def _shadowed(
 def _draw_bottle(
   canvas: Canvas, bottle: Bottle, style: Style, state: State
 ) -> None:
-  """Draws the bottle, of dark glass that hides what is in it."""
+  """Draw the bottle, of dark glass that hides what is in it."""
   outline = place(bottle.outline(), state.bottle, state.tilt)
   canvas.fill(outline, style.glass, 1.0)
   dark = style.glass * 0.25
@@ -297,7 +290,7 @@ def _cup_radius(cup: Cup, part: float) -> float:
 
 
 def _cup_outline(script: Script, bottom: float, top: float) -> np.ndarray:
-  """Gives the cup between two parts of its height, [30, 2] points."""
+  """Return the cup between two parts of its height, [30, 2] points."""
   cup, squash = script.cup, 0.2
   rings = []
   for part in (top, bottom):
@@ -308,14 +301,8 @@ def _cup_outline(script: Script, bottom: float, top: float) -> np.ndarray:
 
 
 def _cup_level(script: Script, state: State) -> float:
-  """Gives the surface's height as a part of the cup's."""
+  """Return the surface's height as a part of the cup's."""
   return 0.06 + 0.94 * state.cup_fill
-
-
-def _draw_cup_back(
-  canvas: Canvas, script: Script, style: Style, state: State
-) -> None:
-  canvas.fill(_cup_outline(script, 0, 1), _WHITE, 0.22)
 
 
 def _draw_cup_front(
@@ -343,7 +330,7 @@ def _draw_cup_front(
 def _draw_stream(
   canvas: Canvas, script: Script, style: Style, state: State
 ) -> None:
-  """Draws the falling liquid, a parabola from the lip into the cup."""
+  """Draw the falling liquid, a parabola from the lip into the cup."""
   tail, head = state.stream
   if head <= tail:
     return

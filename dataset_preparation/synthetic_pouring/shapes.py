@@ -1,4 +1,4 @@
-"""Shapes of bottle and cup in a synthetic pouring video, and their geometry.
+"""Shapes of the bottle and the cup, and geometry on them.
 
 The world's unit is the picture's height; x runs to the right, y down, a point
 is (x, y), and an angle of 0 is an upright bottle, positive clockwise.
@@ -11,7 +11,7 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Bottle:
-  """A bottle's outline; lengths in picture heights."""
+  """A bottle's outline, with lengths in picture heights."""
 
   height: float
   radius: float
@@ -21,7 +21,7 @@ class Bottle:
   roundness: float  # Of the shoulder: 1 is a cone, below 1 bulges.
 
   def outline(self) -> np.ndarray:
-    """Gives the closed outline in the bottle's own frame.
+    """Return the closed outline in the bottle's own frame.
 
     Returns:
       [40, 2] points; the origin is the middle of the base, y is up along the
@@ -53,7 +53,7 @@ class Bottle:
 
 @dataclasses.dataclass(frozen=True)
 class Cup:
-  """A tumbler's outline; lengths in picture heights."""
+  """A tumbler's outline, with lengths in picture heights."""
 
   height: float
   top_radius: float
@@ -61,17 +61,17 @@ class Cup:
 
 
 def axis(tilt: float) -> np.ndarray:
-  """Gives the direction from a bottle's base to its mouth."""
+  """Return the direction from a bottle's base to its mouth."""
   return np.array([np.sin(tilt), -np.cos(tilt)])
 
 
 def across(tilt: float) -> np.ndarray:
-  """Gives the direction to a bottle's right, the side of the lower lip."""
+  """Return the direction to a bottle's right, the side of the lower lip."""
   return np.array([np.cos(tilt), np.sin(tilt)])
 
 
 def place(points: np.ndarray, origin: np.ndarray, tilt: float) -> np.ndarray:
-  """Moves points of an object's own frame (y up) into the world.
+  """Move points of an object's own frame (y up) into the world.
 
   Args:
     points: [N, 2] points.
@@ -84,8 +84,8 @@ def place(points: np.ndarray, origin: np.ndarray, tilt: float) -> np.ndarray:
   return origin + points @ np.stack([across(tilt), axis(tilt)])
 
 
-def interior_points(bottle: Bottle) -> np.ndarray:
-  """Gives points spread evenly over a bottle's section, in its own frame."""
+def _sample_interior(bottle: Bottle) -> np.ndarray:
+  """Return points spread evenly over a bottle's section, in its own frame."""
   right = bottle.outline()[:20]
   heights = (np.arange(60) + 0.5) / 60 * bottle.height
   widths = np.interp(heights, right[:, 1], right[:, 0])
@@ -95,8 +95,8 @@ def interior_points(bottle: Bottle) -> np.ndarray:
   return np.stack([x[inside], y[inside]], axis=1)
 
 
-def tilt_table(bottle: Bottle) -> tuple[np.ndarray, np.ndarray]:
-  """Finds how full a bottle can be, at each tilt, without pouring.
+def tabulate_tilts(bottle: Bottle) -> tuple[np.ndarray, np.ndarray]:
+  """Find how full a bottle can be at each tilt without spilling.
 
   Args:
     bottle: The bottle.
@@ -105,7 +105,7 @@ def tilt_table(bottle: Bottle) -> tuple[np.ndarray, np.ndarray]:
     Tilts in radians, rising, and the filled parts, falling; both [46].
   """
   tilts = np.radians(np.arange(15, 151, 3))
-  points = interior_points(bottle)
+  points = _sample_interior(bottle)
   lip = np.array([[bottle.neck_radius, bottle.height]])
   origin = np.zeros(2)
   fills = [

@@ -1,14 +1,20 @@
 import json
 import os
+import shutil
 import subprocess
 import sys
 import types
 
 import pytest
 import tensorflow as tf
+from apache_beam.options.pipeline_options import PipelineOptions
 
+from core.errors import UserError
 from data import shard_files
-from dataset_preparation import beam_videos_to_tfrecords
+from dataset_preparation import beam_videos_to_tfrecords, build_records
+from dataset_preparation.build_records import LabelOptions, SplitOptions
+from dataset_preparation.shards import ShardOptions
+from media.frame_encoding import FrameEncoding
 from tests.helpers import video_files
 from tests.helpers.paths import ROOT
 
@@ -16,9 +22,9 @@ from tests.helpers.paths import ROOT
 @pytest.fixture(scope="module")
 def input_dir(tmp_path_factory):
   folder = tmp_path_factory.mktemp("videos")
+  (folder / "take").mkdir()
   for number in range(5):
     path = folder / "take" / f"v{number}.mp4"
-    path.parent.mkdir(exist_ok=True)
     video_files.make(path, num_frames=4 + number, seed=number)
   return folder
 
@@ -38,9 +44,25 @@ def run(module, input_dir, out, *flags):
   )
 
 
-def records_of(folder, split):
-  paths = shard_files.list_record_files(str(folder), "mine", split)
-  return paths, [r.numpy() for r in tf.data.TFRecordDataset(paths)]
+def convert(input_dir, out, label_file=None, **options):
+  """Does in this process what the command does with the flags of `run`."""
+  module = beam_videos_to_tfrecords
+  division = SplitOptions({"train": 0.6, "val": 0.4}, seed=1)
+  videos = module.find_videos(str(input_dir), ["*.mp4"])
+  plans = build_records.plan_splits(
+    build_records.divide_videos(videos, "mine", division),
+    *(str(out), LabelOptions(label_file)),
+    read_info=module._read_info,
+  )
+  module._run_pipeline(
+    PipelineOptions(["--runner=DirectRunner"]),
+    *(plans, FrameEncoding(size=(24, 16), fps=5), str(out)),
+    ShardOptions(files_per_shard=2, **options),
+  )
+
+
+def read_all(folder):
+  return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_the_records_are_those_of_one_machine(tmp_path, input_dir):
@@ -63,8 +85,9 @@ def test_the_records_are_those_of_one_machine(tmp_path, input_dir):
     assert "mine_train: 3 videos, " in done.stdout
     contents.append(json.loads((out / "dataset.json").read_text()))
     for split, count in (("train", 2), ("val", 1)):
-      paths, records = records_of(out, split)
+      paths = shard_files.list_record_files(str(out), "mine", split)
       assert len(paths) == count
+      records = tf.data.TFRecordDataset(paths).as_numpy_iterator()
       contents[-1][split] = sorted(records)
   assert contents[0] == contents[1]
   assert contents[0]["class_names"] == ["a", "b", "c"]
@@ -73,24 +96,22 @@ def test_the_records_are_those_of_one_machine(tmp_path, input_dir):
 
 
 def test_broken_videos(tmp_path, input_dir):
-  (tmp_path / "in").mkdir()
-  for path in (input_dir / "take").iterdir():
-    (tmp_path / "in" / path.name).write_bytes(path.read_bytes())
-  (tmp_path / "in" / "broken.mp4").write_text("no video")
+  folder = shutil.copytree(input_dir / "take", tmp_path / "in")
+  (folder / "broken.mp4").write_text("no video")
+  with pytest.raises(UserError) as error:
+    convert(folder, tmp_path / "out")
+  assert str(error.value) == (
+    f"{folder}/broken.mp4: expected a whole video file, received one that can't"
+    " be decoded (invalid data found when processing input); replace or remove"
+    " it"
+  )
+  assert not os.listdir(tmp_path / "out")
   module = "beam_videos_to_tfrecords"
-  done = run(module, tmp_path / "in", tmp_path / "out")
-  assert done.returncode == 1
-  last = done.stderr.splitlines()[-1]
-  assert last.startswith(f"error: {tmp_path}/in/broken.mp4: can't be decoded")
-  assert "Traceback" not in done.stderr
-  assert "while running" not in last
-  assert not list((tmp_path / "out").iterdir())
-  done = run(module, tmp_path / "in", tmp_path / "out", "--on_error=skip")
+  done = run(module, folder, tmp_path / "out", "--on_error=skip")
   assert done.returncode == 2, done.stderr
-  assert f"  skipped broken: {tmp_path}/in/broken.mp4: can't be" in done.stdout
-  done = run(module, tmp_path / "in", tmp_path / "out")
-  assert done.returncode == 1
-  assert "exists already; give --overwrite" in done.stderr.splitlines()[-1]
+  assert f"  skipped broken: {folder}/broken.mp4: expected" in done.stdout
+  with pytest.raises(UserError, match="give --overwrite to replace"):
+    convert(folder, tmp_path / "out")
 
 
 def test_videos_in_the_cloud_are_found(monkeypatch):
@@ -111,50 +132,41 @@ def test_videos_in_the_cloud_are_found(monkeypatch):
 
 
 def test_records_are_replaced_when_the_new_ones_are_there(tmp_path, input_dir):
-  module, out = "beam_videos_to_tfrecords", tmp_path / "out"
-  done = run(module, input_dir, out)
-  assert done.returncode == 0, done.stderr
-  before = {path.name: path.read_bytes() for path in out.iterdir()}
-  (tmp_path / "in").mkdir()
+  out = tmp_path / "out"
+  convert(input_dir, out)
+  before = read_all(out)
+  folder = tmp_path / "in"
+  folder.mkdir()
   for number in range(2):
-    data = (input_dir / "take" / f"v{number}.mp4").read_bytes()
-    (tmp_path / "in" / f"v{number}.mp4").write_bytes(data)
-  (tmp_path / "in" / "v2.mp4").write_text("no video")
-  done = run(module, tmp_path / "in", out, "--overwrite")
-  assert done.returncode == 1
-  assert {p.name: p.read_bytes() for p in out.iterdir()} == before
-  (tmp_path / "in" / "v2.mp4").unlink()
-  done = run(module, tmp_path / "in", out, "--overwrite")
-  assert done.returncode == 0, done.stderr
-  assert {path.name for path in out.iterdir()} == {
+    shutil.copy(input_dir / "take" / f"v{number}.mp4", folder)
+  (folder / "v2.mp4").write_text("no video")
+  with pytest.raises(UserError, match="v2.mp4: "):
+    convert(folder, out, overwrite=True)
+  assert read_all(out) == before
+  (folder / "v2.mp4").unlink()
+  convert(folder, out, overwrite=True)
+  assert set(read_all(out)) == {
     *("dataset.json", "mine_train-0-of-1.tfrecord"),
     "mine_val-0-of-1.tfrecord",
   }
 
 
 def test_dataset_json_is_read_before_anything_is_converted(tmp_path, input_dir):
-  module = "beam_videos_to_tfrecords"
-  (tmp_path / "dataset.json").write_text(
-    '{"format_version": 1, "dataset": "yours", "class_names": [], "splits": {}}'
-  )
-  done = run(module, input_dir, tmp_path)
-  assert done.returncode == 1
-  assert (
-    "expected the data set 'mine', received 'yours'"
-    in done.stderr.splitlines()[-1]
-  )
   content = {
-    **{"format_version": 1, "dataset": "mine", "class_names": ["b", "a"]},
+    **{"format_version": 1, "dataset": "yours", "class_names": ["b", "a"]},
     "splits": {
       "test": {"num_videos": 1, "num_frames": 2, "phases": {"0": 1, "1": 1}}
     },
   }
   (tmp_path / "dataset.json").write_text(json.dumps(content))
+  with pytest.raises(UserError, match="is about the data set 'yours'"):
+    convert(input_dir, tmp_path)
+  content["dataset"] = "mine"
+  (tmp_path / "dataset.json").write_text(json.dumps(content))
   rows = [f"v{n},0,0.1,a" for n in range(5)]
   labels = tmp_path / "labels.csv"
   labels.write_text("\n".join(["video,start,end,phase", *rows]))
-  done = run(module, input_dir, tmp_path, f"--label_file={labels}")
-  assert done.returncode == 0, done.stderr
+  convert(input_dir, tmp_path, labels)
   content = json.loads((tmp_path / "dataset.json").read_text())
   assert content["class_names"] == ["b", "a"]
   assert content["splits"]["val"]["phases"].keys() == {"1"}
@@ -165,15 +177,15 @@ def test_dataset_json_is_read_before_anything_is_converted(tmp_path, input_dir):
   [
     (
       ["--lable_file=x"],
-      "--lable_file: unknown flag; did you mean --label_fil",
+      "--lable_file: expected a known flag, received another; did you mean --l",
     ),
     (
       ["--runner=No"],
-      "--runner: Beam refuses its flags (Unexpected pipeline r",
+      "--runner: expected flags that Beam takes, received others (Unexpected p",
     ),
     (
       ["--output_dir=nowhere://x"],
-      "--output_dir: Beam has no way to nowhere://x; install the part for it",
+      "--output_dir: expected a path that Beam can access, received nowhere://",
     ),
   ],
 )
@@ -187,7 +199,8 @@ def test_mistakes_are_told_in_one_line(tmp_path, input_dir, flags, message):
 def test_workers_are_beams_too(monkeypatch):
   given = types.SimpleNamespace(FLAGS=types.SimpleNamespace(num_workers=7))
   monkeypatch.setattr(beam_videos_to_tfrecords, "flags", given)
-  options = beam_videos_to_tfrecords._options(["--runner=DirectRunner"])
+  parse = beam_videos_to_tfrecords._parse_beam_options
+  options = parse(["--runner=DirectRunner"])
   assert options.get_all_options()["num_workers"] == 7
 
 

@@ -13,12 +13,13 @@ from dataset_preparation import shards, splits
 from dataset_preparation.build_records import (
   LabelOptions,
   SplitOptions,
-  prepare,
-  summary,
+  build_records,
+  describe_unused_labels,
+  summarize,
 )
-from dataset_preparation.conversion import FrameEncoding
 from dataset_preparation.shards import ShardOptions
 from dataset_preparation.videos_to_tfrecords import find_videos
+from media.frame_encoding import FrameEncoding
 from tests.helpers import record_files, video_files
 from tests.helpers.paths import ROOT
 
@@ -37,16 +38,16 @@ def input_dir(tmp_path_factory):
 
 
 def run(input_dir, name, out, label_file=None, phases=(), **options):
-  splitting = options.pop("splitting", None)
+  division = options.pop("division", None)
   pattern = options.pop("pattern", "*.mp4")
-  return prepare(
+  return build_records(
     find_videos(input_dir, [pattern]),
     name,
     out,
-    storing=FrameEncoding(size=(24, 16)),
-    labeling=LabelOptions(label_file, phases),
-    splitting=splitting,
-    writing=ShardOptions(num_workers=1, **options),
+    encoding=FrameEncoding(size=(24, 16)),
+    labels=LabelOptions(label_file, phases),
+    division=division,
+    options=ShardOptions(num_workers=1, **options),
   )
 
 
@@ -69,7 +70,7 @@ def test_a_folder_is_divided(tmp_path, input_dir):
   splitting = SplitOptions({"train": 0.8, "val": 0.2}, seed=3)
   labels = table(tmp_path / "labels.csv")
   out = tmp_path / "out"
-  written = run(input_dir, "mine", out, labels, splitting=splitting)
+  written = run(input_dir, "mine", out, labels, division=splitting)
   assert list(written) == ["mine_train", "mine_val"]
   train, val = (names_of(out, split) for split in ("train", "val"))
   assert (len(train), len(val)) == (8, 2)
@@ -84,7 +85,7 @@ def test_groups_stay_together(tmp_path, input_dir):
   splitting = SplitOptions(
     {"train": 0.5, "val": 0.5}, groups={name: name[0] for name in NAMES}
   )
-  run(input_dir, "mine", tmp_path, splitting=splitting)
+  run(input_dir, "mine", tmp_path, division=splitting)
   found = [
     {name[0] for name in names_of(tmp_path, s)} for s in ("train", "val")
   ]
@@ -95,10 +96,10 @@ def test_labels_of_a_video_that_is_missing(tmp_path, input_dir):
   labels = table(tmp_path / "labels.csv", [*NAMES, "a/v9"])
   out = tmp_path / "out"
   with pytest.raises(UserError) as error:
-    run(input_dir, "mine", out, labels, splitting=SplitOptions({"all": 1.0}))
+    run(input_dir, "mine", out, labels, division=SplitOptions({"all": 1.0}))
   assert str(error.value) == (
-    f"{labels}: video 'a/v9', row 22 and after: is not among the 10 videos to"
-    " convert; remove its labels, or add the video"
+    f"{labels}: expected labels of the 10 videos to convert, received those of"
+    " 'a/v9' too; remove them, or add the video"
   )
   # Without --split the file may serve several folders.
   run(input_dir, "mine_train", out, labels)
@@ -115,8 +116,9 @@ def test_phases_that_have_other_names_in_another_split(
   with pytest.raises(UserError) as error:
     run(input_dir, "mine_val", out, labels, ("pour", "reach"))
   assert str(error.value) == (
-    "mine_train: expected 'reach' as phase 0 in all splits, received 'pour';"
-    " give --phases in that order, or correct class_names in dataset.json"
+    "mine_train: names phase 0 'reach', expected the same in all splits,"
+    " received 'pour'; give --phases in that order, or correct class_names in"
+    " dataset.json"
   )
   assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
@@ -125,7 +127,7 @@ def test_phases_that_have_other_names_in_another_split(
 def test_a_name_that_is_not_the_data_set_alone(tmp_path, input_dir, name):
   splitting = SplitOptions({"train": 0.5, "val": 0.5})
   with pytest.raises(UserError) as error:
-    run(input_dir, name, tmp_path / "out", splitting=splitting)
+    run(input_dir, name, tmp_path / "out", division=splitting)
   assert str(error.value) == (
     "--name: expected with --split the data set alone, such as pouring, of"
     " letters, digits, '_', '-' and '.', as each split's name is added;"
@@ -156,8 +158,8 @@ def test_groups_need_splits(tmp_path, input_dir):
   done = script(input_dir, out, f"--group_file={groups}")
   assert done.returncode == 1
   assert done.stderr.splitlines()[-1] == (
-    "error: --group_file: says what --split keeps together; give --split, or"
-    " leave --group_file away"
+    "error: --group_file: expected --split, whose groups it lists, received"
+    " none; give --split, or leave --group_file away"
   )
 
 
@@ -183,8 +185,8 @@ def test_linked_folders_are_followed(tmp_path, input_dir):
   with pytest.raises(UserError) as error:
     find_videos(tmp_path / "in")
   assert str(error.value) == (
-    f"{tmp_path}/in/more/up: expected each folder once, received a link to"
-    f" {tmp_path}/in; remove the link"
+    f"{tmp_path}/in/more/up: is the same folder as {tmp_path}/in; expected each"
+    " once, remove the link"
   )
 
 
@@ -192,7 +194,7 @@ def test_a_link_to_nothing_is_told(tmp_path, input_dir):
   (tmp_path / "in").mkdir()
   (tmp_path / "in" / "v0.mp4").symlink_to(tmp_path / "nowhere.mp4")
   (tmp_path / "in" / "v1.mp4").symlink_to(input_dir / "a" / "v0.mp4")
-  with pytest.raises(UserError, match="in/v0.mp4: can't be"):
+  with pytest.raises(UserError, match="in/v0.mp4: .*no such file"):
     run(tmp_path / "in", "mine_val", tmp_path / "out")
   written = run(tmp_path / "in", "mine_val", tmp_path / "out", skip_broken=True)
   assert written["mine_val"].num_videos == 1
@@ -214,12 +216,6 @@ def test_names_that_are_not_in_utf_8(tmp_path, input_dir):
   assert sorted(os.listdir(tmp_path)) == ["in"]
 
 
-def test_a_video_that_is_missing_in_the_labels(tmp_path, input_dir):
-  labels = table(tmp_path / "labels.csv", NAMES[:-1])
-  with pytest.raises(UserError, match="has no annotation of video 'b/v4'"):
-    run(input_dir, "mine_train", tmp_path / "out", labels)
-
-
 def test_the_next_split_keeps_the_numbers_of_the_phases(tmp_path, input_dir):
   first = table(tmp_path / "first.csv", phases=("reach", "pour"))
   second = table(tmp_path / "second.csv", phases=("pour", "reach"))
@@ -228,12 +224,10 @@ def test_the_next_split_keeps_the_numbers_of_the_phases(tmp_path, input_dir):
   run(input_dir, "mine_val", out, second, pattern="v1.mp4")
   for record in record_files.read(out.glob("*_val-*")):
     assert record["frame_labels"] == [1] * 10 + [0] * 10
-  assert dataset_info.load_dataset_info(str(out), "mine").class_names == (
-    "reach",
-    "pour",
-  )
+  info = dataset_info.load_dataset_info(str(out), "mine")
+  assert info.class_names == ("reach", "pour")
   third = table(tmp_path / "third.csv", phases=("poor", "reach"))
-  with pytest.raises(UserError, match="unknown phase 'poor'.*mean 'pour'"):
+  with pytest.raises(UserError, match="received 'poor'; did you mean 'pour'"):
     run(input_dir, "mine_test", out, third)
 
 
@@ -246,40 +240,19 @@ def test_the_only_split_may_get_other_phases(tmp_path, input_dir):
       pattern="v0.mp4",
       overwrite=True,
     )
-    assert (
-      dataset_info.load_dataset_info(str(out), "mine").class_names == phases
-    )
-
-
-def assert_json_and_csv_say_the_same(folder, input_dir):
-  contents = []
-  for name in ("labels.json", "labels.csv"):
-    out = folder / f"{name}.out"
-    run(input_dir, "mine_val", out, folder / name)
-    contents.append({p.name: p.read_bytes() for p in out.iterdir()})
-  assert contents[0] == contents[1]
-
-
-def test_a_table_gives_the_records_of_the_annotations(tmp_path, input_dir):
-  labels = {
-    name: {"ann": {"0": [0, 430000], "1": [430000, 1e6], "2": [1e6, 1.9e6]}}
-    for name in NAMES
-  }
-  (tmp_path / "labels.json").write_text(json.dumps(labels))
-  rows = [
-    f"{name},{start},{end},{phase}"
-    for name in NAMES
-    for phase, start, end in ((2, 1, 1.9), (0, 0, 0.43), (1, 0.43, 1))
-  ]
-  (tmp_path / "labels.csv").write_text(
-    "\n".join(["video,start,end,phase", *rows])
-  )
-  assert_json_and_csv_say_the_same(tmp_path, input_dir)
+    info = dataset_info.load_dataset_info(str(out), "mine")
+    assert info.class_names == phases
 
 
 def test_flags_that_need_a_label_file(tmp_path, input_dir):
-  with pytest.raises(UserError, match="--phases: needs labels of frames"):
-    run(input_dir, "mine_val", tmp_path, phases=["reach"])
+  for options in ({"phases": ["reach"]}, {"expected_segments": 4}):
+    message = f"--{next(iter(options))}: expected labels of frames, received"
+    with pytest.raises(UserError, match=message):
+      build_records(
+        find_videos(input_dir),
+        *("mine_val", tmp_path),
+        labels=LabelOptions(**options),
+      )
 
 
 def test_the_summary(tmp_path, input_dir):
@@ -287,7 +260,7 @@ def test_the_summary(tmp_path, input_dir):
   labels.write_text(labels.read_text().replace(",2,3,", ",2,2.3,"))
   out = tmp_path / "out"
   written = run(input_dir, "mine_val", out, labels, pattern="v0.mp4")
-  assert summary(written, ("reach", "pour", "rest")).splitlines() == [
+  assert summarize(written, ("reach", "pour", "rest")).splitlines() == [
     "mine_val: 2 videos, 40 frames (10 frames per second)",
     "   0 reach: 20 frames, 50.0%",
     "   1 pour: 20 frames, 50.0%",
@@ -299,21 +272,21 @@ def test_the_summary(tmp_path, input_dir):
     ),
   ]
   written = run(input_dir, "mine_test", out, pattern="v0.mp4")
-  assert summary(written, ()).splitlines()[1] == "  no labels of frames"
+  assert summarize(written, ()).splitlines()[1] == "  no labels of frames"
 
 
 def test_splits_appear_together_and_go_on_together(tmp_path, input_dir):
   folder, out = tmp_path / "in", tmp_path / "out"
   shutil.copytree(input_dir, folder)
   splitting = SplitOptions({"train": 0.5, "val": 0.5})
-  divided = splits.assign(NAMES, splitting.shares, 0, {})
+  divided = splits.assign_videos(NAMES, splitting.shares, 0, {})
   broken = folder / f"{divided['val'][-1]}.mp4"
   broken.write_bytes(b"no video")
-  with pytest.raises(UserError, match="can't be decoded"):
-    run(folder, "mine", out, splitting=splitting)
+  with pytest.raises(UserError, match="one that can't be decoded"):
+    run(folder, "mine", out, division=splitting)
   assert os.listdir(out) == [".mine_train.incomplete"]
   broken.write_bytes((input_dir / f"{divided['val'][-1]}.mp4").read_bytes())
-  run(folder, "mine", out, splitting=splitting)
+  run(folder, "mine", out, division=splitting)
   assert sorted(os.listdir(out)) == [
     *("dataset.json", "mine_train-0-of-1.tfrecord", "mine_val-0-of-1.tfrecord")
   ]
@@ -323,19 +296,15 @@ def test_labels_of_other_videos_are_told_in_one_line(tmp_path, input_dir):
   labels = table(tmp_path / "labels.csv", [*NAMES, "typo9", "typo10"])
   text = labels.read_text().replace("typo9,0,1,reach", "typo9,0,1,zzz")
   labels.write_text(text)
-  out = tmp_path / "out"
-  done = script(
-    *(input_dir, f"--output_dir={out}", f"--label_file={labels}"),
-    "--name=mine_val",
-  )
-  assert done.returncode == 0, done.stderr
-  assert done.stdout.splitlines()[-1] == (
+  assert describe_unused_labels(labels, ["a/v0", "b/v0"]) == [
     f"10 videos in {labels} are not among those converted, the first is a/v1"
-  )
-  assert dataset_info.load_dataset_info(str(out), "mine").class_names == (
-    "reach",
-    "pour",
-  )
+  ]
+  assert describe_unused_labels(labels, [*NAMES, "typo9", "typo10"]) == []
+  assert describe_unused_labels(None, NAMES) == []
+  # Phases of other videos get no numbers.
+  run(input_dir, "mine_val", tmp_path / "out", labels, pattern="v0.mp4")
+  info = dataset_info.load_dataset_info(str(tmp_path / "out"), "mine")
+  assert info.class_names == ("reach", "pour")
 
 
 def test_a_table_made_from_annotations_gives_the_same_bytes(
@@ -352,8 +321,13 @@ def test_a_table_made_from_annotations_gives_the_same_bytes(
     ]
   (tmp_path / "labels.json").write_text(json.dumps(labels))
   (tmp_path / "labels.csv").write_text("\n".join(rows))
-  assert_json_and_csv_say_the_same(tmp_path, input_dir)
-  records = record_files.read((tmp_path / "labels.csv.out").glob("*.tfrecord"))
+  contents = []
+  for name in ("labels.json", "labels.csv"):
+    out = tmp_path / f"{name}.out"
+    run(input_dir, "mine_val", out, tmp_path / name)
+    contents.append({p.name: p.read_bytes() for p in out.iterdir()})
+  assert contents[0] == contents[1]
+  records = record_files.read(out.glob("*.tfrecord"))
   assert {x for r in records for x in r["frame_labels"]} == {0, 1, 2, 3}
 
 

@@ -1,46 +1,37 @@
-import pathlib
+import shutil
 import subprocess
 import sys
 
 import cv2
 import numpy as np
 import pytest
-from PIL import Image
 
 from core.errors import UserError
 from data import dataset_info
-from dataset_preparation.build_records import LabelOptions, prepare
-from dataset_preparation.conversion import FrameEncoding
+from dataset_preparation.build_records import LabelOptions, build_records
 from dataset_preparation.images_to_tfrecords import find_folders
 from dataset_preparation.shards import ShardOptions
-from media import image_folders
+from media.frame_encoding import FrameEncoding
 from tests.helpers import image_files, record_files, video_files
 from tests.helpers.paths import ROOT
 
-SIZE = (video_files.WIDTH, video_files.HEIGHT)
 
-
-def convert(root, out, label_file=None, **storing):
-  prepare(
+def convert(root, out, label_file=None, **encoding):
+  build_records(
     find_folders(root),
     *("mine_val", out),
-    storing=FrameEncoding(**storing),
-    labeling=LabelOptions(label_file),
-    writing=ShardOptions(num_workers=1),
+    encoding=FrameEncoding(**encoding),
+    labels=LabelOptions(label_file),
+    options=ShardOptions(num_workers=1),
   )
   return record_files.read(out.glob("*.tfrecord"))
 
 
-def decoded(jpeg):
-  array = np.frombuffer(jpeg, np.uint8)
-  return cv2.imdecode(array, cv2.IMREAD_COLOR)[..., ::-1]
-
-
-def test_natural_order():
-  names = ["img10.jpg", "img2.jpg", "img1.jpg", "2", "10", "b", "a1b2", "a1b10"]
-  assert sorted(names, key=image_folders.natural_order) == [
-    *("2", "10", "a1b2", "a1b10", "b", "img1.jpg", "img2.jpg", "img10.jpg")
-  ]
+@pytest.fixture(scope="module")
+def input_dir(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("images")
+  image_files.make(folder / "v0", quality=41)
+  return folder
 
 
 def test_folders_are_found(tmp_path):
@@ -49,8 +40,13 @@ def test_folders_are_found(tmp_path):
   (tmp_path / "empty").mkdir()
   (tmp_path / "notes").mkdir()
   (tmp_path / "notes" / "a.txt").touch()
+  (tmp_path / "linked").symlink_to(tmp_path / "v9")
+  with pytest.raises(UserError, match="v9: is the same folder"):
+    find_folders(tmp_path)
+  (tmp_path / "linked").unlink()
   assert list(find_folders(tmp_path)) == ["more/v1", "v9", "v10"]
-  (tmp_path / "list.txt").write_text("v10\n# a remark\n\n more/v1/ \n")
+  text = "\ufeffv10\r\n# a remark\n\n more/v1/ \n"
+  (tmp_path / "list.txt").write_text(text, encoding="utf-8")
   found = find_folders(tmp_path, tmp_path / "list.txt")
   assert found == {"v10": tmp_path / "v10", "more/v1": tmp_path / "more/v1"}
 
@@ -58,141 +54,113 @@ def test_folders_are_found(tmp_path):
 @pytest.mark.parametrize(
   ("text", "message"),
   [
-    ("v0\nv1\n", r"list.txt: line 2 lists 'v1', expected a folder in"),
-    ("v0\nv0\n", r"list.txt: line 2 lists 'v0' again"),
-    ("\n", r"list.txt: lists no videos"),
+    ("v0\nv1\n", "line 2: expected a folder in .* received 'v1'; correct or"),
+    ("v0\nv0\n", "line 2: expected a folder in .* received 'v0'; correct or"),
+    ("\n", "expected the name of a folder per line, received none"),
   ],
 )
-def test_wrong_lists_are_named(tmp_path, text, message):
-  image_files.make(tmp_path / "v0", 1)
+def test_wrong_lists_are_named(tmp_path, input_dir, text, message):
   (tmp_path / "list.txt").write_text(text)
-  with pytest.raises(UserError, match=message):
-    find_folders(tmp_path, tmp_path / "list.txt")
+  with pytest.raises(UserError, match=f"list.txt: {message}"):
+    find_folders(input_dir, tmp_path / "list.txt")
 
 
 def test_missing_folders_and_lists_are_named(tmp_path):
   with pytest.raises(UserError, match="nowhere: expected a folder that holds"):
     find_folders(tmp_path / "nowhere")
-  with pytest.raises(UserError, match="found no folder of images"):
+  with pytest.raises(UserError, match="expected folders of images"):
     find_folders(tmp_path)
-  with pytest.raises(UserError, match="none.txt: can't read the list"):
+  with pytest.raises(UserError, match="none.txt: expected a text.*--vid_list"):
     find_folders(tmp_path, tmp_path / "none.txt")
 
 
-@pytest.mark.parametrize("ending", ["jpg", "JPEG", "png", "webp"])
-def test_formats_in_natural_order(tmp_path, ending):
-  image_files.make(tmp_path / "in" / "v0", ending=ending)
-  [record] = convert(tmp_path / "in", tmp_path / "out", size=(48, 32))
-  frames = [decoded(jpeg) for jpeg in record["video"]]
-  assert len(frames) == 12
-  corners = [image_files.corner(frame) for frame in frames]
-  assert corners == sorted(corners, reverse=True)
-  for frame in frames:
-    assert frame.shape == (32, 48, 3)
-    assert video_files.colors(frame) == video_files.QUARTERS
-
-
-@pytest.mark.parametrize("storing", [{"size": SIZE}, {"size": None}])
-def test_jpegs_of_the_right_size_are_copied(tmp_path, storing):
-  folder = image_files.make(tmp_path / "in" / "v0", quality=41)
-  [record] = convert(tmp_path / "in", tmp_path / "out", **storing)
+@pytest.mark.parametrize(
+  "size", [(video_files.WIDTH, video_files.HEIGHT), None]
+)
+def test_jpegs_of_the_right_size_are_copied(tmp_path, input_dir, size):
+  [record] = convert(input_dir, tmp_path, size=size)
   assert record["video"] == [
-    (folder / f"img{number}.jpg").read_bytes() for number in range(12)
+    (input_dir / "v0" / f"img{number}.jpg").read_bytes() for number in range(12)
   ]
 
 
-def test_photos_of_a_turned_camera_are_upright(tmp_path):
-  folder = tmp_path / "in" / "v0"
-  folder.mkdir(parents=True)
-  turned = np.rot90(video_files.quartered(), 1)  # Counter-clockwise.
-  exif = Image.Exif()
-  exif[0x0112] = 6  # To be turned clockwise for display.
-  Image.fromarray(turned).save(folder / "a.jpg", exif=exif)
-  [record] = convert(tmp_path / "in", tmp_path / "out", size=None)
-  frame = decoded(record["video"][0])
-  assert video_files.colors(frame) == video_files.QUARTERS
+def test_other_images_are_encoded(tmp_path):
+  image_files.make(tmp_path / "in" / "v0", 4, ending="png")
+  [record] = convert(tmp_path / "in", tmp_path / "out", size=(48, 32))
+  for jpeg in record["video"]:
+    frame = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert frame.shape == (32, 48, 3)
+    assert video_files.colors(frame[..., ::-1]) == video_files.QUARTERS
 
 
-def test_gray_deep_and_transparent_images(tmp_path):
-  folder = tmp_path / "in" / "v0"
-  folder.mkdir(parents=True)
-  shape = (32, 32)
-  Image.fromarray(np.full(shape, 200, np.uint8)).save(folder / "0.png")
-  Image.fromarray(np.full(shape, 200 << 8, np.uint16)).save(folder / "1.png")
-  half = np.full((*shape, 4), 200, np.uint8)
-  half[:16, :, 3] = 255
-  half[16:, :, 3] = 0
-  Image.fromarray(half).save(folder / "2.png")
-  Image.fromarray(half).convert("P").save(folder / "3.png")
-  Image.new("CMYK", shape, (55, 55, 55, 0)).save(folder / "4.jpg")
-  [record] = convert(tmp_path / "in", tmp_path / "out", size=None)
-  frames = [decoded(jpeg).astype(int) for jpeg in record["video"]]
-  for frame in frames:
-    assert abs(frame[:12] - 200).max() < 8
-  assert frames[2][20:].max() < 8
-
-
-def test_labels_of_frames_and_of_seconds(tmp_path):
-  image_files.make(tmp_path / "in" / "v0")
+def test_labels_of_frames_and_of_seconds(tmp_path, input_dir):
   (tmp_path / "frames.csv").write_text(
     "video,phase\n" + "v0,reach\n" * 5 + "v0,pour\n" * 7
   )
-  (tmp_path / "seconds.csv").write_text(
-    "video,start,end,phase\nv0,0,1,reach\nv0,1,2.4,pour\n"
-  )
+  seconds = tmp_path / "seconds.csv"
+  seconds.write_text("video,start,end,phase\nv0,0,1,reach\nv0,1,2.4,pour\n")
   for name in ("frames", "seconds"):
     [record] = convert(
-      tmp_path / "in", tmp_path / name, tmp_path / f"{name}.csv", fps=5
+      input_dir, tmp_path / name, tmp_path / f"{name}.csv", fps=5
     )
     assert record["frame_labels"] == [0] * 5 + [1] * 7
     info = dataset_info.load_dataset_info(str(tmp_path / name), "mine")
     assert info.class_names == ("reach", "pour")
     assert info.splits["val"].fps == 5
   with pytest.raises(UserError) as error:
-    convert(tmp_path / "in", tmp_path / "no fps", tmp_path / "seconds.csv")
+    convert(input_dir, tmp_path / "no fps", seconds)
   assert str(error.value) == (
-    f"{tmp_path}/seconds.csv: video 'v0', row 2 and after: has segments in"
-    " seconds, but images have no time stamps; give their rate with --fps"
+    f"{seconds}: video 'v0', row 2 and after: expected labels of frames, as"
+    " images have no time stamps, received segments in seconds; give the"
+    " images' rate with --fps"
   )
   assert not (tmp_path / "no fps").exists()
 
 
-def test_damaged_images_are_named(tmp_path):
-  folder = image_files.make(tmp_path / "in" / "v0", 3)
-  data = (folder / "img1.jpg").read_bytes()
-  for damage in (b"", b"no image", data[: len(data) // 2]):
-    (folder / "img1.jpg").write_bytes(damage)
-    with pytest.raises(UserError, match=r"img1.jpg: can't be decoded as an"):
-      convert(tmp_path / "in", tmp_path / "out")
-  assert not list((tmp_path / "out").iterdir())
+@pytest.mark.parametrize("count", [1, 12])
+def test_segments_may_go_up_to_the_end_of_slow_images(tmp_path, count):
+  image_files.make(tmp_path / "in" / "v0", count)
+  table = tmp_path / "seconds.csv"
+  table.write_text(f"video,start,end,phase\nv0,0,{count / 0.2},reach\n")
+  [record] = convert(tmp_path / "in", tmp_path / "out", table, fps=0.2)
+  assert record["frame_labels"] == [0] * count
 
 
-def test_links_to_nothing_are_named_and_linked_folders_followed(tmp_path):
-  image_files.make(tmp_path / "v0", 3)
+def test_links_to_nothing_are_named_and_linked_folders_followed(
+  tmp_path, input_dir
+):
+  source = shutil.copytree(input_dir / "v0", tmp_path / "v0")
   (tmp_path / "in").mkdir()
-  (tmp_path / "in" / "linked").symlink_to(tmp_path / "v0")
+  (tmp_path / "in" / "linked").symlink_to(source)
   assert list(find_folders(tmp_path / "in")) == ["linked"]
-  (tmp_path / "v0" / "img1.jpg").unlink()
-  (tmp_path / "v0" / "img1.jpg").symlink_to("nowhere.jpg")
-  with pytest.raises(UserError) as error:
+  (source / "img1.jpg").unlink()
+  (source / "img1.jpg").symlink_to("nowhere.jpg")
+  message = "in/linked/img1.jpg: expected a whole image file.*No such file"
+  with pytest.raises(UserError, match=message):
     convert(tmp_path / "in", tmp_path / "out")
-  assert str(error.value) == (
-    f"{tmp_path}/in/linked/img1.jpg: links to a file that is not there;"
-    " expected an image, replace or remove it"
+  shutil.copytree(input_dir / "v0", tmp_path / "in" / "whole")
+  written = build_records(
+    find_folders(tmp_path / "in"),
+    *("mine_val", tmp_path / "out"),
+    options=ShardOptions(num_workers=1, skip_broken=True),
   )
+  assert [x["name"] for x in written["mine_val"].skipped] == ["linked"]
 
 
 def test_images_of_several_sizes_need_one(tmp_path):
-  image_files.make(tmp_path / "in" / "v0", 2)
-  image_files.make(tmp_path / "in" / "v0", 1, pattern="z{}", size=(20, 30))
+  folder = image_files.make(tmp_path / "in" / "v0.1", 2)
+  image_files.make(folder, 1, pattern="z{}", size=(20, 30))
   with pytest.raises(UserError) as error:
     convert(tmp_path / "in", tmp_path / "out", size=None)
   assert str(error.value) == (
-    f"{tmp_path}/in/v0: frame 2 has 20 x 30 pixels, those before 96 x 64; give"
-    " --width and --height, which make them alike"
+    f"{folder}: expected frames of 96 x 64 pixels as before, received 20 x 30"
+    " for frame 2; give --width and --height"
   )
   [record] = convert(tmp_path / "in", tmp_path / "out", size=(8, 8))
   assert len(record["video"]) == 3
+  info = dataset_info.load_dataset_info(str(tmp_path / "out"), "mine")
+  [video] = info.splits["val"].videos
+  assert (video["source"], video["fps"]) == ("v0.1", None)
 
 
 def test_script(tmp_path):
@@ -206,7 +174,7 @@ def test_script(tmp_path):
       *(sys.executable, str(script), "--name=mine_train", "--noresize"),
       *(f"--dir={tmp_path}/in", f"--vid_list={tmp_path}/list.txt"),
       *("--extension=png", f"--output_dir={tmp_path}/out"),
-      "--vids_per_shard=1",
+      *("--vids_per_shard=1", "--num_workers=1"),
     ],
     cwd=tmp_path,
     capture_output=True,
@@ -225,68 +193,4 @@ def test_script(tmp_path):
   )
   assert done.stdout.splitlines()[-1] == (
     "4 files have no --extension and are left out, the first is c/img0.jpg"
-  )
-
-
-@pytest.mark.parametrize("count", [1, 12])
-def test_segments_may_go_up_to_the_end_of_slow_images(tmp_path, count):
-  image_files.make(tmp_path / "in" / "v0", count)
-  table = tmp_path / "seconds.csv"
-  table.write_text(f"video,start,end,phase\nv0,0,{count / 0.2},reach\n")
-  [record] = convert(tmp_path / "in", tmp_path / "out", table, fps=0.2)
-  assert record["frame_labels"] == [0] * count
-
-
-def test_images_that_cannot_be_read_are_named_and_left_out(tmp_path):
-  for name in ("v0", "v1"):
-    folder = image_files.make(tmp_path / "in" / name, 3)
-  (folder / "img1.jpg").unlink()
-  # Reading fails, whoever asks.
-  (folder / "img1.jpg").symlink_to("/proc/self/mem")
-  with pytest.raises(UserError) as error:
-    convert(tmp_path / "in", tmp_path / "out")
-  assert str(error.value) == (
-    f"{folder}/img1.jpg: can't be decoded as an image ([Errno 5] Input/output"
-    " error); expected a whole image file, replace or remove it"
-  )
-  written = prepare(
-    find_folders(tmp_path / "in"),
-    *("mine_val", tmp_path / "out"),
-    writing=ShardOptions(num_workers=1, skip_broken=True),
-  )
-  assert [x["name"] for x in written["mine_val"].skipped] == ["v1"]
-
-
-def test_a_list_of_an_editor_that_marks_the_byte_order(tmp_path):
-  image_files.make(tmp_path / "v0", 1)
-  (tmp_path / "list.txt").write_text("\ufeffv0\r\n", encoding="utf-8")
-  assert list(find_folders(tmp_path, tmp_path / "list.txt")) == ["v0"]
-
-
-def test_the_report_names_folders(tmp_path):
-  image_files.make(tmp_path / "in" / "more" / "v0.1", 3)
-  written = prepare(
-    find_folders(tmp_path / "in"), *("mine_val", tmp_path / "out")
-  )
-  [video] = written["mine_val"].videos
-  assert (video["source"], video["fps"]) == ("more/v0.1", None)
-
-
-def test_folders_that_cannot_be_read_are_named(tmp_path, monkeypatch):
-  folder = image_files.make(tmp_path / "in" / "v0", 1)
-  (tmp_path / "list.txt").write_text("v0")
-  found = find_folders(tmp_path / "in", tmp_path / "list.txt")
-  original = pathlib.Path.iterdir
-
-  def iterdir(path):
-    if path == folder:
-      raise PermissionError(13, "Permission denied", str(path))
-    return original(path)
-
-  monkeypatch.setattr(pathlib.Path, "iterdir", iterdir)
-  with pytest.raises(UserError) as error:
-    prepare(found, "mine_val", tmp_path / "out")
-  assert str(error.value) == (
-    f"{folder}: expected to read this, received an error (Permission denied);"
-    " correct its permissions or remove it"
   )

@@ -9,8 +9,8 @@ from core.errors import UserError
 from data import dataset_info
 from dataset_preparation import penn_action
 from dataset_preparation.build_records import LabelOptions
-from dataset_preparation.conversion import FrameEncoding
 from dataset_preparation.shards import ShardOptions
+from media.frame_encoding import FrameEncoding
 from tests.helpers import image_files, record_files
 
 # Number -> Penn Action's name, 1 = train or -1 = test, images.
@@ -38,12 +38,12 @@ def penn_dir(tmp_path):
 
 
 def convert(penn_dir, out, label_file=None):
-  return penn_action.convert(
+  return penn_action.convert_actions(
     penn_dir,
     f"{out}/%s_tfrecords",
-    storing=FrameEncoding(size=(24, 16)),
-    labeling=LabelOptions(label_file),
-    writing=ShardOptions(num_workers=1),
+    encoding=FrameEncoding(size=(24, 16)),
+    labels=LabelOptions(label_file),
+    options=ShardOptions(num_workers=1),
   )
 
 
@@ -89,23 +89,23 @@ def test_phases_of_the_labeled_videos(tmp_path, penn_dir, caplog):
 
 def test_labels_of_other_videos_only(tmp_path, penn_dir):
   (tmp_path / "phases.csv").write_text("video,phase\nclip,0\n")
-  with pytest.raises(UserError, match="labels none of the 4 videos"):
+  with pytest.raises(UserError, match="expected labels of the 4 videos"):
     convert(penn_dir, tmp_path, tmp_path / "phases.csv")
 
 
 def test_wrong_folders_are_named(tmp_path, penn_dir):
-  with pytest.raises(UserError, match="labels: found no .mat files"):
+  with pytest.raises(UserError, match="labels: expected the .mat files"):
     convert(tmp_path, tmp_path)
   (penn_dir / "labels" / "0009.mat").write_bytes(b"no file of Matlab")
   with pytest.raises(UserError, match=r"0009.mat: expected a .mat file"):
     convert(penn_dir, tmp_path)
   content = {"action": "squat", "train": 1}
   scipy.io.savemat(penn_dir / "labels" / "0009.mat", content)
-  with pytest.raises(UserError, match="frames/0009: expected a folder of"):
+  with pytest.raises(UserError, match="frames/0009: expected the folder of"):
     convert(penn_dir, tmp_path)
 
 
-def test_labels_of_other_videos_are_told(tmp_path, penn_dir):
+def test_script_and_labels_of_other_videos(tmp_path, penn_dir):
   table = tmp_path / "phases.csv"
   rows = ["0002,0,0.1,down", "0009,0,1,zzz", "0004,0,0.1,jump"]
   table.write_text("\n".join(["video,start,end,phase", *rows]))
@@ -113,6 +113,7 @@ def test_labels_of_other_videos_are_told(tmp_path, penn_dir):
     [
       *(sys.executable, penn_action.__file__, f"--penn_dir={penn_dir}"),
       *(f"--output_dir={tmp_path}/out", f"--label_file={table}", "--fps=30"),
+      "--num_workers=1",
     ],
     capture_output=True,
     text=True,
@@ -122,23 +123,8 @@ def test_labels_of_other_videos_are_told(tmp_path, penn_dir):
   assert done.stdout.splitlines()[-1] == (
     f"2 videos in {table} are not among those converted, the first is 0009"
   )
-  folder = tmp_path / "out" / "squats_tfrecords"
-  assert dataset_info.load_dataset_info(str(folder), "squats").class_names == (
-    "down",
-  )
-
-
-def test_script(tmp_path, penn_dir):
-  done = subprocess.run(
-    [
-      *(sys.executable, penn_action.__file__, f"--penn_dir={penn_dir}"),
-      f"--output_dir={tmp_path}/out",
-    ],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert done.returncode == 0, done.stderr
-  assert (tmp_path / "out/squats_tfrecords/squats_val-0-of-1.tfrecord").exists()
-  assert "squats_train: 2 videos, 17 frames (rate unknown)" in done.stdout
+  assert "squats_val: 1 videos, 4 frames (30 frames per second)" in done.stdout
   assert "PATH_TO_TFRECORDS: " in done.stdout
+  folder = tmp_path / "out" / "squats_tfrecords"
+  info = dataset_info.load_dataset_info(str(folder), "squats")
+  assert info.class_names == ("down",)

@@ -11,8 +11,8 @@ SHARES = {"train": 0.8, "val": 0.2}
 
 
 def test_parts_are_read():
-  assert splits.parse(["train=0.8", "val=.2"]) == SHARES
-  assert splits.parse([]) == {}
+  assert splits.parse_shares(["train=0.8", "val=.2"]) == SHARES
+  assert splits.parse_shares([]) == {}
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ def test_parts_are_read():
 )
 def test_wrong_parts_are_named(parts, message):
   with pytest.raises(UserError, match="--split: ") as error:
-    splits.parse(parts)
+    splits.parse_shares(parts)
   assert message in str(error.value)
 
 
 def test_every_video_goes_to_one_split_in_order():
-  found = splits.assign(VIDEOS, SHARES, 0, {})
+  found = splits.assign_videos(VIDEOS, SHARES, 0, {})
   assert {split: len(videos) for split, videos in found.items()} == {
     **{"train": 16, "val": 4}
   }
@@ -43,9 +43,11 @@ def test_every_video_goes_to_one_split_in_order():
 
 
 def test_the_seed_sets_the_choice():
-  choices = [splits.assign(VIDEOS, SHARES, seed, {}) for seed in (0, 0, 1)]
+  choices = [
+    splits.assign_videos(VIDEOS, SHARES, seed, {}) for seed in (0, 0, 1)
+  ]
   assert choices[0] == choices[1] != choices[2]
-  reversed_order = splits.assign(VIDEOS[::-1], SHARES, 0, {})
+  reversed_order = splits.assign_videos(VIDEOS[::-1], SHARES, 0, {})
   assert set(reversed_order["val"]) == set(choices[0]["val"])
 
 
@@ -53,7 +55,7 @@ def test_groups_stay_together():
   groups = {video: f"take{number // 3}" for number, video in enumerate(VIDEOS)}
   del groups["v19"]
   for seed in range(20):
-    found = splits.assign(VIDEOS, SHARES, seed, groups)
+    found = splits.assign_videos(VIDEOS, SHARES, seed, groups)
     of_splits = [
       {groups.get(video, video) for video in videos}
       for videos in found.values()
@@ -81,7 +83,7 @@ def grouped(sizes):
 @pytest.mark.parametrize("sizes", [(5, 5), (1, 9), (9, 1), (30, 1, 1), (1, 1)])
 def test_with_few_groups_no_split_is_empty(sizes):
   groups = grouped(sizes)
-  found = splits.assign(list(groups), SHARES, 0, groups)
+  found = splits.assign_videos(list(groups), SHARES, 0, groups)
   assert len(found["train"]) >= len(found["val"]) >= 1
   assert {groups[v] for v in found["train"]}.isdisjoint(
     groups[v] for v in found["val"]
@@ -94,7 +96,7 @@ def test_shares_are_met_as_closely_as_groups_permit():
   for seed in range(20):
     sizes = [rng.randint(1, 12) for _ in range(rng.randint(3, 6))]
     groups = grouped(sizes)
-    found = splits.assign(list(groups), shares, seed, groups)
+    found = splits.assign_videos(list(groups), shares, seed, groups)
     possible = [
       {s: [v for v in groups if choice[int(groups[v])] == s] for s in shares}
       for choice in itertools.product(shares, repeat=len(sizes))
@@ -107,7 +109,7 @@ def test_shares_are_met_as_closely_as_groups_permit():
 def test_with_many_groups_no_split_is_empty():
   groups = grouped([10] * 40)
   shares = {"train": 0.99, "val": 0.005, "test": 0.005}
-  found = splits.assign(list(groups), shares, 0, groups)
+  found = splits.assign_videos(list(groups), shares, 0, groups)
   assert {split: len(videos) for split, videos in found.items()} == {
     **{"train": 380, "val": 10, "test": 10}
   }
@@ -115,10 +117,10 @@ def test_with_many_groups_no_split_is_empty():
 
 def test_a_split_without_videos_is_named():
   with pytest.raises(UserError) as error:
-    splits.assign(VIDEOS, SHARES, 0, dict.fromkeys(VIDEOS, "one"))
+    splits.assign_videos(VIDEOS, SHARES, 0, dict.fromkeys(VIDEOS, "one"))
   assert str(error.value) == (
     "--split: expected at least a video and a group for each of train, val,"
-    " received 20 videos in 1 groups"
+    " received 20 videos in 1 groups; add some, or give fewer splits"
   )
 
 
@@ -143,20 +145,20 @@ def test_groups_are_read(tmp_path):
     ("a,b\n", "received 'a,b'"),
     (
       "video,group\nv0\n",
-      "row 2 has 1 columns, expected the 2 of the heading (video,group)",
+      "row 2: expected the 2 columns of the heading (video,group), received 1",
     ),
     (
       "video,group\nv0,a\nv0,b\n",
-      "row 3 puts video 'v0' into group 'b', an earlier one into 'a'",
+      "row 3: expected one group for video 'v0', received 'b' and before 'a'",
     ),
     (
       "video,group\nv0,a\nv0.mp4,b\n",
-      "'v0.mp4' is none of the 3 videos; expected names such as 'v0'",
+      "expected names of the 3 videos, such as 'v0', received 'v0.mp4'",
     ),
-    ("video,group\nb/v0,a\n", "'b/v0' is none of the 3 videos"),
+    ("video,group\nb/v0,a\n", "such as 'v0', received 'b/v0'"),
     (
       "video,group\nv1,a\n",
-      "'v1' may be 'take9/v1' or 'take10/v1'; expected the path below the",
+      "received 'v1', which may be 'take9/v1' or 'take10/v1'; correct it",
     ),
   ],
 )
@@ -170,7 +172,7 @@ def test_wrong_groups_are_named(tmp_path, text, message):
 
 
 def test_a_missing_group_file_is_named(tmp_path):
-  with pytest.raises(UserError, match="none.csv: can't read the group file"):
+  with pytest.raises(UserError, match="none.csv: expected.*--group_file"):
     splits.read_groups(tmp_path / "none.csv", VIDEOS)
 
 
@@ -183,6 +185,6 @@ def test_groups_of_spreadsheets(tmp_path):
   with pytest.raises(UserError) as error:
     splits.read_groups(path, VIDEOS)
   assert str(error.value) == (
-    f"{path}: row 3 gives video 'v1' no group; expected one, fill it in or"
-    " remove the row"
+    f"{path}: row 3: expected one group for video 'v1', received '' and before"
+    " ''; correct it or remove the row"
   )

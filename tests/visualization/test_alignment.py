@@ -4,7 +4,7 @@ from PIL import Image
 
 import embeddings
 from core.errors import UserError
-from media import videos as video_files
+from media.video_reader import read_frames
 from tests.helpers import warped_videos
 from tests.helpers.warped_videos import TIMES, curve
 from visualization import clips
@@ -26,7 +26,7 @@ def out(tmp_path):
 def draw(embs_path, path, **options):
   """The pictures of a video, and how many were announced."""
   count = visualize(embs_path, path, **options)
-  pictures = [f.image.astype(float) for f in video_files.read(path)]
+  pictures = [f.image.astype(float) for f in read_frames(path)]
   assert len(pictures) == count
   return pictures
 
@@ -198,7 +198,7 @@ def test_brightness_stays_constant(out, name):
   path = warped_videos.write(out / "e.npy", frames=frames)
   visualize(path, out / name)
   if name == "a.mp4":
-    pictures = [frame.image for frame in video_files.read(out / name)]
+    pictures = [frame.image for frame in read_frames(out / name)]
   else:
     with Image.open(out / name) as image:
       pictures = []

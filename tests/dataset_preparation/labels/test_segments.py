@@ -2,7 +2,7 @@ import numpy as np
 
 from dataset_preparation.labels.segments import (
   Segment,
-  label_frames,
+  label_times,
   merge_annotators,
 )
 
@@ -23,13 +23,13 @@ def test_neighbors_are_found_by_start_not_by_label():
     [[Segment(0, 6, 9), Segment(1, 0, 2), Segment(10, 4, 6)]]
   )
   assert merged == [Segment(1, 0, 3), Segment(10, 3, 6), Segment(0, 6, 9)]
-  assert label_frames(merged, [0, 2.9, 3.1, 7, 99]) == [1, 1, 10, 0, 0]
+  assert label_times(merged, [0, 2.9, 3.1, 7, 99]) == [1, 1, 10, 0, 0]
 
 
 def test_frames_before_the_first_and_after_the_last_segment():
   segments = [Segment(3, 1.0, 2.0), Segment(5, 2.0, 3.0)]
   times = [0.0, 0.99, 1.5, 2.5, 3.0, 50.0]
-  assert label_frames(segments, times) == [3, 3, 3, 5, 5, 5]
+  assert label_times(segments, times) == [3, 3, 3, 5, 5, 5]
 
 
 def test_a_boundary_belongs_to_the_later_phase_at_every_common_rate():
@@ -40,14 +40,14 @@ def test_a_boundary_belongs_to_the_later_phase_at_every_common_rate():
       for k in range(500)
     ]
     times = [k / rate for k in range(500)]
-    assert label_frames(segments, times) == list(range(500))
+    assert label_times(segments, times) == list(range(500))
 
 
 def test_segments_without_an_instant_are_passed_over():
   segments = [Segment(0, 0, 2), Segment(1, 2, 1.5), Segment(2, 1.5, 4)]
-  assert label_frames(segments, [1.0, 1.4, 1.6, 3.0]) == [0, 0, 2, 2]
+  assert label_times(segments, [1.0, 1.4, 1.6, 3.0]) == [0, 0, 2, 2]
   last = [Segment(0, 0, 2), Segment(1, 2, 3), Segment(2, 3, 2.9)]
-  assert label_frames(last, [1.0, 2.95, 3.5]) == [0, 1, 1]
+  assert label_times(last, [1.0, 2.95, 3.5]) == [0, 1, 1]
 
 
 def test_labels_match_a_naive_search():
@@ -67,4 +67,4 @@ def test_labels_match_a_naive_search():
       (0 if t < cuts[0] else 4) if label is None else label
       for t, label in zip(times, naive, strict=True)
     ]
-    assert label_frames(segments, times) == naive
+    assert label_times(segments, times) == naive

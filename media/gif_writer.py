@@ -1,4 +1,4 @@
-"""Animated GIFs of one palette, so that colors don't flicker."""
+"""Writes animated GIFs with one palette, so that colors don't flicker."""
 
 import os
 from collections.abc import Callable
@@ -9,38 +9,38 @@ from PIL import Image
 from core.errors import UserError
 from core.files import atomic_write
 
-# The last of the 256 that the format has marks pixels that stay as they are.
+# The last of the format's 256 colors marks pixels that don't change.
 _COLORS = 255
 _SAMPLES = 16
 _SAMPLED_PIXELS = 2**20
 
 
-def write(
+def write_gif(
   path: str | os.PathLike,
   length: int,
   draw: Callable[[int], np.ndarray],
   interval: float,
 ) -> None:
-  """Writes a GIF that loops.
+  """Write a GIF that loops.
 
   The colors are chosen once, from frames spread over the whole, and used
-  without dithering: a color that stays the same is drawn the same in each
-  frame. A run of equal frames is stored as one that lasts longer.
+  without dithering, so that a constant color looks the same in every frame. A
+  run of equal frames is stored as one longer frame.
 
   Args:
     path: File to write, ending in `.gif`.
     length: Number of frames.
-    draw: Gives frame i, [H, W, 3] uint8 RGB, all of one size. Some frames are
-      asked for twice.
-    interval: Milliseconds a frame; the format counts in steps of 10, and
-      players slow down what is faster than 20.
+    draw: Returns frame i as [H, W, 3] uint8 RGB, all of one size. Called twice
+      for some frames.
+    interval: Milliseconds per frame, rounded to the format's steps of 10; at
+      least 20, because players slow down anything faster.
 
   Raises:
-    UserError: There are no frames or the file can't be written.
+    UserError: There are no frames, or the file can't be written.
   """
   if length < 1:
-    raise UserError(f"{path}: no frames to write")
-  palette = _palette(length, draw)
+    raise UserError(f"{path}: expected at least one frame, received none")
+  palette = _choose_palette(length, draw)
   pictures = (
     Image.fromarray(draw(i)).quantize(palette=palette, dither=Image.Dither.NONE)
     for i in range(length)
@@ -53,15 +53,17 @@ def write(
       append_images=pictures,
       duration=max(20, round(interval / 10) * 10),
       loop=0,
-      # Without it every frame would get a table of colors of its own.
+      # Otherwise every frame gets a color table of its own.
       palette=bytes(palette.getpalette()),
-      # What stays the same from frame to frame is not stored again.
+      # Store only what changes from frame to frame.
       optimize=True,
     )
 
 
-def _palette(length: int, draw: Callable[[int], np.ndarray]) -> Image.Image:
-  """255 colors for all frames, from a sample of their pixels."""
+def _choose_palette(
+  length: int, draw: Callable[[int], np.ndarray]
+) -> Image.Image:
+  """Choose 255 colors for all frames from a sample of their pixels."""
   picks = np.unique(np.linspace(0, length - 1, _SAMPLES).astype(int))
   pixels = np.concatenate([draw(i).reshape(-1, 3) for i in picks])
   pixels = pixels[:: max(1, len(pixels) // _SAMPLED_PIXELS)]

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from core.errors import UserError
-from media import videos
+from media import video_reader
+from media.video_reader import read_frames
 from tests.helpers import video_files
 from tests.helpers.paths import ROOT
 
 
 def times_of(path):
-  return [frame.time for frame in videos.read(path)]
+  return [frame.time for frame in read_frames(path)]
 
 
 @pytest.mark.parametrize(
@@ -30,7 +31,7 @@ def times_of(path):
   ],
 )
 def test_codecs_and_containers(tmp_path, name, codec):
-  frames = list(videos.read(video_files.make(tmp_path / name, codec)))
+  frames = list(read_frames(video_files.make(tmp_path / name, codec)))
   assert len(frames) == 30
   np.testing.assert_allclose(
     [frame.time for frame in frames], np.arange(30) / 10, atol=1e-9
@@ -61,7 +62,9 @@ def test_the_rate_is_that_of_the_stream_that_is_read(tmp_path, monkeypatch):
         frame = av.VideoFrame.from_ndarray(image, format="rgb24")
         frame.pts, frame.time_base = number, Fraction(1, rate)
         container.mux(stream.encode(frame))
-  monkeypatch.setattr(videos, "_video_stream", lambda c, _: c.streams.video[1])
+  monkeypatch.setattr(
+    video_reader, "_video_stream", lambda c, _: c.streams.video[1]
+  )
   np.testing.assert_allclose(times_of(path), np.arange(5) / 10)
 
 
@@ -79,7 +82,7 @@ def test_the_rate_is_that_of_the_stream_that_is_read(tmp_path, monkeypatch):
 )
 def test_depths_and_alpha(tmp_path, name, codec, pix_fmt):
   path = video_files.make(tmp_path / name, codec, 4, pix_fmt=pix_fmt)
-  frames = list(videos.read(path))
+  frames = list(read_frames(path))
   assert len(frames) == 4
   for frame in frames:
     assert frame.image.dtype == np.uint8
@@ -89,7 +92,7 @@ def test_depths_and_alpha(tmp_path, name, codec, pix_fmt):
 @pytest.mark.parametrize("pix_fmt", ["gray", "gray10le"])
 def test_gray(tmp_path, pix_fmt):
   path = video_files.make(tmp_path / "a.mkv", "ffv1", 4, pix_fmt=pix_fmt)
-  for frame in videos.read(path):
+  for frame in read_frames(path):
     red, green, blue = np.moveaxis(frame.image, -1, 0)
     np.testing.assert_array_equal(red, green)
     np.testing.assert_array_equal(red, blue)
@@ -104,7 +107,7 @@ def test_odd_sizes(tmp_path, crop):
     tmp_path / "a.mp4", num_frames=3, pix_fmt="yuv444p", crop=crop
   )
   expected = (video_files.HEIGHT - crop[0], video_files.WIDTH - crop[1], 3)
-  assert [frame.image.shape for frame in videos.read(path)] == [expected] * 3
+  assert [frame.image.shape for frame in read_frames(path)] == [expected] * 3
 
 
 def test_one_frame(tmp_path):
@@ -131,7 +134,7 @@ def test_uneven_time_stamps_are_kept(tmp_path):
 def test_rotation_of_the_metadata_is_applied(tmp_path, degrees, expected):
   # Counter-clockwise: after 90 degrees the right column is the top row.
   path = video_files.make(tmp_path / "a.mp4", num_frames=2, rotation=degrees)
-  image = next(videos.read(path)).image
+  image = next(read_frames(path)).image
   assert video_files.colors(image) == expected
   turned = degrees in (90, 270)
   sides = (video_files.HEIGHT, video_files.WIDTH)
@@ -150,11 +153,11 @@ def test_mirroring_of_the_metadata_is_applied(tmp_path, degrees, expected):
   path = video_files.make(
     tmp_path / "a.mp4", num_frames=2, rotation=degrees, hflip=True
   )
-  assert video_files.colors(next(videos.read(path)).image) == expected
+  assert video_files.colors(next(read_frames(path)).image) == expected
 
 
 def test_frames_are_read_one_at_a_time(tmp_path):
-  frames = videos.read(video_files.make(tmp_path / "a.mp4"))
+  frames = read_frames(video_files.make(tmp_path / "a.mp4"))
   assert next(frames).time == 0
   frames.close()
 
@@ -167,7 +170,6 @@ def test_any_file_name_is_read(tmp_path, monkeypatch, name):
   assert len(times_of(name)) == 3
 
 
-@pytest.mark.parametrize("part", [0.4, 0.7, 0.95])
 @pytest.mark.parametrize(
   ("name", "codec", "options"),
   [
@@ -180,17 +182,16 @@ def test_any_file_name_is_read(tmp_path, monkeypatch, name):
     ("a.flv", "libx264", {}),
   ],
 )
-def test_truncated_files_are_found(tmp_path, name, codec, options, part):
+def test_truncated_files_are_found(tmp_path, name, codec, options):
   path = video_files.make(
     tmp_path / name, codec, container_options=options, seed=0, num_frames=60
   )
   assert len(times_of(path)) == 60
   data = path.read_bytes()
-  path.write_bytes(data[: int(part * len(data))])
-  with pytest.raises(UserError) as error:
-    times_of(path)
-  assert str(error.value).startswith(f"{path}: ")
-  assert "replace or remove it" in str(error.value)
+  for part in (0.4, 0.7, 0.95):
+    path.write_bytes(data[: int(part * len(data))])
+    with pytest.raises(UserError, match=f"^{path}: .*replace or remove it"):
+      times_of(path)
 
 
 def test_much_of_the_damage_in_the_middle_is_told(tmp_path):
@@ -214,13 +215,13 @@ def test_files_that_are_no_videos_are_named(tmp_path):
   path = tmp_path / "a.mp4"
   for content in (b"", b"some text\n" * 500, b'{"a": 1}', bytes(5000)):
     path.write_bytes(content)
-    with pytest.raises(UserError, match="a.mp4: can't be decoded as a video"):
+    with pytest.raises(UserError, match="a.mp4: .*one that can't be decoded"):
       times_of(path)
 
 
 def test_a_file_of_sound_has_no_video(tmp_path):
   path = video_files.make_audio(tmp_path / "a.mp4")
-  with pytest.raises(UserError, match="a.mp4: has no video stream"):
+  with pytest.raises(UserError, match="a.mp4: .*one without a video stream"):
     times_of(path)
 
 
@@ -232,43 +233,15 @@ def test_missing_files_and_folders_are_named(tmp_path):
     times_of(tmp_path / "folder.mp4")
 
 
-def test_what_was_written_is_read(tmp_path):
-  images = [video_files.quartered(number) for number in range(12)]
-  path = tmp_path / "a.mp4"
-  videos.write(path, images, fps=29.97)
-  frames = list(videos.read(path))
-  np.testing.assert_allclose(
-    [frame.time for frame in frames], np.arange(12) / 29.97, rtol=1e-3
-  )
-  for frame, image in zip(frames, images, strict=True):
-    error = np.abs(frame.image.astype(int) - image)
-    # Chroma is at half resolution: only the quarters' borders differ.
-    assert error.mean() < 4
-  assert os.listdir(tmp_path) == ["a.mp4"]
-
-
-def test_odd_sizes_lose_their_last_row_and_column(tmp_path):
-  image = video_files.quartered()[:-1, :-1]
-  videos.write(tmp_path / "a.mp4", [image] * 2, fps=10)
-  [first, _] = videos.read(tmp_path / "a.mp4")
-  assert first.image.shape == (image.shape[0] - 1, image.shape[1] - 1, 3)
-
-
-def test_nothing_is_left_of_a_video_without_frames(tmp_path):
-  with pytest.raises(UserError, match="a.mp4: no frames to write"):
-    videos.write(tmp_path / "a.mp4", [], fps=10)
-  assert not os.listdir(tmp_path)
-
-
 @pytest.mark.parametrize("codec", ["libx264", "libsvtav1"])
 def test_a_video_is_read_by_one_thread(tmp_path, codec):
   """In a process of its own, where nothing else starts or ends threads."""
   path = video_files.make(tmp_path / "a.mkv", codec)
   code = (
     "import os, sys\n"
-    "from media import videos\n"
+    "from media.video_reader import read_frames\n"
     "threads = lambda: len(os.listdir('/proc/self/task'))\n"
-    "before, frames = threads(), videos.read(sys.argv[1])\n"
+    "before, frames = threads(), read_frames(sys.argv[1])\n"
     "next(frames)\n"
     "sys.exit(threads() - before)"
   )
@@ -279,10 +252,10 @@ def test_a_video_is_read_by_one_thread(tmp_path, codec):
 def test_pixels_that_can_not_be_converted_name_the_video():
   decoded = av.VideoFrame(16, 16, "gray32le")
   with pytest.raises(UserError) as caught:
-    _ = videos.Frame(0.0, decoded, pathlib.Path("a.mp4")).image
+    video_reader._to_image(decoded, pathlib.Path("a.mp4"))
   assert str(caught.value) == (
-    "a.mp4: can't be decoded as a video (operation not supported); expected a"
-    " whole video file, replace or remove it"
+    "a.mp4: expected a whole video file, received one that can't be decoded"
+    " (operation not supported); replace or remove it"
   )
 
 
@@ -292,7 +265,7 @@ def test_frames_do_not_wait_for_the_garbage_collector(tmp_path, rotation):
   gc.collect()
   gc.disable()
   try:
-    assert len([frame.image for frame in videos.read(path)]) == 40
+    assert len([frame.image for frame in read_frames(path)]) == 40
     alive = sum(isinstance(x, av.VideoFrame) for x in gc.get_objects())
   finally:
     gc.enable()

@@ -1,20 +1,23 @@
 """CSV tables as spreadsheets write them."""
 
 import csv
-import itertools
 import os
 import pathlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from core.errors import UserError
+from dataset_preparation import video_names
+
+# Number of a row, from 1 for the first line, and its cells by column title.
+Row = tuple[int, Mapping[str, str]]
 
 
 def read_text(path: str | os.PathLike, flag: str) -> str:
-  """Reads a text file in UTF-8, with or without a byte order mark.
+  """Read a text file in UTF-8, with or without a byte order mark.
 
   Args:
     path: The file.
-    flag: Name of the flag that gave it, for messages.
+    flag: Name of the flag that gives it, for messages.
 
   Returns:
     Its content.
@@ -26,59 +29,60 @@ def read_text(path: str | os.PathLike, flag: str) -> str:
     return pathlib.Path(path).read_text(encoding="utf-8-sig")
   except (OSError, UnicodeDecodeError) as error:
     reason = getattr(error, "strerror", None) or "no text in UTF-8"
-    what = flag.replace("_", " ")
     raise UserError(
-      f"{path}: can't read the {what} ({reason}); correct --{flag}"
+      f"{path}: expected a text file, received one that can't be read"
+      f" ({reason}); correct --{flag}"
     ) from error
 
 
-def heading(text: str, path: str | os.PathLike) -> list[str]:
-  """The titles of the columns, in lower case; see `rows`."""
-  _, cells = next(_lines(text, path), (0, []))
+def read_heading(text: str, path: str | os.PathLike) -> list[str]:
+  """Return the titles of the columns in lower case; see `read_rows`."""
+  _, cells = next(_split_lines(text, path), (0, []))
   return [name.strip().lower() for name in cells]
 
 
-def rows(
-  text: str, path: str | os.PathLike
-) -> Iterator[tuple[int, dict[str, str]]]:
-  """Reads the rows below the heading, which has to have a title `video`.
+def read_rows(text: str, path: str | os.PathLike) -> Iterator[Row]:
+  """Read the rows below the heading, which has to have a title `video`.
 
-  Cells are parted by commas, semicolons or tabs; empty rows are passed over.
+  Cells are separated by commas, semicolons or tabs; empty rows are skipped.
 
   Args:
     text: Content of the file.
     path: The file, for messages.
 
   Yields:
-    Number of a row, from 1 for the first line, and its cells by their titles.
+    The rows; names of videos are composed, see `video_names`.
 
   Raises:
     UserError: A row has another number of cells than the heading or names no
       video, or its quotation marks don't match.
   """
-  titles = heading(text, path)
-  for number, cells in itertools.islice(_lines(text, path), 1, None):
+  titles = read_heading(text, path)
+  lines = _split_lines(text, path)
+  next(lines)
+  for number, cells in lines:
     if len(cells) != len(titles):
       raise UserError(
-        f"{path}: row {number} has {len(cells)} columns, expected the"
-        f" {len(titles)} of the heading ({','.join(titles)}); correct it"
+        f"{path}: row {number}: expected the {len(titles)} columns of the"
+        f" heading ({','.join(titles)}), received {len(cells)}; correct it"
       )
     row = dict(zip(titles, map(str.strip, cells), strict=True))
+    row["video"] = video_names.compose(row["video"])
     if not row["video"]:
       raise UserError(
-        f"{path}: row {number} names no video; expected a name, fill it in or"
-        " remove the row"
+        f"{path}: row {number}: expected the name of a video, received none;"
+        " fill it in or remove the row"
       )
     yield number, row
 
 
-def _lines(
+def _split_lines(
   text: str, path: str | os.PathLike
 ) -> Iterator[tuple[int, Sequence[str]]]:
-  """Numbers and cells of the lines that are not empty."""
+  """Yield number and cells of each line that isn't empty."""
   delimiter = None
   for number, line in enumerate(text.split("\n"), start=1):
-    # What Excel may put before the heading.
+    # Excel may put a line such as sep=; before the heading.
     is_note = not delimiter and line.lower().startswith("sep=")
     if is_note or not line.strip():
       continue
@@ -91,8 +95,8 @@ def _lines(
       )
     except csv.Error as error:
       raise UserError(
-        f"{path}: row {number} can't be read ({error}); expected quotation"
-        " marks in pairs around a cell, or none; correct it"
+        f"{path}: row {number}: expected quotation marks in pairs around a"
+        f" cell, or none, received others ({error}); correct it"
       ) from error
     if any(cell.strip() for cell in cells):
       yield number, cells

@@ -1,0 +1,83 @@
+"""Numbers of phases that a label file gives by number or by name."""
+
+import difflib
+import re
+from collections.abc import Sequence
+
+from core.errors import UserError
+
+# Far more phases than anybody names, but few enough to make up a name for each.
+_MAX_PHASES = 10_000
+
+
+class PhaseNumbering:
+  """Numbers the phases of one label file.
+
+  A file holds numbers or names, not both. -1 means no phase in either case.
+
+  Args:
+    names: Names of the phases in the order of their numbers, if the file has to
+      keep to them; otherwise names are numbered as they come.
+  """
+
+  def __init__(self, names: Sequence[str] = ()) -> None:
+    self._fixed = bool(names)
+    self._numbers = {name: number for number, name in enumerate(names)}
+    self._first: str | None = None
+
+  def number(self, phase: object, where: str) -> int:
+    """Return the number of a phase.
+
+    Args:
+      phase: A cell or JSON value.
+      where: Its place in the file, for messages.
+
+    Raises:
+      UserError: It is neither a number from -1 nor a name, is a number among
+        names or a name among numbers, or is none of the fixed names.
+    """
+    text = str(phase).strip() if isinstance(phase, str | int) else ""
+    if isinstance(phase, bool) or not text:
+      raise UserError(
+        f"{where}: expected a phase by number or name, received {phase!r};"
+        " correct it"
+      )
+    if text == "-1":
+      return -1
+    self._first = self._first or text
+    if _is_number(text) != _is_number(self._first):
+      raise UserError(
+        f"{where}: expected phases by number in the whole file, or by name,"
+        f" received {text!r} after {self._first!r}; correct it"
+      )
+    if _is_number(text):
+      return _parse_number(text, where)
+    if self._fixed and text not in self._numbers:
+      near = difflib.get_close_matches(text, self._numbers, 1)
+      hint = f"did you mean {near[0]!r}?" if near else "correct it, or --phases"
+      raise UserError(
+        f"{where}: expected a phase of {', '.join(self._numbers)}, received"
+        f" {text!r}; {hint}"
+      )
+    return self._numbers.setdefault(text, len(self._numbers))
+
+  def class_names(self) -> tuple[str, ...]:
+    """Return the names by number; empty if the file has numbers."""
+    named = self._first is not None and not _is_number(self._first)
+    return tuple(self._numbers) if named else ()
+
+
+def _is_number(text: str) -> bool:
+  return bool(re.fullmatch("-?[0-9]+", text))
+
+
+def _parse_number(text: str, where: str) -> int:
+  digits = text.lstrip("0") or "0"
+  # By length first: Python refuses to convert thousands of digits.
+  if text.startswith("-") or len(digits) >= len(str(_MAX_PHASES)):
+    shown = text if len(text) <= 40 else f"{text[:37]}..."
+    raise UserError(
+      f"{where}: expected a phase from 0 to {_MAX_PHASES - 1}, received"
+      f" {shown}; correct it"
+    )
+  return int(digits)

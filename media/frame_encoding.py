@@ -1,0 +1,79 @@
+"""How frames are stored in records: rotated, resized, as JPEGs."""
+
+import dataclasses
+
+import cv2
+
+from media import image_folders
+from media.frames import Frame
+
+ROTATIONS = {
+  0: None,
+  90: cv2.ROTATE_90_CLOCKWISE,
+  180: cv2.ROTATE_180,
+  270: cv2.ROTATE_90_COUNTERCLOCKWISE,
+}
+# Pixels a side that the JPEG encoder takes at most.
+MAX_SIDE = 65500
+
+
+@dataclasses.dataclass(frozen=True)
+class FrameEncoding:
+  """How frames are stored.
+
+  Attributes:
+    size: Width and height in pixels; None keeps the source's.
+    short_side: Length of the shorter side in pixels, keeping the aspect ratio;
+      0 uses `size`.
+    rotate: Degrees to turn clockwise before resizing: 0, 90, 180 or 270.
+    fps: Frames per second to keep of a video, or the rate of an image folder;
+      0 keeps all frames, and leaves images without times.
+    quality: JPEG quality, 1 to 100.
+    image_endings: Endings of the images in a folder, lower case.
+  """
+
+  size: tuple[int, int] | None = (224, 224)
+  short_side: int = 0
+  rotate: int = 0
+  fps: float = 0.0
+  quality: int = 95
+  image_endings: tuple[str, ...] = image_folders.ENDINGS
+
+  def encode(self, frame: Frame) -> tuple[bytes, tuple[int, int]]:
+    """Rotate, resize and encode a frame.
+
+    Args:
+      frame: The frame.
+
+    Returns:
+      A JPEG, the source's own if there is nothing to change, and its width and
+      height.
+
+    Raises:
+      UserError: The frame can't be decoded.
+    """
+    image = frame.image
+    if self.rotate:
+      image = cv2.rotate(image, ROTATIONS[self.rotate])
+    height, width = image.shape[:2]
+    size = self._resized(width, height)
+    if frame.jpeg is not None and not self.rotate and size == (width, height):
+      return frame.jpeg, size
+    if size != (width, height):
+      shrinks = size[0] * size[1] < width * height
+      # Averaging over areas avoids aliasing, but enlarges to blocks.
+      method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+      image = cv2.resize(image, size, interpolation=method)
+    _, jpeg = cv2.imencode(
+      ".jpg",
+      cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
+      [cv2.IMWRITE_JPEG_QUALITY, self.quality],
+    )
+    return jpeg.tobytes(), size
+
+  def _resized(self, width: int, height: int) -> tuple[int, int]:
+    """Return the stored width and height of a rotated frame."""
+    if self.short_side:
+      scale = self.short_side / min(width, height)
+      return round(width * scale), round(height * scale)
+    return self.size or (width, height)

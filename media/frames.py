@@ -1,0 +1,83 @@
+"""A frame of a video or of an image folder, and which frames to keep."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+
+import numpy as np
+
+from core.errors import UserError
+
+# Tolerance for rates: 30 and 29.97 frames per second count as the same.
+_RATE_TOLERANCE = 0.01
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+  """A frame whose pixels are made when they are asked for.
+
+  Attributes:
+    index: Number of the frame in its source, from 0.
+    time: Seconds since the first frame.
+    decode: Returns the upright image as [H, W, 3] uint8 RGB. Raises a UserError
+      if the pixels can't be converted.
+    jpeg: The encoded image, if the source stores this frame as an upright RGB
+      or gray JPEG; otherwise None.
+  """
+
+  index: int
+  time: float
+  decode: Callable[[], np.ndarray]
+  jpeg: bytes | None = None
+
+  @property
+  def image(self) -> np.ndarray:
+    """[H, W, 3] uint8 RGB, decoded anew each time to keep frames small."""
+    return self.decode()
+
+
+def select_frames(
+  frames: Iterable[Frame], fps: float, path: str | os.PathLike
+) -> Iterator[Frame]:
+  """Lower the frame rate by dropping frames.
+
+  Args:
+    frames: At least one frame, in order of time, the first at 0 s.
+    fps: Ticks per second, the first at 0 s. 0 keeps every frame.
+    path: The video, for messages.
+
+  Yields:
+    For each tick the nearest frame, the earlier of two equally near ones; each
+    frame at most once.
+
+  Raises:
+    UserError: The video has a lower rate than `fps`. Raised after the last
+      frame, because only the time stamps tell the rate reliably.
+  """
+  if not fps:
+    yield from frames
+    return
+  done, previous, intervals = -1, None, -1
+  for frame in frames:
+    intervals += 1
+    if previous is not None:
+      # `previous` is the nearest to the ticks up to half-way to `frame`.
+      ticks = _count_ticks((previous.time + frame.time) / 2, fps)
+      if ticks > done:
+        yield previous
+        done = ticks
+    previous = frame
+  if _count_ticks(previous.time, fps) > done:
+    yield previous
+  if intervals < fps * previous.time * (1 - _RATE_TOLERANCE):
+    raise UserError(
+      f"{path}: expected at least the {fps:g} frames per second of --fps,"
+      f" received {intervals / previous.time:.4g}; give a lower --fps (frames"
+      " are dropped, never made up)"
+    )
+
+
+def _count_ticks(time: float, fps: float) -> int:
+  # A millionth of a tick makes up for rounding.
+  return math.floor(time * fps + 1e-6)
