@@ -224,7 +224,8 @@ def test_the_next_split_keeps_the_numbers_of_the_phases(tmp_path, input_dir):
   run(input_dir, "mine_val", out, second, pattern="v1.mp4")
   for record in record_files.read(out.glob("*_val-*")):
     assert record["frame_labels"] == [1] * 10 + [0] * 10
-  assert dataset_info.read(str(out), "mine").class_names == ("reach", "pour")
+  info = dataset_info.read(str(out), "mine")
+  assert info.class_names == ("reach", "pour")
   third = table(tmp_path / "third.csv", phases=("poor", "reach"))
   with pytest.raises(UserError, match="received 'poor'; did you mean 'pour'"):
     run(input_dir, "mine_test", out, third)
@@ -239,7 +240,8 @@ def test_the_only_split_may_get_other_phases(tmp_path, input_dir):
       pattern="v0.mp4",
       overwrite=True,
     )
-    assert dataset_info.read(str(out), "mine").class_names == phases
+    info = dataset_info.read(str(out), "mine")
+    assert info.class_names == phases
 
 
 def test_flags_that_need_a_label_file(tmp_path, input_dir):

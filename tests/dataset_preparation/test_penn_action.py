@@ -126,4 +126,5 @@ def test_script_and_labels_of_other_videos(tmp_path, penn_dir):
   assert "squats_val: 1 videos, 4 frames (30 frames per second)" in done.stdout
   assert "PATH_TO_TFRECORDS: " in done.stdout
   folder = tmp_path / "out" / "squats_tfrecords"
-  assert dataset_info.read(str(folder), "squats").class_names == ("down",)
+  info = dataset_info.read(str(folder), "squats")
+  assert info.class_names == ("down",)

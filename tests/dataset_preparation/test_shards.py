@@ -307,7 +307,8 @@ def test_broken_videos_are_left_out_if_asked_for(
   assert written.skipped[1]["reason"].startswith(
     f"{broken_dir / 'v5.mp4'}: expected a whole video file, received one that"
   )
-  assert dataset_info.read(str(out), "mine").splits["train"].num_videos == 5
+  info = dataset_info.read(str(out), "mine")
+  assert info.splits["train"].num_videos == 5
   for flag, status in (("--on_error=skip", 2), ("--on_error=stop", 1)):
     again = tmp_path / flag
     done = subprocess.run(

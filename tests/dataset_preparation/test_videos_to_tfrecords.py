@@ -115,9 +115,8 @@ def test_unlabeled_videos(tmp_path, input_dir):
       assert image.shape == (30, 40, 3)
       assert video_files.colors(image) == video_files.QUARTERS
   assert (info.num_videos, info.num_frames, info.fps) == (3, 62, 10.0)
-  assert dataset_info.read(str(tmp_path), "mine") == dataset_info.DatasetInfo(
-    (), {"train": info}
-  )
+  read = dataset_info.read(str(tmp_path), "mine")
+  assert read == dataset_info.DatasetInfo((), {"train": info})
 
 
 def test_labeled_videos(tmp_path, input_dir, label_file):
@@ -161,7 +160,8 @@ def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
   assert [read_records([path])[0]["name"] for path in val] == [
     *("Clip1", "clip2", "clip10")
   ]
-  assert set(dataset_info.read(str(out), "mine").splits) == {"train", "val"}
+  info = dataset_info.read(str(out), "mine")
+  assert set(info.splits) == {"train", "val"}
   before = listing(out)
 
   convert(input_dir, "mine_train", out, ["*2.mp4"], overwrite=True)
