@@ -50,8 +50,7 @@ def train(
     visualize: Whether to log batches as images.
     init_from: Log directory of another run, whose network a new run starts
       from. A run that continues ignores it.
-    strategy: Distributes the steps; None = the current strategy, which is one
-      device unless the caller entered another's scope.
+    strategy: Distributes the steps; None = `tf.distribute.get_strategy()`.
 
   Returns:
     The signal that stopped training early, or 0.
