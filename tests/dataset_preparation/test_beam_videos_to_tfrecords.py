@@ -159,7 +159,7 @@ def test_dataset_json_is_read_before_anything_is_converted(tmp_path, input_dir):
     },
   }
   (tmp_path / "dataset.json").write_text(json.dumps(content))
-  with pytest.raises(UserError, match="is about the data set 'yours'"):
+  with pytest.raises(UserError, match="'mine', received 'yours'"):
     convert(input_dir, tmp_path)
   content["dataset"] = "mine"
   (tmp_path / "dataset.json").write_text(json.dumps(content))

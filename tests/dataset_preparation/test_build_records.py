@@ -116,9 +116,8 @@ def test_phases_that_have_other_names_in_another_split(
   with pytest.raises(UserError) as error:
     run(input_dir, "mine_val", out, labels, ("pour", "reach"))
   assert str(error.value) == (
-    "mine_train: names phase 0 'reach', expected the same in all splits,"
-    " received 'pour'; give --phases in that order, or correct class_names in"
-    " dataset.json"
+    "mine_train: expected 'reach' as phase 0 in all splits, received 'pour';"
+    " give --phases in that order, or correct class_names in dataset.json"
   )
   assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
@@ -185,8 +184,8 @@ def test_linked_folders_are_followed(tmp_path, input_dir):
   with pytest.raises(UserError) as error:
     find_videos(tmp_path / "in")
   assert str(error.value) == (
-    f"{tmp_path}/in/more/up: is the same folder as {tmp_path}/in; expected each"
-    " once, remove the link"
+    f"{tmp_path}/in/more/up: expected each folder once, received a link to"
+    f" {tmp_path}/in; remove the link"
   )
 
 

@@ -41,7 +41,7 @@ def test_folders_are_found(tmp_path):
   (tmp_path / "notes").mkdir()
   (tmp_path / "notes" / "a.txt").touch()
   (tmp_path / "linked").symlink_to(tmp_path / "v9")
-  with pytest.raises(UserError, match="v9: is the same folder"):
+  with pytest.raises(UserError, match="v9: expected each folder once"):
     find_folders(tmp_path)
   (tmp_path / "linked").unlink()
   assert list(find_folders(tmp_path)) == ["more/v1", "v9", "v10"]

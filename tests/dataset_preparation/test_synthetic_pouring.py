@@ -104,7 +104,7 @@ def test_negative_numbers_are_refused(tmp_path, name):
 
 def test_a_file_in_the_folders_place_is_refused(tmp_path):
   (tmp_path / "file").write_text("")
-  with pytest.raises(UserError, match="file: can't make this folder"):
+  with pytest.raises(UserError, match="file: expected a folder to write"):
     generation.generate_dataset(tmp_path / "file", 1, 0, seed=0)
 
 

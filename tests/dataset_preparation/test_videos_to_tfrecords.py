@@ -179,7 +179,7 @@ def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
 def test_the_output_folder_may_be_a_template(tmp_path, input_dir):
   convert(input_dir, "mine_val", f"{tmp_path}/%s_records", size=(8, 8))
   paths = shard_files.list_record_files(f"{tmp_path}/%s_records", "mine", "val")
-  assert paths == [str(tmp_path / "mine_records/mine_val-0-of-1.tfrecord")]
+  assert paths == [tmp_path / "mine_records/mine_val-0-of-1.tfrecord"]
 
 
 def test_fps_drops_frames_and_their_labels(tmp_path, input_dir, label_file):
@@ -204,7 +204,7 @@ def test_a_video_without_labels_is_found_before_decoding(tmp_path, input_dir):
 def test_another_data_set_in_the_folder_is_refused(tmp_path, input_dir):
   convert(input_dir, "mine_val", tmp_path, size=(8, 8))
   before = listing(tmp_path)
-  with pytest.raises(UserError, match="is about the data set 'mine'"):
+  with pytest.raises(UserError, match="received 'mine'; keep one data set a"):
     convert(input_dir, "yours_val", tmp_path)
   assert listing(tmp_path) == before
 
@@ -242,7 +242,7 @@ def test_no_videos_and_no_folder_are_named(tmp_path, input_dir):
 def test_an_output_that_is_a_file_is_named(tmp_path, input_dir):
   (tmp_path / "out").touch()
   with pytest.raises(
-    UserError, match=f"{tmp_path}/out: can't make this folder"
+    UserError, match=f"{tmp_path}/out: expected a folder to write"
   ):
     convert(input_dir, "mine_val", tmp_path / "out")
 
@@ -376,9 +376,9 @@ def test_a_terminal_shows_a_progress_bar(tmp_path, input_dir, monkeypatch):
 
 
 def test_an_output_that_cannot_be_written(tmp_path, input_dir, monkeypatch):
-  with pytest.raises(UserError, match="^/proc/out: can't make this folder"):
+  with pytest.raises(UserError, match="^/proc/out: expected a folder to write"):
     convert(input_dir, "mine_val", "/proc/out")
   # The administrator, as whom tests may run, may write everywhere.
   monkeypatch.setattr(files.os, "access", lambda path, mode: False)
-  with pytest.raises(UserError, match=f"^{tmp_path}: this folder is not writ"):
+  with pytest.raises(UserError, match=f"^{tmp_path}: expected a folder to"):
     convert(input_dir, "mine_val", tmp_path)
