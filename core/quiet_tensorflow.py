@@ -18,16 +18,15 @@ _STDERR = {"linux": "stderr", "darwin": "__stderrp"}.get(sys.platform)
 
 os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
 
-if "TF_CPP_MIN_LOG_LEVEL" not in os.environ:
-  os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-  if _STDERR:
-    libc = ctypes.CDLL(None)
-    libc.fopen.restype = ctypes.c_void_p
-    stderr = ctypes.c_void_p.in_dll(libc, _STDERR)
-    original = stderr.value
-    # It stays open: a library may have kept it.
-    stderr.value = libc.fopen(os.devnull.encode(), b"w") or original
-    try:
-      import tensorflow  # noqa: F401
-    finally:
-      stderr.value = original
+# Also what a parent process has set: its children are quiet, too.
+if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") == "3" and _STDERR:
+  libc = ctypes.CDLL(None)
+  libc.fopen.restype = ctypes.c_void_p
+  stderr = ctypes.c_void_p.in_dll(libc, _STDERR)
+  original = stderr.value
+  # It stays open: a library may have kept it.
+  stderr.value = libc.fopen(os.devnull.encode(), b"w") or original
+  try:
+    import tensorflow  # noqa: F401
+  finally:
+    stderr.value = original

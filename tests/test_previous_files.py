@@ -85,7 +85,6 @@ def test_checkpoint_embeds_as_before(logdir, tmp_path):
     np.testing.assert_allclose(values, expected[key], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.usefixtures("one_replica")
 def test_training_continues_as_before(logdir):
   """Also the state of the optimizer and of dropout: losses are the same."""
   assert train.train(load_config(logdir, "TRAIN.MAX_ITERS=5"), True) == 0

@@ -115,8 +115,8 @@ def test_unlabeled_videos(tmp_path, input_dir):
       assert image.shape == (30, 40, 3)
       assert video_files.colors(image) == video_files.QUARTERS
   assert (info.num_videos, info.num_frames, info.fps) == (3, 62, 10.0)
-  info = dataset_info.load_dataset_info(str(tmp_path), "mine")
-  assert info == dataset_info.DatasetInfo((), {"train": info})
+  stored = dataset_info.load_dataset_info(str(tmp_path), "mine")
+  assert stored == dataset_info.DatasetInfo((), {"train": info})
 
 
 def test_labeled_videos(tmp_path, input_dir, label_file):

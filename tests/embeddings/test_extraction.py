@@ -163,7 +163,7 @@ def test_a_split_without_records(algo, where):
     ([], "expected frames under the key `video`, received none"),
     (
       [b"\xff\xd8", b"x"],
-      "expected a JPEG image as frame 0, received other data",
+      "expected a JPEG image as frame 1, received other data",
     ),
   ],
 )

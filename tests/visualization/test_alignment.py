@@ -240,7 +240,7 @@ def test_brightness_stays_constant(out, name):
       "--switch_video: expected 1 to 11, .* has 12 frames, received 12",
     ),
     ({"switch_video": 0, "grid_mode": False}, "--switch_video: expected 1 to"),
-    ({"embs_path": "none.npy"}, "none.npy: no such embeddings file"),
+    ({"embs_path": "none.npy"}, "none.npy: expected an embeddings file"),
   ],
 )
 def test_mistakes_are_told_and_leave_nothing(embs_path, out, options, message):

@@ -88,6 +88,6 @@ def test_an_error_while_drawing_leaves_nothing(tmp_path, name):
 
   with pytest.raises(RuntimeError, match="no more"):
     write_clip(tmp_path / name, Clip(5, draw), 50)
-  with pytest.raises(UserError, match="no frames to write"):
+  with pytest.raises(UserError, match="expected at least one frame"):
     write_clip(tmp_path / name, Clip(0, draw), 50)
   assert not list(tmp_path.iterdir())
