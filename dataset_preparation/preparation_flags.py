@@ -35,11 +35,9 @@ def define_frame_flags() -> None:
   flags.DEFINE_boolean(
     "resize", True, "Whether to resize to --width and --height."
   )
-  for side in ("width", "height"):
-    flags.DEFINE_integer(
-      *(side, 224, f"{side.capitalize()} in pixels.", 1),
-      upper_bound=frame_encoding.MAX_SIDE,
-    )
+  most = frame_encoding.MAX_SIDE
+  flags.DEFINE_integer("width", 224, "Width in pixels.", 1, most)
+  flags.DEFINE_integer("height", 224, "Height in pixels.", 1, most)
   flags.DEFINE_integer(
     "short_side",
     0,
