@@ -10,9 +10,8 @@ from dataset_preparation.synthetic_pouring.shapes import across, axis
 
 # Lengths of upper arm and forearm, in picture heights.
 _UPPER_ARM, _FOREARM = 0.62, 0.6
-# Offsets of the four fingers along the bottle, from little to index finger.
-_FINGER_OFFSETS = (-0.048, -0.017, 0.016, 0.047)
-_FINGER_LENGTHS = (0.085, 0.105, 0.112, 0.1)
+# Offset along the bottle and length of each finger, the little finger first.
+_FINGERS = ((-0.048, 0.085), (-0.017, 0.105), (0.016, 0.112), (0.047, 0.1))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,17 +66,12 @@ def pose_arm(script: Script, state: State, thickness: float) -> Limbs:
     The pose.
   """
   radius = script.bottle.radius
-  forward = across(state.wrist_turn)
-  wrist = state.hand - forward * (radius + 0.1 * thickness)
+  wrist = state.hand - across(state.wrist_turn) * (radius + 0.1 * thickness)
   shoulder = script.shoulder + script.lean * (state.hand - script.home)
-  return Limbs(
-    shoulder=shoulder,
-    elbow=_find_elbow(shoulder, wrist),
-    wrist=wrist,
-    fingers=_place_fingers(state, radius, thickness),
-    thumb=_place_thumb(state, radius, wrist, thickness),
-    thickness=thickness,
-  )
+  elbow = _find_elbow(shoulder, wrist)
+  fingers = _place_fingers(state, radius, thickness)
+  thumb = _place_thumb(state, radius, wrist, thickness)
+  return Limbs(shoulder, elbow, wrist, fingers, thumb, thickness)
 
 
 def _find_elbow(shoulder: np.ndarray, wrist: np.ndarray) -> np.ndarray:
@@ -93,16 +87,15 @@ def _find_elbow(shoulder: np.ndarray, wrist: np.ndarray) -> np.ndarray:
 
 def _place_fingers(state: State, radius: float, thickness: float) -> np.ndarray:
   """Place the fingers: spread when open, around the bottle when closed."""
-  up = axis(state.hand_turn)
+  turn, closed = state.hand_turn, state.closed
+  bent = across(turn) * (0.95 * radius + 0.03)
   fingers = []
-  for offset, length in zip(_FINGER_OFFSETS, _FINGER_LENGTHS, strict=True):
-    spread = state.hand_turn - 7 * offset * (1 - state.closed)
-    straight = across(spread) * length * thickness
-    bent = across(state.hand_turn) * (0.95 * radius + 0.03)
-    half = 0.55 * straight * (1 - state.closed) + 0.6 * bent * state.closed
-    whole = straight * (1 - state.closed) + bent * state.closed
-    knuckle = state.hand + up * offset * thickness
-    knuckle = knuckle - across(state.hand_turn) * (radius - 0.004)
+  for offset, length in _FINGERS:
+    straight = across(turn - 7 * offset * (1 - closed)) * length * thickness
+    half = 0.55 * straight * (1 - closed) + 0.6 * bent * closed
+    whole = straight * (1 - closed) + bent * closed
+    knuckle = state.hand + axis(turn) * offset * thickness
+    knuckle = knuckle - across(turn) * (radius - 0.004)
     fingers.append([knuckle, knuckle + half, knuckle + whole])
   return np.array(fingers)
 
@@ -122,18 +115,16 @@ def _place_thumb(
 
 def draw_arm(canvas: Canvas, clothes: Clothes, limbs: Limbs) -> None:
   """Draw sleeve and forearm, behind everything else."""
-  width = limbs.thickness
-  forearm = limbs.wrist - limbs.elbow
-  cuff = limbs.wrist - forearm / np.hypot(*forearm) * (0.04 + clothes.bare)
-  _draw_rod(canvas, limbs.elbow, limbs.wrist, 0.075, 0.047, width, clothes.skin)
-  _draw_rod(
-    canvas, limbs.shoulder, limbs.elbow, 0.115, 0.1, width, clothes.sleeve
-  )
-  _draw_rod(canvas, limbs.elbow, cuff, 0.1, 0.072, width, clothes.sleeve)
+  shoulder, elbow, wrist = limbs.shoulder, limbs.elbow, limbs.wrist
+  width, sleeve = limbs.thickness, clothes.sleeve
+  forearm = wrist - elbow
+  cuff = wrist - forearm / np.hypot(*forearm) * (0.04 + clothes.bare)
+  _draw_rod(canvas, (elbow, wrist), (0.075, 0.047), width, clothes.skin)
+  _draw_rod(canvas, (shoulder, elbow), (0.115, 0.1), width, sleeve)
+  _draw_rod(canvas, (elbow, cuff), (0.1, 0.072), width, sleeve)
   across_arm = np.array([-forearm[1], forearm[0]]) / np.hypot(*forearm)
-  marks = [0.985] + [0.2, 0.4, 0.6, 0.8] * clothes.striped
-  for part in marks:
-    at = limbs.elbow + (cuff - limbs.elbow) * part
+  for part in [0.985] + [0.2, 0.4, 0.6, 0.8] * clothes.striped:
+    at = elbow + (cuff - elbow) * part
     half = (0.1 - 0.028 * part) * width * across_arm * 0.97
     edge = np.array([at - half, at, at + half])
     canvas.line(edge, 0.022, clothes.stripe, 0.9)
@@ -145,11 +136,9 @@ def draw_palm(canvas: Canvas, clothes: Clothes, limbs: Limbs) -> None:
   knuckles = limbs.fingers[:, 0]
   inner = knuckles + (limbs.wrist - knuckles) * 0.12
   for size, shade in ((1.14, 0.62), (1.0, 1.0)):
-    rings = [ellipse(limbs.wrist, 0.046 * width * size, 0.046 * width * size)]
-    rings += [
-      ellipse(at, 0.02 * width * size**2, 0.02 * width * size**2)
-      for at in inner
-    ]
+    wide, small = 0.046 * width * size, 0.02 * width * size**2
+    rings = [ellipse(limbs.wrist, wide, wide)]
+    rings += [ellipse(at, small, small) for at in inner]
     canvas.fill(_compute_hull(np.concatenate(rings)), clothes.skin * shade)
   _draw_finger(canvas, limbs.thumb, 0.0215 * width, clothes.skin)
 
@@ -166,37 +155,31 @@ def _draw_finger(
   """Draw a finger through its three joints, with a dark rim and a nail."""
   root, joint, tip = joints
   for size, shade in ((1.3, 0.6), (1.0, 1.0)):
-    color = skin * shade
-    canvas.fill(limb(root, joint, radius * size, radius * size), color)
-    canvas.fill(limb(joint, tip, radius * size, radius * size * 0.85), color)
-  canvas.fill(
-    limb(joint, tip, radius * 0.4, radius * 0.35), skin * 0.8 + 51, 0.6
-  )
+    color, thick = skin * shade, radius * size
+    canvas.fill(limb(root, joint, thick, thick), color)
+    canvas.fill(limb(joint, tip, thick, thick * 0.85), color)
+  nail = limb(joint, tip, radius * 0.4, radius * 0.35)
+  canvas.fill(nail, skin * 0.8 + 51, 0.6)
 
 
 def _draw_rod(
   canvas: Canvas,
-  start: np.ndarray,
-  end: np.ndarray,
-  start_radius: float,
-  end_radius: float,
+  ends: tuple[np.ndarray, np.ndarray],
+  radii: tuple[float, float],
   scale: float,
   color: np.ndarray,
 ) -> None:
   """Draw a round rod, lit from above."""
   light = np.array([0, -0.3])
   for size, shade in ((1.0, 0.62), (0.82, 0.85), (0.58, 1.0), (0.26, 1.12)):
-    first, last = start_radius * scale * size, end_radius * scale * size
     lift = light * (1 - size)
-    outline = limb(
-      start + lift * start_radius, end + lift * end_radius, first, last
-    )
+    lifted = [end + lift * r for end, r in zip(ends, radii, strict=True)]
+    outline = limb(*lifted, *(r * scale * size for r in radii))
     canvas.fill(outline, np.minimum(color * shade, 255))
 
 
 def _compute_hull(points: np.ndarray) -> np.ndarray:
   """Return the convex hull of [N, 2] points, [M, 2]."""
   center = points.mean(0)
-  directions = np.linspace(0, 2 * np.pi, 40, endpoint=False)
-  rays = np.stack([np.cos(directions), np.sin(directions)], axis=1)
+  rays = across(np.linspace(0, 2 * np.pi, 40, endpoint=False))
   return points[np.argmax((points - center) @ rays.T, axis=0)]

@@ -9,10 +9,8 @@ import numpy as np
 # in picture heights.
 LEFT, TOP, WIDTH, HEIGHT = -0.3, -0.3, 1.95, 1.65
 PIXELS_PER_UNIT = 288
-_ROWS, _COLUMNS = (
-  round(HEIGHT * PIXELS_PER_UNIT),
-  round(WIDTH * PIXELS_PER_UNIT),
-)
+_ROWS = round(HEIGHT * PIXELS_PER_UNIT)
+_COLUMNS = round(WIDTH * PIXELS_PER_UNIT)
 # [2, 3] affine map from background pixels to world points.
 TO_WORLD = np.array(
   [[1 / PIXELS_PER_UNIT, 0, LEFT], [0, 1 / PIXELS_PER_UNIT, TOP]]
@@ -25,17 +23,12 @@ def draw_color(
   value: tuple[float, float],
 ) -> np.ndarray:
   """Draw an RGB color, [3] float in 0 to 255."""
-  hue = rng.random()
-  return 255 * np.array(
-    colorsys.hsv_to_rgb(hue, rng.uniform(*saturation), rng.uniform(*value))
-  )
+  hsv = rng.random(), rng.uniform(*saturation), rng.uniform(*value)
+  return 255 * np.array(colorsys.hsv_to_rgb(*hsv))
 
 
 def draw_background(
-  rng: np.random.Generator,
-  wall: np.ndarray,
-  table: np.ndarray,
-  edge: float,
+  rng: np.random.Generator, wall: np.ndarray, table: np.ndarray, edge: float
 ) -> np.ndarray:
   """Draw the room.
 
@@ -93,10 +86,8 @@ def _tiles(rng: np.random.Generator) -> np.ndarray:
   width = rng.uniform(0.1, 0.3)
   height = width * rng.choice([0.4, 1.0])
   row = np.floor(y / height)
-  joint = 0.012
   across = (x + (row % 2) * width * rng.choice([0, 0.5])) % width
-  is_joint = (across < joint) | (y % height < joint)
-  return np.where(is_joint, 1.0, -0.8)
+  return np.where((across < 0.012) | (y % height < 0.012), 1.0, -0.8)
 
 
 def _dots(rng: np.random.Generator) -> np.ndarray:
@@ -111,8 +102,7 @@ def _wood(rng: np.random.Generator) -> np.ndarray:
   bend = 0.05 * _blotches(rng, (4, 3))
   period = rng.uniform(0.03, 0.09)
   grain = np.sin(2 * np.pi * (y + bend) / period)
-  planks = np.where(y % 0.25 < 0.01, 1.5, 0)
-  return 0.6 * grain + planks
+  return 0.6 * grain + np.where(y % 0.25 < 0.01, 1.5, 0)
 
 
 def _blotches(
@@ -124,8 +114,7 @@ def _blotches(
 
 def _lay_on_table(texture: np.ndarray, rows: int) -> np.ndarray:
   """Lay a texture on the table, finer far away and lit from the front."""
-  part = np.linspace(0, 1, rows)
-  source = (part**0.7 * (len(texture) - 1)).astype(int)
+  source = (np.linspace(0, 1, rows) ** 0.7 * (len(texture) - 1)).astype(int)
   return texture[source] * np.linspace(0.85, 1.1, rows)[:, None, None]
 
 
@@ -133,10 +122,10 @@ def _fill_box(
   image: np.ndarray, x: float, y: float, w: float, h: float, color: np.ndarray
 ) -> None:
   """Fill a rectangle given in world units, from its top left corner."""
-  first = np.round((np.array([x - LEFT, y - TOP])) * PIXELS_PER_UNIT)
-  last = first + np.round(np.array([w, h]) * PIXELS_PER_UNIT)
-  corners = [tuple(int(v) for v in corner) for corner in (first, last)]
-  cv2.rectangle(image, *corners, color.tolist(), cv2.FILLED)
+  corner = np.round(np.array([x - LEFT, y - TOP]) * PIXELS_PER_UNIT)
+  size = np.round(np.array([w, h]) * PIXELS_PER_UNIT)
+  first, last = np.stack([corner, corner + size]).astype(int).tolist()
+  cv2.rectangle(image, first, last, color.tolist(), cv2.FILLED)
 
 
 def _hang_on_wall(
@@ -168,14 +157,12 @@ def _stand_on_table(
   """Put a small box, jar or fruit at the table's far edge."""
   color = draw_color(rng, (0.1, 0.45), (0.25, 0.9))
   x = round(rng.uniform(0.1, 0.9) * _COLUMNS)
-  w, h = (np.round(rng.uniform(0.06, 0.15, 2) * PIXELS_PER_UNIT)).astype(int)
+  w, h = map(round, rng.uniform(0.06, 0.15, 2) * PIXELS_PER_UNIT)
   if rng.random() < 0.4:
-    center, radius = (x, row - int(w) // 3), int(w) // 2
-    cv2.circle(image, center, radius, color.tolist(), cv2.FILLED)
-    light = (x - radius // 3, row - int(w) // 3 - radius // 3)
-    cv2.circle(image, light, radius // 3, (color * 0.6 + 100).tolist(), -1)
+    y, radius = row - w // 3, w // 2
+    cv2.circle(image, (x, y), radius, color.tolist(), -1)
+    light, shift = (color * 0.6 + 100).tolist(), radius // 3
+    cv2.circle(image, (x - shift, y - shift), shift, light, -1)
     return
-  top = row - int(h)
-  cv2.rectangle(image, (x, top), (x + int(w), row), color.tolist(), -1)
-  shade = (color * 0.7).tolist()
-  cv2.rectangle(image, (x + int(w * 0.7), top), (x + int(w), row), shade, -1)
+  for left, shade in ((x, color), (x + int(w * 0.7), color * 0.7)):
+    cv2.rectangle(image, (left, row - h), (x + w, row), shade.tolist(), -1)

@@ -5,9 +5,11 @@ import dataclasses
 import cv2
 import numpy as np
 
+from dataset_preparation.synthetic_pouring.shapes import across
+
 _SUBPIXEL_BITS = 4
-_CAP_ANGLES = np.linspace(-np.pi / 2, np.pi / 2, 9)
-_HALF_CIRCLE = np.stack([np.cos(_CAP_ANGLES), np.sin(_CAP_ANGLES)], axis=1)
+_HALF_CIRCLE = across(np.linspace(-np.pi / 2, np.pi / 2, 9))
+_CIRCLE = across(np.linspace(0, 2 * np.pi, 28, endpoint=False))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,12 +67,10 @@ class Canvas:
 
 def _ribbon(points: np.ndarray, width: float) -> np.ndarray:
   """Return the outline of a line, [2N, 2] points."""
-  along = np.empty_like(points)
-  along[1:-1] = points[2:] - points[:-2]
-  along[0], along[-1] = points[1] - points[0], points[-1] - points[-2]
+  along = np.gradient(points, axis=0)
   if np.array_equal(points[0], points[-1]):
     along[0] = along[-1] = points[1] - points[-2]
-  length = np.maximum(np.hypot(along[:, 0], along[:, 1]), 1e-9)
+  length = np.maximum(np.hypot(*along.T), 1e-9)
   sideways = along[:, ::-1] * [-1, 1] / length[:, None] * (width / 2)
   return np.concatenate([points + sideways, (points - sideways)[::-1]])
 
@@ -80,15 +80,11 @@ def limb(
 ) -> np.ndarray:
   """Return the outline of a tapered rod with round ends, [N, 2] points."""
   along = end - start
-  length = max(float(np.hypot(*along)), 1e-9)
-  along = along / length
-  frame = np.stack([along, [-along[1], along[0]]])
-  cap = _HALF_CIRCLE @ frame
+  along = along / max(float(np.hypot(*along)), 1e-9)
+  cap = _HALF_CIRCLE @ np.stack([along, [-along[1], along[0]]])
   return np.concatenate([end + cap * end_radius, start - cap * start_radius])
 
 
 def ellipse(center: np.ndarray, x_radius: float, y_radius: float) -> np.ndarray:
   """Return the outline of an ellipse, [28, 2] points."""
-  angles = np.linspace(0, 2 * np.pi, 28, endpoint=False)
-  ring = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-  return center + ring * [x_radius, y_radius]
+  return center + _CIRCLE * [x_radius, y_radius]

@@ -39,22 +39,16 @@ def generate_video(
     The phases: {number: [start, end]}, in microseconds.
   """
   cv2.setNumThreads(1)
-  sequence = np.random.SeedSequence((seed, split, index))
-  rng = np.random.default_rng(sequence)
+  rng = np.random.default_rng(np.random.SeedSequence((seed, split, index)))
   script = motion.draw_script(rng)
   style = scene.draw_style(rng)
-  images = (
-    scene.draw_scene(
-      script, style, motion.compute_state(script, k / motion.FPS)
-    )
-    for k in range(sum(script.frames))
-  )
+  seconds = (index / motion.FPS for index in range(sum(script.frames)))
+  states = (motion.compute_state(script, second) for second in seconds)
+  images = (scene.draw_scene(script, style, state) for state in states)
   write_video(path, images, motion.FPS)
   times = [round(second * 1e6) for second in script.boundaries()]
-  return {
-    str(phase): [times[phase], times[phase + 1]]
-    for phase in range(len(script.frames))
-  }
+  bounds = zip(times, times[1:], strict=False)
+  return {str(phase): list(pair) for phase, pair in enumerate(bounds)}
 
 
 def generate_dataset(
@@ -92,11 +86,9 @@ def generate_dataset(
     for index in range(count):
       name = f"pouring_{SPLITS[split]}_{index:04d}"
       jobs.append((str(folder / f"{name}.mp4"), seed, split, index))
-  phases = _generate_videos(jobs)
-  labels = {
-    pathlib.Path(job[0]).stem: {ANNOTATOR: segments}
-    for job, segments in zip(jobs, phases, strict=True)
-  }
+  names = [pathlib.Path(path).stem for path, *_ in jobs]
+  phases = [{ANNOTATOR: segments} for segments in _generate_videos(jobs)]
+  labels = dict(zip(names, phases, strict=True))
   with atomic_write(root / "labels.json") as temporary:
     temporary.write_text(json.dumps(labels, indent=1) + "\n")
   return labels

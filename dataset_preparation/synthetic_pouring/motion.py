@@ -8,12 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from dataset_preparation.synthetic_pouring.shapes import (
-  Bottle,
-  Cup,
-  axis,
-  tabulate_tilts,
-)
+from dataset_preparation.synthetic_pouring import shapes
+from dataset_preparation.synthetic_pouring.shapes import Bottle, Cup, axis
 
 FPS = 15
 PHASES = ("reach", "lift and tilt", "pour", "put back", "let go")
@@ -55,8 +51,8 @@ class Script:
     bows: Extra height on the way to the cup and on the way back.
     bottle_fills: Part of the bottle that is full before and after.
     cup_fill: Part of the cup that is full after.
-    tilts: Rising tilts in radians at which the surface reaches the lip.
-    tilt_fills: Part of the bottle that is full then, falling.
+    tilt_table: Rising tilts in radians at which the surface reaches the lip,
+      and the part of the bottle that is full then, falling.
   """
 
   frames: tuple[int, ...]
@@ -77,8 +73,7 @@ class Script:
   bows: tuple[float, float]
   bottle_fills: tuple[float, float]
   cup_fill: float
-  tilts: np.ndarray
-  tilt_fills: np.ndarray
+  tilt_table: tuple[np.ndarray, np.ndarray]
 
   def boundaries(self) -> np.ndarray:
     """Return the seconds at which the phases start, and the end.
@@ -135,7 +130,7 @@ def _draw_warp(
     width = rng.uniform(0.15, 0.4) / seconds
     center = rng.uniform(0.35, 0.75)
     rate[np.abs(moments - center) < width / 2] *= 0.04
-  progress = np.concatenate([[0], np.cumsum((rate[1:] + rate[:-1]) / 2)])
+  progress = np.cumsum([0, *(rate[1:] + rate[:-1]) / 2])
   return progress / progress[-1]
 
 
@@ -178,10 +173,9 @@ def draw_script(rng: np.random.Generator) -> Script:
   # backwards would look like its mirror image, and a network trained on both
   # could align them backwards.
   home = np.array([rng.uniform(0.5, 0.56), rng.uniform(0.63, 0.67)])
-  tilts, tilt_fills = tabulate_tilts(bottle)
   gap = rng.uniform(0.13, 0.18)
   return Script(
-    frames=tuple(int(count) for count in frames),
+    frames=tuple(frames.tolist()),
     warps=warps,
     bottle=bottle,
     cup=cup,
@@ -199,8 +193,7 @@ def draw_script(rng: np.random.Generator) -> Script:
     bows=(rng.uniform(0.0, 0.09), rng.uniform(0.0, 0.07)),
     bottle_fills=(rng.uniform(0.72, 0.84), rng.uniform(0.1, 0.18)),
     cup_fill=rng.uniform(0.8, 0.92),
-    tilts=tilts,
-    tilt_fills=tilt_fills,
+    tilt_table=shapes.tabulate_tilts(bottle),
   )
 
 
@@ -216,7 +209,8 @@ def _mix(first: float, second: float, part: float) -> float:
 
 def _pour_tilt(script: Script, fill: float) -> float:
   """Return the tilt at which the surface reaches the lip."""
-  return float(np.interp(-fill, -script.tilt_fills, script.tilts))
+  tilts, fills = script.tilt_table
+  return float(np.interp(-fill, -fills, tilts))
 
 
 def _pour_grip(script: Script, tilt: float, done: float) -> np.ndarray:
@@ -224,14 +218,6 @@ def _pour_grip(script: Script, tilt: float, done: float) -> np.ndarray:
   gap = _mix(*script.mouth_gaps, done)
   rim = script.cup_base - [script.mouth_offset, script.cup.height + gap]
   return rim - axis(tilt) * (script.bottle.height - script.grip_height)
-
-
-def _carry(
-  table: np.ndarray, cup: np.ndarray, x_part: float, y_part: float, bow: float
-) -> np.ndarray:
-  """Return the place of the hand between table (0) and cup (1)."""
-  part = np.array([x_part, y_part])
-  return table + (cup - table) * part - [0, bow * np.sin(np.pi * y_part)]
 
 
 def _phase_at(script: Script, time: float) -> tuple[int, float]:
@@ -247,36 +233,27 @@ def _grip_and_tilt(
   script: Script, phase: int, progress: float
 ) -> tuple[np.ndarray, float]:
   """Return where the bottle is gripped, and its tilt."""
-  grip = np.array([0, script.grip_height])
-  before = script.home - grip
-  after = script.return_base - grip
-  if phase == REACH:
-    return before, 0.0
-  if phase == LET_GO:
-    return after, 0.0
-  first = _pour_tilt(script, script.bottle_fills[0])
-  last = _pour_tilt(script, script.bottle_fills[1])
+  base = script.home if phase in (REACH, LIFT) else script.return_base
+  on_table = base - [0, script.grip_height]
+  if phase in (REACH, LET_GO):
+    return on_table, 0.0
+  poured = {LIFT: 0, POUR: progress, PUT_BACK: 1}[phase]
+  pour_tilt = _pour_tilt(script, _mix(*script.bottle_fills, poured))
+  over_cup = _pour_grip(script, pour_tilt, poured)
+  if phase == POUR:
+    return over_cup, pour_tilt
+  # Parts of the way from table (0) to cup (1), sideways and upwards.
   if phase == LIFT:
     up = max(progress - _FINGERS, 0) / (1 - _FINGERS)
-    place_ = _carry(
-      before,
-      _pour_grip(script, first, 0),
-      _ease(up, 0.4),
-      min(up / 0.2, 1),
-      script.bows[0],
+    part = np.array([_ease(up, 0.4), min(up / 0.2, 1)])
+    tilt = pour_tilt * _ease(up)
+  else:
+    part = np.array(
+      [1 - _ease(progress, 0, 0.45), min((1 - progress) / 0.24, 1)]
     )
-    return place_, first * _ease(up)
-  if phase == POUR:
-    tilt = _pour_tilt(script, _mix(*script.bottle_fills, progress))
-    return _pour_grip(script, tilt, progress), tilt
-  place_ = _carry(
-    after,
-    _pour_grip(script, last, 1),
-    1 - _ease(progress, 0, 0.45),
-    min((1 - progress) / 0.24, 1),
-    script.bows[1],
-  )
-  return place_, last * (1 - _ease(progress, 0, 0.97))
+    tilt = pour_tilt * (1 - _ease(progress, 0, 0.97))
+  bow = script.bows[poured] * np.sin(np.pi * part[1])
+  return on_table + (over_cup - on_table) * part - [0, bow], tilt
 
 
 def _poured(script: Script, time: float) -> float:

@@ -1,6 +1,7 @@
 """Draws one moment of a video as a picture."""
 
 import dataclasses
+from collections.abc import Callable
 
 import cv2
 import numpy as np
@@ -19,43 +20,13 @@ WIDTH, HEIGHT = 192, 144
 # Pictures are drawn this many times larger, then averaged down.
 _SUPERSAMPLING = 2
 
-_LIQUIDS = np.array(
-  [
-    [250, 140, 10],
-    [200, 15, 35],
-    [120, 25, 130],
-    [20, 165, 60],
-    [20, 95, 235],
-    [245, 215, 25],
-    [240, 60, 130],
-    [15, 175, 190],
-  ],
-  float,
-)
-_SKINS = np.array(
-  [
-    [244, 205, 176],
-    [224, 172, 130],
-    [190, 128, 88],
-    [134, 85, 56],
-    [88, 56, 40],
-  ],
-  float,
-)
+# RGB colors, two hexadecimal digits a component.
+_LIQUIDS = "fa8c0a c80f23 781982 14a53c 145feb f5d719 f03c82 0fafbe".split()
+_SKINS = "f4cdb0 e0ac82 be8058 865538 583828".split()
+_WHITE = np.full(3, 255.0)
 
-
-@dataclasses.dataclass(frozen=True)
-class Wobble:
-  """A smooth random function of time: a sum of waves."""
-
-  amplitudes: np.ndarray
-  frequencies: np.ndarray
-  phases: np.ndarray
-
-  def at(self, time: float) -> float:
-    """Return the value at a time in seconds."""
-    angles = 2 * np.pi * self.frequencies * time + self.phases
-    return float(np.sum(self.amplitudes * np.sin(angles)))
+# A smooth random function of the time in seconds.
+Wobble = Callable[[float], float]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,11 +73,21 @@ class Style:
 def _draw_wobble(
   rng: np.random.Generator, size: float, slow: float, fast: float
 ) -> Wobble:
-  """Draw a wobble between two frequencies in Hz, mostly the slower ones."""
+  """Draw a sum of waves between two frequencies in Hz, mostly slower ones."""
   amplitudes = size * np.array([0.6, 0.35, 0.15]) * rng.uniform(0.5, 1.2, 3)
   middle = (slow * fast) ** 0.5
   frequencies = np.array([slow, middle, fast]) * rng.uniform(0.7, 1.4, 3)
-  return Wobble(amplitudes, frequencies, rng.uniform(0, 2 * np.pi, 3))
+  phases = rng.uniform(0, 2 * np.pi, 3)
+
+  def wobble(time: float) -> float:
+    angles = 2 * np.pi * frequencies * time + phases
+    return float(np.sum(amplitudes * np.sin(angles)))
+
+  return wobble
+
+
+def _pick_listed(rng: np.random.Generator, colors: list[str]) -> np.ndarray:
+  return np.array([*bytes.fromhex(colors[rng.integers(len(colors))])], float)
 
 
 def _pick_color(
@@ -132,10 +113,9 @@ def draw_style(rng: np.random.Generator) -> Style:
   Returns:
     The style.
   """
-  liquid = np.clip(
-    _LIQUIDS[rng.integers(len(_LIQUIDS))] + rng.normal(0, 12, 3), 0, 255
-  )
-  skin = _SKINS[rng.integers(len(_SKINS))] * rng.uniform(0.9, 1.05)
+  liquid = _pick_listed(rng, _LIQUIDS) + rng.normal(0, 12, 3)
+  liquid = np.clip(liquid, 0, 255)
+  skin = _pick_listed(rng, _SKINS) * rng.uniform(0.9, 1.05)
   wall = _pick_color(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 120)
   table = _pick_color(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 110)
   edge = rng.uniform(0.48, 0.57)
@@ -168,16 +148,13 @@ def draw_style(rng: np.random.Generator) -> Style:
     ),
     gain=_draw_wobble(rng, 0.2, 1.0, 3.0),
     warmth=rng.normal(0, 0.06),
-    light=np.array([np.cos(angle), np.sin(angle)]) * rng.uniform(0.0, 0.35),
+    light=across(angle) * rng.uniform(0.0, 0.35),
     # With steady light, frames of the same moment would be near each other in
     # raw pixels already.
     sway=tuple(_draw_wobble(rng, 0.8, 0.7, 2.5) for _ in range(2)),
     noise=rng.uniform(1.5, 5),
     noise_seed=int(rng.integers(2**32)),
   )
-
-
-_WHITE = np.full(3, 255.0)
 
 
 def draw_scene(script: Script, style: Style, state: State) -> np.ndarray:
@@ -193,12 +170,9 @@ def draw_scene(script: Script, style: Style, state: State) -> np.ndarray:
   """
   camera = _compute_camera(style, state.time)
   size = (WIDTH * _SUPERSAMPLING, HEIGHT * _SUPERSAMPLING)
-  room = cv2.warpAffine(
-    style.room,
-    camera @ np.vstack([background.TO_WORLD, [0, 0, 1]]),
-    size,
-    borderMode=cv2.BORDER_REFLECT_101,
-  )
+  to_pixels = camera @ np.vstack([background.TO_WORLD, [0, 0, 1]])
+  mode = cv2.BORDER_REFLECT_101
+  room = cv2.warpAffine(style.room, to_pixels, size, borderMode=mode)
   canvas = Canvas(_draw_shadows(room, camera, script, state), camera)
   limbs = arm.pose_arm(script, state, style.thickness)
   arm.draw_arm(canvas, style.clothes, limbs)
@@ -208,17 +182,16 @@ def draw_scene(script: Script, style: Style, state: State) -> np.ndarray:
   _draw_stream(canvas, script, style, state)
   _draw_cup_front(canvas, script, style, state)
   arm.draw_fingers(canvas, style.clothes, limbs)
-  picture = cv2.resize(
-    canvas.image, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA
-  )
+  size = (WIDTH, HEIGHT)
+  picture = cv2.resize(canvas.image, size, interpolation=cv2.INTER_AREA)
   if style.mirrored:
-    picture = np.ascontiguousarray(picture[:, ::-1])
+    picture = picture[:, ::-1]
   return _apply_light(picture, style, state.time)
 
 
 def _compute_camera(style: Style, time: float) -> np.ndarray:
   """Return the [2, 3] map from world points to the large picture's pixels."""
-  x, y, zoom, roll = (wobble.at(time) for wobble in style.shake)
+  x, y, zoom, roll = (wobble(time) for wobble in style.shake)
   scale = HEIGHT * _SUPERSAMPLING * style.zoom * np.exp(zoom)
   turn = style.roll + roll
   cos, sin = scale * np.cos(turn), scale * np.sin(turn)
@@ -233,15 +206,14 @@ def _apply_light(picture: np.ndarray, style: Style, time: float) -> np.ndarray:
   y = np.linspace(-0.5, 0.5, HEIGHT, dtype=np.float32)[:, None]
   x = np.linspace(-0.5, 0.5, WIDTH, dtype=np.float32)
   along_x, along_y = (
-    float(steady + wobble.at(time))
+    float(steady + wobble(time))
     for steady, wobble in zip(style.light, style.sway, strict=True)
   )
   slope = np.exp(along_x * x + along_y * y)
   lens = 1 - 0.35 * (x * x + y * y)
-  tint = np.exp(style.gain.at(time) + style.warmth * np.array([1, 0, -1]))
+  tint = np.exp(style.gain(time) + style.warmth * np.array([1, 0, -1]))
   light = (slope * lens)[..., None] * tint.astype(np.float32)
-  frame = round(time * FPS)
-  rng = np.random.default_rng([style.noise_seed, frame])
+  rng = np.random.default_rng([style.noise_seed, round(time * FPS)])
   noise = rng.standard_normal(picture.shape, np.float32)
   lit = picture * light + noise * np.float32(style.noise)
   return np.clip(lit, 0, 255).astype(np.uint8)
@@ -263,9 +235,8 @@ def _draw_shadows(
   hand = np.array([state.hand[0] - 0.1, table + 0.02])
   shade.fill(ellipse(hand, 0.17, 0.03), np.full(1, 60.0), 0.7)
   soft = cv2.blur(cv2.blur(shade.image, (17, 17)), (11, 11))
-  return cv2.multiply(
-    room, cv2.cvtColor(255 - soft, cv2.COLOR_GRAY2RGB), scale=1 / 255
-  )
+  bright = cv2.cvtColor(255 - soft, cv2.COLOR_GRAY2RGB)
+  return cv2.multiply(room, bright, scale=1 / 255)
 
 
 def _draw_bottle(
@@ -285,18 +256,18 @@ def _draw_bottle(
   canvas.line(place(rim, state.bottle, state.tilt), 0.016, dark + 60, 0.9)
 
 
-def _cup_radius(cup: Cup, part: float) -> float:
+def _cup_radius(cup: Cup, part: float | np.ndarray) -> float | np.ndarray:
   return cup.base_radius + (cup.top_radius - cup.base_radius) * part
 
 
 def _cup_outline(script: Script, bottom: float, top: float) -> np.ndarray:
   """Return the cup between two parts of its height, [30, 2] points."""
-  cup, squash = script.cup, 0.2
+  cup = script.cup
   rings = []
   for part in (top, bottom):
     center = script.cup_base - [0, cup.height * part]
     radius = _cup_radius(cup, part)
-    rings.append(ellipse(center, radius, radius * squash))
+    rings.append(ellipse(center, radius, radius * 0.2))
   return np.concatenate([rings[0][14:], rings[1][:15]])
 
 
@@ -320,11 +291,9 @@ def _draw_cup_front(
   canvas.line(np.vstack([sides[-1:], sides[:1]]), 0.007, _WHITE * 0.9, 0.8)
   rim = ellipse(base - [0, cup.height], cup.top_radius, cup.top_radius * 0.2)
   canvas.line(np.vstack([rim, rim[:1]]), 0.006, _WHITE, 0.75)
-  shine = base + [
-    [-0.65 * _cup_radius(cup, part), -cup.height * part]
-    for part in (0.15, 0.85)
-  ]
-  canvas.line(shine, 0.012, _WHITE, 0.4)
+  parts = np.array([0.15, 0.85])
+  shine = np.stack([-0.65 * _cup_radius(cup, parts), -cup.height * parts], 1)
+  canvas.line(base + shine, 0.012, _WHITE, 0.4)
 
 
 def _draw_stream(

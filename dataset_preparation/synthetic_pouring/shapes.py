@@ -29,24 +29,13 @@ class Bottle:
     """
     slope = np.linspace(0, 1, 12)
     bulge = slope ** (1 / self.roundness)
-    body = self.radius - (self.radius - self.neck_radius) * bulge
-    shoulder_y = self.height * (
-      self.shoulder + (self.neck - self.shoulder) * slope
-    )
-    radii = np.concatenate(
-      [
-        self.radius * np.array([0.86, 0.96, 1.0, 1.0]),
-        body,
-        [self.neck_radius] * 4,
-      ]
-    )
-    heights = np.concatenate(
-      [
-        self.radius * np.array([0.0, 0.04, 0.14, 0.3]),
-        shoulder_y,
-        self.height * np.linspace(self.neck, 1, 5)[1:],
-      ]
-    )
+    rise = self.shoulder + (self.neck - self.shoulder) * slope
+    foot_radii = self.radius * np.array([0.86, 0.96, 1.0, 1.0])
+    foot_heights = self.radius * np.array([0.0, 0.04, 0.14, 0.3])
+    body_radii = self.radius - (self.radius - self.neck_radius) * bulge
+    neck_heights = self.height * np.linspace(self.neck, 1, 5)[1:]
+    radii = np.hstack([foot_radii, body_radii, [self.neck_radius] * 4])
+    heights = np.hstack([foot_heights, self.height * rise, neck_heights])
     right = np.stack([radii, heights], axis=1)
     return np.concatenate([right, right[::-1] * [-1, 1]])
 
@@ -65,9 +54,16 @@ def axis(tilt: float) -> np.ndarray:
   return np.array([np.sin(tilt), -np.cos(tilt)])
 
 
-def across(tilt: float) -> np.ndarray:
-  """Return the direction to a bottle's right, the side of the lower lip."""
-  return np.array([np.cos(tilt), np.sin(tilt)])
+def across(tilt: float | np.ndarray) -> np.ndarray:
+  """Return the direction to a bottle's right, the side of the lower lip.
+
+  Args:
+    tilt: An angle, or [N] of them.
+
+  Returns:
+    [2] or [N, 2] points of the unit circle.
+  """
+  return np.stack([np.cos(tilt), np.sin(tilt)], axis=-1)
 
 
 def place(points: np.ndarray, origin: np.ndarray, tilt: float) -> np.ndarray:
