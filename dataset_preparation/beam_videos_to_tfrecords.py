@@ -32,7 +32,7 @@ from absl import flags, logging
 from core import command_line, errors
 from core.errors import UserError
 from data import dataset_info, shard_files, tfrecords
-from data.dataset_info import DatasetInfo, SplitInfo
+from data.dataset_info import DatasetInfo
 from dataset_preparation import (
   build_records,
   conversion,
@@ -74,30 +74,24 @@ class Convert(beam.DoFn):
   # Any, because Beam interprets the annotation.
   def process(self, source: Source) -> Iterator[Any]:
     """Yield the result for a source, and its serialized record."""
+    path = str(source.path)
     with tempfile.TemporaryDirectory() as folder:
-      local = pathlib.Path(folder, str(source.path).rpartition("/")[2])
+      local = pathlib.Path(folder, path.rpartition("/")[2])
       target = pathlib.Path(folder, "record")
-      with (
-        FileSystems.open(str(source.path)) as remote,
-        local.open("wb") as file,
-      ):
+      with FileSystems.open(path) as remote, local.open("wb") as file:
         shutil.copyfileobj(remote, file)
+      local_source = dataclasses.replace(source, path=local)
       try:
-        report = conversion.convert(
-          dataclasses.replace(source, path=local), self._encoding, target
-        )
+        report = conversion.convert(local_source, self._encoding, target)
       except UserError as error:
-        reason = str(error).replace(str(local), str(source.path))
+        reason = str(error).replace(str(local), path)
         if not self._skip_broken:
           raise UserError(reason) from error
         yield beam.pvalue.TaggedOutput(_RESULTS, Skipped(source.name, reason))
         return
-      warnings = tuple(
-        text.replace(str(local), str(source.path)) for text in report.warnings
-      )
-      yield beam.pvalue.TaggedOutput(
-        _RESULTS, dataclasses.replace(report, warnings=warnings)
-      )
+      warnings = tuple(x.replace(str(local), path) for x in report.warnings)
+      report = dataclasses.replace(report, warnings=warnings)
+      yield beam.pvalue.TaggedOutput(_RESULTS, report)
       [record] = tfrecords.list_records([target])
       yield beam.pvalue.TaggedOutput(_RECORDS, tfrecords.read_record(record))
 
@@ -164,13 +158,13 @@ def build_pipeline(
   folder = _records_folder(output_dir, dataset)
   written, results = [], []
   for plan in plans:
-    name = plan.name
+    name, sources = plan.name, list(plan.sources)
     existing = _list_shards(folder, name)
     if existing and not options.overwrite:
       raise shards.existing_records_error(existing[0], name)
     converted = (
       pipeline
-      | f"Sources of {name}" >> beam.Create(list(plan.sources))
+      | f"Sources of {name}" >> beam.Create(sources)
       # Keeps the next step from running where the list was made.
       | f"Shuffle {name}" >> beam.Reshuffle()
       | f"Convert {name}"
@@ -179,25 +173,23 @@ def build_pipeline(
     sink = beam.io.WriteToTFRecord(
       f"{folder}/{name}",
       file_name_suffix=".tfrecord",
-      num_shards=-(-len(plan.sources) // options.files_per_shard),
+      num_shards=-(-len(sources) // options.files_per_shard),
       shard_name_template="-S-of-N",
     )
     written.append(converted[_RECORDS] | f"Write {name}" >> sink)
     named = beam.Map(lambda result, name=name: (name, result))
     results.append(converted[_RESULTS] | f"Name {name}" >> named)
-  (
+  collected = (
     results
     | "All results" >> beam.Flatten()
     | "Collect" >> beam.combiners.ToList()
-    | "Report"
-    >> beam.Map(
-      _write_info,
-      # `dataset.json` has to come after the records.
-      beam.pvalue.AsList(written | "All shards" >> beam.Flatten()),
-      orders={plan.name: [x.name for x in plan.sources] for plan in plans},
-      class_names=plans[0].class_names,
-      folder=folder,
-    )
+  )
+  # `dataset.json` has to come after the records.
+  shard_paths = beam.pvalue.AsList(written | "All shards" >> beam.Flatten())
+  orders = {plan.name: [x.name for x in plan.sources] for plan in plans}
+  names = plans[0].class_names
+  collected | "Report" >> beam.Map(
+    _write_info, shard_paths, orders, names, folder
   )
 
 
@@ -230,16 +222,12 @@ def _write_info(
   dataset, _ = shard_files.parse_set_name(next(iter(orders)))
   info = _read_info(folder, dataset)
   for name, order in orders.items():
-    by_source = {result.name: result for key, result in results if key == name}
-    sorted_results = [by_source[source] for source in order]
-    videos, skipped = (
-      [dataclasses.asdict(x) for x in sorted_results if isinstance(x, kind)]
-      for kind in (Report, Skipped)
-    )
-    _, split = shard_files.parse_set_name(name)
-    info = dataset_info.merge_split(
-      info, dataset, split, shards.sum_up(name, videos, skipped), class_names
-    )
+    fields = {
+      x.name: dataclasses.asdict(x) for key, x in results if key == name
+    }
+    split_info = shards.sum_up(name, [fields[source] for source in order])
+    names = shard_files.parse_set_name(name)
+    info = dataset_info.merge_split(info, *names, split_info, class_names)
   with FileSystems.create(f"{folder}/{dataset_info.FILE_NAME}") as file:
     file.write(dataset_info.format_dataset_file(dataset, info).encode())
 
@@ -257,14 +245,11 @@ def _read_info(output_dir: str, dataset: str) -> DatasetInfo | None:
 def _parse_beam_options(beam_flags: Sequence[str]) -> PipelineOptions:
   """Parse Beam's flags; `--num_workers` means the same here and there."""
   workers = flags.FLAGS.num_workers
-  options = PipelineOptions(
-    [*beam_flags, *([f"--num_workers={workers}"] if workers else [])]
-  )
+  extra = [f"--num_workers={workers}"] if workers else []
+  options = PipelineOptions([*beam_flags, *extra])
   # Beam ignores unknown flags, because some runners have more of their own.
-  for name in (
-    options.get_all_options(retain_unknown_options=True).keys()
-    - options.get_all_options().keys()
-  ):
+  given = options.get_all_options(retain_unknown_options=True)
+  for name in given.keys() - options.get_all_options().keys():
     near = difflib.get_close_matches(name, flags.FLAGS, 1, cutoff=0.8)
     if near:
       raise UserError(
@@ -301,10 +286,8 @@ def _run_pipeline(
       for path in folder.glob(f"beam-temp-{plan.name}-*"):
         shutil.rmtree(path, ignore_errors=True)
     # Each runner wraps the exceptions of workers in its own way.
-    message = re.search(
-      r"UserError: (.*?)(?: \[while running|\\n|\n|$)",
-      f"{type(error).__name__}: {error}",
-    )
+    text = f"{type(error).__name__}: {error}"
+    message = re.search(r"UserError: (.*?)(?: \[while running|\\n|\n|$)", text)
     if not message:
       raise
     raise UserError(message[1]) from error
@@ -330,22 +313,14 @@ def main(beam_flags: Sequence[str]) -> None:
       ) from error
   videos = find_videos(args.input_dir, args.file_pattern)
   label_options = preparation_flags.get_label_options()
+  division = preparation_flags.get_split_options(videos)
   plans = build_records.plan_splits(
-    build_records.divide_videos(
-      videos, args.name, preparation_flags.get_split_options(videos)
-    ),
-    args.output_dir,
-    label_options,
-    all_labels_used=bool(args.split),
-    read_info=_read_info,
+    build_records.divide_videos(videos, args.name, division),
+    *(args.output_dir, label_options, bool(args.split), _read_info),
   )
-  _run_pipeline(
-    beam_options,
-    plans,
-    preparation_flags.get_frame_encoding(),
-    args.output_dir,
-    preparation_flags.get_shard_options(),
-  )
+  encoding = preparation_flags.get_frame_encoding()
+  options = preparation_flags.get_shard_options()
+  _run_pipeline(beam_options, plans, encoding, args.output_dir, options)
   _report(plans, videos, label_options.label_file)
 
 
@@ -354,12 +329,9 @@ def _report(
 ) -> None:
   """Print a summary; what the workers print may be far away."""
   args = flags.FLAGS
-  dataset, _ = shard_files.parse_set_name(plans[0].name)
-  info = _read_info(args.output_dir, dataset)
-  written: dict[str, SplitInfo] = {
-    plan.name: info.splits[shard_files.parse_set_name(plan.name)[1]]
-    for plan in plans
-  }
+  names = {x.name: shard_files.parse_set_name(x.name) for x in plans}
+  info = _read_info(args.output_dir, names[plans[0].name][0])
+  written = {name: info.splits[split] for name, (_, split) in names.items()}
   paths = list_files(args.input_dir)
   for line in (
     build_records.summarize(written, info.class_names),

@@ -1,6 +1,7 @@
 """From videos to records, with labels and splits: what all commands share."""
 
 import dataclasses
+import operator
 import os
 import pathlib
 import re
@@ -145,15 +146,13 @@ def plan_splits(
         f"{file.path}: expected labels of the {len(paths)} videos to convert,"
         f" received those of {unused[0]!r} too; remove them, or add the video"
       )
+  sources = {
+    video: Source(video, path, labels.get(video), options.action_label)
+    for video, path in paths.items()
+  }
+  class_names = file.class_names if file else ()
   return [
-    SplitPlan(
-      name,
-      [
-        Source(video, path, labels.get(video), options.action_label)
-        for video, path in part.items()
-      ],
-      file.class_names if file else (),
-    )
+    SplitPlan(name, [sources[video] for video in part], class_names)
     for name, part in divided.items()
   ]
 
@@ -244,9 +243,7 @@ def describe_unused_labels(
 
 def describe_left_out(names: Sequence[str], reason: str) -> list[str]:
   """Return one line about all names, or nothing if there is none."""
-  if not names:
-    return []
-  return [f"{len(names)} {reason}, the first is {names[0]}"]
+  return [f"{len(names)} {reason}, the first is {names[0]}"] if names else []
 
 
 def summarize(
@@ -264,10 +261,8 @@ def summarize(
   lines = []
   for name, info in written.items():
     lines += dataset_info.describe_split(name, info, class_names)
-    shortest, longest = (
-      choose(info.videos, key=lambda video: video["num_frames"])
-      for choose in (min, max)
-    )
+    length = operator.itemgetter("num_frames")
+    shortest, longest = (f(info.videos, key=length) for f in (min, max))
     lines.append(
       f"  shortest {shortest['name']}: {shortest['num_frames']} frames, longest"
       f" {longest['name']}: {longest['num_frames']}"

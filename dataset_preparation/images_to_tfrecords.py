@@ -63,9 +63,8 @@ def find_folders(
       f"{root}: expected folders of images ({', '.join(endings)}), received"
       " none; correct --dir or --extension"
     )
-  return {
-    name: found[name] for name in sorted(found, key=image_folders.natural_order)
-  }
+  names = sorted(found, key=image_folders.natural_order)
+  return {name: found[name] for name in names}
 
 
 def _read_list(
@@ -120,13 +119,12 @@ def main() -> None:
   """Convert the folders that the flags name."""
   args = flags.FLAGS
   endings = tuple(f".{name.lower().strip('.*')}" for name in args.extension)
-  encoding = preparation_flags.get_frame_encoding()
-  folders = find_folders(args.dir, args.vid_list, endings)
-  preparation_flags.build_and_report(
-    folders,
-    dataclasses.replace(encoding, image_endings=endings),
-    describe_left_out(folders, endings),
+  encoding = dataclasses.replace(
+    preparation_flags.get_frame_encoding(), image_endings=endings
   )
+  folders = find_folders(args.dir, args.vid_list, endings)
+  others = describe_left_out(folders, endings)
+  preparation_flags.build_and_report(folders, encoding, others)
 
 
 if __name__ == "__main__":

@@ -29,12 +29,9 @@ from dataset_preparation.shards import ShardOptions
 from media.frame_encoding import FrameEncoding
 
 # Penn Action's names of actions that are called otherwise here.
-_RENAMED = {
-  "bowl": "bowling",
-  "pullup": "pullups",
-  "pushup": "pushups",
-  "squat": "squats",
-}
+_RENAMED = dict(
+  bowl="bowling", pullup="pullups", pushup="pushups", squat="squats"
+)
 SPLITS = ("train", "val")
 # Videos of train and val in the paper's table 4. The other two actions of Penn
 # Action, jump_rope and strum_guitar, have no phases.
@@ -141,8 +138,7 @@ def convert_actions(
   plans = []
   for action in PUBLISHED_COUNTS:
     names = (f"{action}_{split}" for split in SPLITS)
-    present = {name: videos[name] for name in names if videos[name]}
-    if present:
+    if present := {name: videos[name] for name in names if videos[name]}:
       # Phases that have names are numbered for each action anew.
       plans += build_records.plan_splits(present, output_dir, labels)
   _check_counts(videos)
@@ -184,23 +180,19 @@ def _check_counts(videos: Videos) -> None:
 
 def main() -> None:
   """Convert the data set that the flags name."""
-  args = flags.FLAGS
-  output_dir = args.output_dir
+  output_dir = flags.FLAGS.output_dir
   if "%s" not in output_dir:
     output_dir = f"{output_dir}/%s_tfrecords"
   labels = preparation_flags.get_label_options()
   written = convert_actions(
-    args.penn_dir,
+    flags.FLAGS.penn_dir,
     output_dir,
     encoding=preparation_flags.get_frame_encoding(),
     labels=labels,
     options=preparation_flags.get_shard_options(),
   )
-  names = [
-    video["name"]
-    for info in written.values()
-    for video in (*info.videos, *info.skipped)
-  ]
+  facts = (x for info in written.values() for x in info.videos + info.skipped)
+  names = [fields["name"] for fields in facts]
   unused = build_records.describe_unused_labels(labels.label_file, names)
   preparation_flags.report(written, output_dir, unused)
 

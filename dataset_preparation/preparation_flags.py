@@ -28,7 +28,7 @@ def define_frame_flags() -> None:
   flags.DEFINE_enum(
     "rotate",
     "0",
-    [str(degrees) for degrees in frame_encoding.ROTATIONS],
+    list(map(str, frame_encoding.ROTATIONS)),
     "Degrees to turn the frames clockwise, before they are resized. The"
     " rotation that a file's metadata asks for is applied anyway.",
   )
@@ -45,9 +45,7 @@ def define_frame_flags() -> None:
     " --width and --height; 0 = those.",
     lower_bound=0,
   )
-  flags.DEFINE_integer(
-    "jpeg_quality", 95, "Quality of the frames.", lower_bound=1, upper_bound=100
-  )
+  flags.DEFINE_integer("jpeg_quality", 95, "Quality of the frames.", 1, 100)
   flags.DEFINE_float(
     "fps",
     0.0,
@@ -88,10 +86,7 @@ def define_label_flags() -> None:
     "Whether to store the label of each frame when there is a --label_file.",
   )
   flags.DEFINE_integer(
-    "action_label",
-    -1,
-    "Label of each video as a whole, -1 = none.",
-    lower_bound=-1,
+    "action_label", -1, "Label of each video as a whole, -1 = none.", -1
   )
   flags.DEFINE_integer(
     "expected_segments",
@@ -135,14 +130,13 @@ def define_split_flags() -> None:
 
 def get_split_options(videos: Collection[str]) -> SplitOptions:
   """Return how the flags want these videos to be divided."""
-  groups = {}
-  if FLAGS.group_file:
-    if not FLAGS.split:
-      raise UserError(
-        "--group_file: expected --split, whose groups it lists, received none;"
-        " give --split, or leave --group_file away"
-      )
-    groups = splits.read_groups(FLAGS.group_file, videos)
+  path = FLAGS.group_file
+  if path and not FLAGS.split:
+    raise UserError(
+      "--group_file: expected --split, whose groups it lists, received none;"
+      " give --split, or leave --group_file away"
+    )
+  groups = splits.read_groups(path, videos) if path else {}
   return SplitOptions(splits.parse_shares(FLAGS.split), FLAGS.seed, groups)
 
 
@@ -153,12 +147,8 @@ def define_shard_flags() -> None:
     "/tmp/%s_tfrecords/",
     "Folder of the records; %s stands for <dataset>.",
   )
-  flags.DEFINE_integer(
-    "files_per_shard", 50, "Videos in one record file.", lower_bound=1
-  )
-  flags.DEFINE_integer(
-    "num_workers", 0, "Processes; 0 = one a core.", lower_bound=0
-  )
+  flags.DEFINE_integer("files_per_shard", 50, "Videos in one record file.", 1)
+  flags.DEFINE_integer("num_workers", 0, "Processes; 0 = one a core.", 0)
   flags.DEFINE_boolean(
     "overwrite", False, "Whether to replace records of the same name."
   )
@@ -228,8 +218,8 @@ def report(
   ):
     folder = shard_files.records_folder(output_dir, dataset)
     info = dataset_info.read_dataset_file(folder, dataset)
-    splits_written = {name: written[name] for name in names}
-    print(build_records.summarize(splits_written, info.class_names))
+    infos = {name: written[name] for name in names}
+    print(build_records.summarize(infos, info.class_names))
     print(
       f"Use the records with DATASETS: [{dataset}] and PATH_TO_TFRECORDS:"
       f" {folder}. {folder / dataset_info.FILE_NAME} has the details; edit its"

@@ -10,15 +10,16 @@ that no reader looks into, `.<name>.incomplete` beside their place:
 A fingerprint tells sources, labels and flags, so changed ones start anew.
 """
 
-import collections
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import pathlib
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -87,17 +88,15 @@ class _Shard:
     """The file that completes the shard."""
     return self.records.with_suffix(".json")
 
-  def read_report(self) -> dict[str, list[dict[str, Any]]]:
-    """Return `videos` and `skipped`, as in `SplitInfo`."""
+  def read_report(self) -> list[dict[str, Any]]:
+    """Return the fields of the `Report` or `Skipped` of each source."""
     return json.loads(self.report.read_text())
 
   def is_done(self, skip_broken: bool) -> bool:
     """Return whether an earlier run has made this shard."""
-    return (
-      self.report.exists()
-      and self.records.exists()
-      and (skip_broken or not self.read_report()["skipped"])
-    )
+    if not (self.report.exists() and self.records.exists()):
+      return False
+    return skip_broken or not any(map(_is_skipped, self.read_report()))
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -152,11 +151,10 @@ def write_splits(
     UserError: Such records exist, a source can't be converted, another process
       converts the same split, or the output can't be written.
   """
-  for source in (source for plan in plans for source in plan.sources):
-    conversion.check_times(source, encoding)
-  outputs = [
-    _Output(plan, _prepare_folder(output_dir, plan.name)) for plan in plans
-  ]
+  for plan in plans:
+    for source in plan.sources:
+      conversion.check_times(source, encoding)
+  outputs = [_Output(p, _prepare_folder(output_dir, p.name)) for p in plans]
   with contextlib.ExitStack() as stack:
     for output in outputs:
       stack.enter_context(_open_work(output))
@@ -164,19 +162,13 @@ def write_splits(
       existing = output.list_existing()
       if existing and not options.overwrite:
         raise existing_records_error(existing[0], output.plan.name)
-    shards = {
-      output: _convert_split(output, encoding, options) for output in outputs
-    }
+    shards = {x: _convert_split(x, encoding, options) for x in outputs}
     infos = {}
     for output, made in shards.items():
-      reports = [shard.read_report() for shard in made]
-      videos, skipped = (
-        [fields for report in reports for fields in report[key]]
-        for key in ("videos", "skipped")
-      )
-      infos[output] = sum_up(output.plan.name, videos, skipped)
+      results = [fields for shard in made for fields in shard.read_report()]
+      infos[output.plan.name] = sum_up(output.plan.name, results)
     _publish(shards, infos)
-    return {output.plan.name: info for output, info in infos.items()}
+    return infos
 
 
 def _prepare_folder(output_dir: str | os.PathLike, name: str) -> pathlib.Path:
@@ -234,9 +226,9 @@ def _convert_split(
   output: _Output, encoding: FrameEncoding, options: ShardOptions
 ) -> list[_Shard]:
   """Make the shards that no earlier run has made."""
-  plan, work = output.plan, output.work
-  size, number = options.files_per_shard, len(plan.sources)
-  groups = [plan.sources[i : i + size] for i in range(0, number, size)]
+  plan, work, size = output.plan, output.work, options.files_per_shard
+  starts = range(0, len(plan.sources), size)
+  groups = [plan.sources[start : start + size] for start in starts]
   # Before any source is read, so that later changes show the next time.
   shards = [
     _Shard(
@@ -247,10 +239,9 @@ def _convert_split(
     for index, group in enumerate(groups)
   ]
   done = [shard for shard in shards if shard.is_done(options.skip_broken)]
-  kept = {"lock", *(x.name for s in done for x in (s.records, s.report))}
-  for path in work.iterdir():
-    if path.name not in kept:
-      path.unlink()
+  kept = {path for shard in done for path in (shard.records, shard.report)}
+  for path in set(work.iterdir()) - kept:
+    path.unlink()
   todo = [shard for shard in shards if shard not in done]
   jobs = [
     (source, work / f"{shard.records.stem}-{index}.record")
@@ -280,7 +271,7 @@ def _compute_fingerprint(
     for source in sources
   ]
   # Other versions may report other facts.
-  facts = [field.name for field in dataclasses.fields(Report)]
+  facts = tuple(field.name for field in dataclasses.fields(Report))
   content = repr((states, encoding, facts))
   return hashlib.sha256(content.encode()).hexdigest()
 
@@ -298,23 +289,21 @@ def _write_shard(
   bar: tqdm,
 ) -> None:
   """Write a shard from the next converted sources, then its report."""
-  videos, skipped = [], []
+  results = []
   with files.atomic_write(shard.records) as temporary:
     with temporary.open("wb") as target:
-      for _ in shard.sources:
-        (_, record), result = next(finished)
+      for (_, record), result in itertools.islice(finished, len(shard.sources)):
         if isinstance(result, Report):
-          videos.append(dataclasses.asdict(result))
           with record.open("rb") as content:
             shutil.copyfileobj(content, target)
           record.unlink()
         elif skip_broken:
-          skipped.append(dataclasses.asdict(result))
           logging.warning("%s", result.reason)
         else:
           raise UserError(result.reason)
+        results.append(dataclasses.asdict(result))
         bar.update()
-  _write_json(shard.report, {"videos": videos, "skipped": skipped})
+  _write_json(shard.report, results)
 
 
 def _write_json(path: pathlib.Path, content: object) -> None:
@@ -324,12 +313,12 @@ def _write_json(path: pathlib.Path, content: object) -> None:
 
 def _publish(
   shards: Mapping[_Output, Sequence[_Shard]],
-  infos: Mapping[_Output, SplitInfo],
+  infos: Mapping[str, SplitInfo],
 ) -> None:
   """Give the shards their names and write `dataset.json`."""
   for output in shards:
-    dataset, split = shard_files.parse_set_name(output.plan.name)
-    dataset_info.drop_split(output.folder, dataset, split)
+    names = shard_files.parse_set_name(output.plan.name)
+    dataset_info.drop_split(output.folder, *names)
     # Before a new one comes: an interruption must not leave a mixture.
     for path in output.list_existing():
       path.unlink()
@@ -339,27 +328,27 @@ def _publish(
     _write_json(output.moved, moves)
     for records, target in moves:
       os.replace(records, target)
-  for output, info in infos.items():
-    dataset, split = shard_files.parse_set_name(output.plan.name)
-    dataset_info.add_split(
-      output.folder, dataset, split, info, output.plan.class_names
-    )
+  for output in shards:
+    folder, plan = output.folder, output.plan
+    names = shard_files.parse_set_name(plan.name)
+    dataset_info.add_split(folder, *names, infos[plan.name], plan.class_names)
   # From here on, these are records like any others.
   for output in shards:
     output.moved.unlink()
 
 
-def sum_up(
-  name: str,
-  videos: Sequence[dict[str, Any]],
-  skipped: Sequence[dict[str, str]],
-) -> SplitInfo:
+def _is_skipped(fields: Mapping[str, Any]) -> bool:
+  """Tell the fields of a `Skipped` from those of a `Report`."""
+  return "reason" in fields
+
+
+def sum_up(name: str, results: Sequence[dict[str, Any]]) -> SplitInfo:
   """Sum up the facts about the sources of a split.
 
   Args:
     name: `<dataset>_<split>`.
-    videos: The fields of each `Report`, in the order of the sources.
-    skipped: The fields of each `Skipped`.
+    results: The fields of the `Report` or `Skipped` of each source, in the
+      order of the sources.
 
   Returns:
     Facts about the split.
@@ -367,6 +356,8 @@ def sum_up(
   Raises:
     UserError: None of the sources could be converted.
   """
+  skipped = list(filter(_is_skipped, results))
+  videos = list(itertools.filterfalse(_is_skipped, results))
   if not videos:
     raise UserError(
       f"{name}: expected at least one video, received none of {len(skipped)}"
@@ -375,9 +366,7 @@ def sum_up(
   timed = [video for video in videos if video["seconds"]]
   seconds = sum(video["seconds"] for video in timed)
   intervals = sum(video["num_frames"] - 1 for video in timed)
-  phases = collections.Counter()
-  for video in videos:
-    phases.update(video["phases"])
+  phases = sum((Counter(video["phases"]) for video in videos), Counter())
   return SplitInfo(
     num_videos=len(videos),
     num_frames=sum(video["num_frames"] for video in videos),

@@ -146,12 +146,10 @@ def define_flags() -> None:
 def main() -> None:
   """Convert the videos that the flags name."""
   args = flags.FLAGS
-  paths = list_files(args.input_dir)
-  preparation_flags.build_and_report(
-    find_videos(args.input_dir, args.file_pattern),
-    preparation_flags.get_frame_encoding(),
-    describe_left_out(paths, args.file_pattern),
-  )
+  encoding = preparation_flags.get_frame_encoding()
+  videos = find_videos(args.input_dir, args.file_pattern)
+  others = describe_left_out(list_files(args.input_dir), args.file_pattern)
+  preparation_flags.build_and_report(videos, encoding, others)
 
 
 # Flags are defined here, so that importing several commands doesn't clash.
