@@ -11,16 +11,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from core.errors import UserError
 from data import examples
-from dataset_preparation.labels.types import (
-  Extent,
-  SegmentedVideo,
-  VideoLabels,
-)
+from dataset_preparation.labels.types import Extent, SegmentedVideo, VideoLabels
 from media import image_folders, video_reader
 from media.frame_encoding import FrameEncoding
 from media.frames import Frame, select_frames
-
-_CHUNK = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,33 +89,32 @@ def convert(
   """
   is_folder = source.path.is_dir()
   spool = spool_path(target)
-  times: list[float] = []  # Of all frames, also of those that are dropped.
-  noted = _note_times(_read_frames(source.path, encoding), times)
+  all_times: list[float] = []
+  frames = _note_times(_read_frames(source.path, encoding), all_times)
   # The rate of images is given, a video's frames are chosen by it.
-  kept = select_frames(noted, 0 if is_folder else encoding.fps, source.path)
+  kept = select_frames(frames, 0 if is_folder else encoding.fps, source.path)
+  labels = None
   try:
-    stored = _store_frames(kept, spool, source, encoding)
-    frame_labels = None
+    size, stored = _store_frames(kept, spool, source, encoding)
+    times, indices, num_bytes = zip(*stored, strict=True)
     if source.labels is not None:
-      extent = _measure_extent(times, encoding.fps)
-      frame_labels = source.labels.label_frames(
-        stored.times, stored.indices, extent
-      )
+      extent = _measure_extent(all_times, encoding.fps)
+      labels = source.labels.label_frames(times, indices, extent)
     with target.open("wb") as file:
       examples.write_example(
-        file, spool, stored.sizes, source.name, frame_labels, source.label
+        file, spool, num_bytes, source.name, labels, source.label
       )
   finally:
     spool.unlink(missing_ok=True)
-  phases = Counter(frame_labels or ())
-  seconds, intervals = stored.times[-1], len(stored.times) - 1
+  phases = Counter(labels)
+  seconds, intervals = times[-1], len(times) - 1
   return Report(
     name=source.name,
     source=source.name + ("" if is_folder else source.path.suffix),
     sha256=_compute_checksum(source.path, encoding.image_endings),
-    num_frames=len(stored.times),
-    width=stored.size[0],
-    height=stored.size[1],
+    num_frames=len(times),
+    width=size[0],
+    height=size[1],
     seconds=seconds,
     fps=round(intervals / seconds, 3) if seconds else None,
     phases={str(phase): phases[phase] for phase in sorted(phases)},
@@ -153,34 +146,28 @@ def check_times(source: Source, encoding: FrameEncoding) -> None:
     )
 
 
-@dataclasses.dataclass
-class _StoredFrames:
-  """What a spool file holds: for each frame time, number and bytes."""
-
-  size: tuple[int, int] | None = None
-  times: list[float] = dataclasses.field(default_factory=list)
-  indices: list[int] = dataclasses.field(default_factory=list)
-  sizes: list[int] = dataclasses.field(default_factory=list)
-
-
 def _store_frames(
   kept: Iterable[Frame],
   spool: pathlib.Path,
   source: Source,
   encoding: FrameEncoding,
-) -> _StoredFrames:
-  """Encode frames into a file."""
-  stored, total = _StoredFrames(), 0
+) -> tuple[tuple[int, int], list[tuple[float, int, int]]]:
+  """Encode frames into a file.
+
+  Returns:
+    Width and height of all frames; time, number and bytes of each.
+  """
+  first_size, stored, total = None, [], 0
   with spool.open("wb") as file:
     for frame in kept:
-      jpeg, size = encoding.encode(frame)
-      if size != (stored.size or size):
+      jpeg, size = encoding.encode(frame, source.path)
+      first_size = first_size or size
+      if size != first_size:
         raise UserError(
-          f"{source.path}: expected frames of {stored.size[0]} x"
-          f" {stored.size[1]} pixels as before, received {size[0]} x"
+          f"{source.path}: expected frames of {first_size[0]} x"
+          f" {first_size[1]} pixels as before, received {size[0]} x"
           f" {size[1]} for frame {frame.index}; give --width and --height"
         )
-      stored.size = size
       total += len(jpeg) + examples.FRAME_OVERHEAD
       # At once: the rest of a long recording could fill the disk.
       if total > examples.MAX_BYTES:
@@ -191,10 +178,8 @@ def _store_frames(
           " several, or give a lower --fps, smaller frames or a lower"
           " --jpeg_quality"
         )
-      stored.times.append(frame.time)
-      stored.indices.append(frame.index)
-      stored.sizes.append(file.write(jpeg))
-  return stored
+      stored.append((frame.time, frame.index, file.write(jpeg)))
+  return first_size, stored
 
 
 def _note_times(
@@ -226,8 +211,7 @@ def _compute_checksum(path: pathlib.Path, endings: Sequence[str]) -> str:
   try:
     for file in files:
       with file.open("rb") as stream:
-        while chunk := stream.read(_CHUNK):
-          digest.update(chunk)
+        hashlib.file_digest(stream, lambda: digest)
   except OSError as error:
     # Otherwise the writer of the records would take the error for its own.
     raise UserError(

@@ -1,9 +1,11 @@
 """How frames are stored in records: rotated, resized, as JPEGs."""
 
 import dataclasses
+import os
 
 import cv2
 
+from core.errors import UserError
 from media import image_folders
 from media.frames import Frame
 
@@ -39,18 +41,22 @@ class FrameEncoding:
   quality: int = 95
   image_endings: tuple[str, ...] = image_folders.ENDINGS
 
-  def encode(self, frame: Frame) -> tuple[bytes, tuple[int, int]]:
+  def encode(
+    self, frame: Frame, path: str | os.PathLike = "frame"
+  ) -> tuple[bytes, tuple[int, int]]:
     """Rotate, resize and encode a frame.
 
     Args:
       frame: The frame.
+      path: Its video, for messages.
 
     Returns:
       A JPEG, the source's own if there is nothing to change, and its width and
       height.
 
     Raises:
-      UserError: The frame can't be decoded.
+      UserError: The frame can't be decoded, or is to have a side that is too
+        long for a JPEG.
     """
     image = frame.image
     if self.rotate:
@@ -59,16 +65,20 @@ class FrameEncoding:
     size = self._resized(width, height)
     if frame.jpeg is not None and not self.rotate and size == (width, height):
       return frame.jpeg, size
+    if max(size) > MAX_SIDE:
+      raise UserError(
+        f"{path}: expected frames of at most {MAX_SIDE} pixels a side, as a"
+        f" JPEG holds, received {size[0]} x {size[1]}; give a smaller"
+        " --short_side, or --width and --height"
+      )
     if size != (width, height):
       shrinks = size[0] * size[1] < width * height
       # Averaging over areas avoids aliasing, but enlarges to blocks.
       method = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
       image = cv2.resize(image, size, interpolation=method)
-    _, jpeg = cv2.imencode(
-      ".jpg",
-      cv2.cvtColor(image, cv2.COLOR_RGB2BGR),
-      [cv2.IMWRITE_JPEG_QUALITY, self.quality],
-    )
+    bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    options = [cv2.IMWRITE_JPEG_QUALITY, self.quality]
+    _, jpeg = cv2.imencode(".jpg", bgr, options)
     return jpeg.tobytes(), size
 
   def _resized(self, width: int, height: int) -> tuple[int, int]:

@@ -48,13 +48,8 @@ def list_images(
   Returns:
     Paths of the images, without names that start with a dot.
   """
-  found = [
-    path
-    for path in list_folder(folder)
-    if path.suffix.lower() in endings
-    and not path.name.startswith(".")
-    and not path.is_dir()
-  ]
+  shown = (x for x in list_folder(folder) if not x.name.startswith("."))
+  found = (x for x in shown if x.suffix.lower() in endings and not x.is_dir())
   return sorted(found, key=lambda path: natural_order(path.name))
 
 

@@ -79,8 +79,16 @@ def _decode(
       count += 1
   if not count:
     raise _broken(path, "one without frames")
-  if first is not None:
-    _check_length(container, stream, float(end * stream.time_base), path)
+  if first is None:
+    return
+  seconds = float(end * stream.time_base)
+  expected = _stated_end(container, stream) or 0.0
+  # Headers round, and the last frame's own length is often unknown.
+  slack = max(1.5 / float(stream.average_rate or 25), 0.01 * expected)
+  if expected - seconds > slack:
+    raise _broken(
+      path, f"{seconds:.2f} s of the {expected:.2f} s that its header states"
+    )
 
 
 def _video_stream(
@@ -105,24 +113,6 @@ def _time(
   if frame.pts is None or first is None or container_format == "avi":
     return float(index / (stream.average_rate or stream.guessed_rate or 25))
   return float((frame.pts - first) * frame.time_base)
-
-
-def _check_length(
-  container: av.container.InputContainer,
-  stream: av.VideoStream,
-  end: float,
-  path: pathlib.Path,
-) -> None:
-  """Raise a UserError if the stream ends before its header says."""
-  expected = _stated_end(container, stream)
-  if expected is None:
-    return
-  # Headers round, and the last frame's own length is often unknown.
-  frame_length = 1 / float(stream.average_rate or 25)
-  if expected - end > max(1.5 * frame_length, 0.01 * expected):
-    raise _broken(
-      path, f"{end:.2f} s of the {expected:.2f} s that its header states"
-    )
 
 
 def _stated_end(

@@ -29,17 +29,15 @@ def write_video(
   Raises:
     UserError: There are no frames, or the file can't be written.
   """
+  options = {"movflags": "faststart"}
   with atomic_write(path) as temporary:
-    with av.open(
-      os.fspath(temporary), "w", options={"movflags": "faststart"}
-    ) as container:
+    with av.open(os.fspath(temporary), "w", options=options) as container:
       stream = None
       for image in images:
         height, width = (side - side % 2 for side in image.shape[:2])
         if stream is None:
-          stream = container.add_stream(
-            "libx264", rate=Fraction(fps).limit_denominator(1001)
-          )
+          rate = Fraction(fps).limit_denominator(1001)
+          stream = container.add_stream("libx264", rate=rate)
           stream.width, stream.height = width, height
           stream.pix_fmt = "yuv420p"
           # The same images give the same bytes: one thread, and without the
@@ -50,9 +48,8 @@ def write_video(
             "preset": "veryfast",
             "x264-params": "mbtree=0",
           }
-        frame = av.VideoFrame.from_ndarray(
-          np.ascontiguousarray(image[:height, :width]), format="rgb24"
-        )
+        pixels = np.ascontiguousarray(image[:height, :width])
+        frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         container.mux(stream.encode(frame))
       if stream is None:
         raise UserError(f"{path}: expected at least one frame, received none")

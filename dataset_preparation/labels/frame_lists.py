@@ -11,8 +11,6 @@ from dataset_preparation.labels.csv_tables import Row
 from dataset_preparation.labels.phases import PhaseNumbering
 from dataset_preparation.labels.types import LabeledFrames
 
-COLUMNS = {"video", "phase"}
-
 
 def parse_frame_list(
   phases: Sequence[object], where: str, numbering: PhaseNumbering

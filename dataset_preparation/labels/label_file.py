@@ -15,13 +15,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from core.errors import UserError
 from dataset_preparation import video_names
-from dataset_preparation.labels import (
-  annotation_json,
-  csv_tables,
-  frame_lists,
-  segment_table,
+from dataset_preparation.labels import csv_tables
+from dataset_preparation.labels.annotation_json import parse_annotations
+from dataset_preparation.labels.frame_lists import (
+  parse_frame_list,
+  parse_frame_rows,
 )
 from dataset_preparation.labels.phases import PhaseNumbering
+from dataset_preparation.labels.segment_table import parse_segment_rows
 from dataset_preparation.labels.types import SegmentedVideo, VideoLabels
 
 # Reads the labels of one video, whose place in the file is given for messages.
@@ -83,8 +84,7 @@ class LabelFile:
     Returns:
       The names, in the order of the file.
     """
-    found = video_names.match_names(videos, self.names, self.path)
-    used = set(found.values())
+    used = video_names.match_names(videos, self.names, self.path).values()
     return [name for name in self.names if name not in used]
 
 
@@ -140,10 +140,9 @@ def read_label_file(
 
 def _split_json(path: pathlib.Path, text: str) -> dict[str, _Parser]:
   """Return a parser for each video."""
+  make_object = functools.partial(_make_object, path)
   try:
-    content = json.loads(
-      text, object_pairs_hook=functools.partial(_make_object, path)
-    )
+    content = json.loads(text, object_pairs_hook=make_object)
   # Thousands of nested brackets raise a RecursionError.
   except (ValueError, RecursionError) as error:
     raise UserError(
@@ -156,38 +155,36 @@ def _split_json(path: pathlib.Path, text: str) -> dict[str, _Parser]:
       f" {{video: [phase, ...]}}, received a {type(content).__name__}; correct"
       " it"
     )
-  return {
-    video: functools.partial(
-      frame_lists.parse_frame_list
-      if isinstance(value, list) and value
-      else annotation_json.parse_annotations,
-      value,
-    )
-    for video, value in content.items()
-  }
+  parsers = {}
+  for video, value in content.items():
+    is_list = isinstance(value, list) and value
+    parse = parse_frame_list if is_list else parse_annotations
+    parsers[video] = functools.partial(parse, value)
+  return parsers
 
 
 def _make_object(
   path: pathlib.Path, pairs: Sequence[tuple[str, object]]
 ) -> dict[str, object]:
   """Make a JSON object; `json` would keep the last of equal keys."""
-  found = {video_names.compose(key): value for key, value in pairs}
-  if len(found) < len(pairs):
-    names = [video_names.compose(key) for key, _ in pairs]
-    twice = next(name for name in names if names.count(name) > 1)
-    raise UserError(
-      f"{path}: expected each name once, received {twice!r} twice; remove one"
-    )
+  found = {}
+  for key, value in pairs:
+    name = video_names.compose(key)
+    if name in found:
+      raise UserError(
+        f"{path}: expected each name once, received {name!r} twice; remove one"
+      )
+    found[name] = value
   return found
 
 
 def _split_csv(path: pathlib.Path, text: str) -> dict[str, _Parser]:
   """Return a parser for each video."""
   heading = csv_tables.read_heading(text, path)
-  if segment_table.COLUMNS <= set(heading):
-    parse = segment_table.parse_segment_rows
-  elif frame_lists.COLUMNS <= set(heading):
-    parse = frame_lists.parse_frame_rows
+  if {"video", "start", "end", "phase"} <= set(heading):
+    parse = parse_segment_rows
+  elif {"video", "phase"} <= set(heading):
+    parse = parse_frame_rows
   else:
     raise UserError(
       f"{path}: expected a label file in JSON, or CSV with the heading"
@@ -197,6 +194,4 @@ def _split_csv(path: pathlib.Path, text: str) -> dict[str, _Parser]:
   rows: dict[str, list[csv_tables.Row]] = {}
   for number, row in csv_tables.read_rows(text, path):
     rows.setdefault(row["video"], []).append((number, row))
-  return {
-    video: functools.partial(parse, lines) for video, lines in rows.items()
-  }
+  return {name: functools.partial(parse, rows[name]) for name in rows}

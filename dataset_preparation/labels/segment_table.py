@@ -11,8 +11,6 @@ from dataset_preparation.labels.phases import PhaseNumbering
 from dataset_preparation.labels.segments import Segment, merge_annotators
 from dataset_preparation.labels.types import RawSegment, SegmentedVideo
 
-COLUMNS = {"video", "start", "end", "phase"}
-
 
 def parse_segment_rows(
   rows: Sequence[Row], where: str, numbering: PhaseNumbering
