@@ -93,22 +93,12 @@ def build_records(
   )
 
 
-def read_stored_info(
-  output_dir: str | os.PathLike, dataset: str
-) -> DatasetInfo | None:
-  """Read `dataset.json`, see `dataset_info.read_dataset_file`."""
-  folder = shard_files.records_folder(output_dir, dataset)
-  return dataset_info.read_dataset_file(folder, dataset)
-
-
 def plan_splits(
   divided: Mapping[str, Mapping[str, pathlib.Path]],
   output_dir: str | os.PathLike,
   options: LabelOptions,
   all_labels_used: bool = False,
-  read_info: Callable[
-    [str | os.PathLike, str], DatasetInfo | None
-  ] = read_stored_info,
+  read_info: Callable[..., DatasetInfo | None] = dataset_info.read_dataset_file,
 ) -> list[SplitPlan]:
   """Find the labels of all videos, before hours of decoding.
 
@@ -119,7 +109,8 @@ def plan_splits(
     options: How videos get their labels.
     all_labels_used: Whether labels of videos that are not in `divided` are an
       error.
-    read_info: Reads `dataset.json` of `output_dir`.
+    read_info: Reads `dataset.json`, given `output_dir` and the data set's name,
+      as `dataset_info.read_dataset_file` does.
 
   Returns:
     What `shards.write_splits` takes.

@@ -80,8 +80,7 @@ def read_groups(
         " or remove the row"
       )
   found = video_names.match_names(videos, groups, path)
-  unknown = groups.keys() - found.values()
-  if unknown:
+  if unknown := groups.keys() - found.values():
     raise UserError(
       f"{path}: expected names of the {len(videos)} videos, such as"
       f" {next(iter(videos))!r}, received {min(unknown)!r}; correct it"
@@ -133,13 +132,12 @@ def assign_videos(
   sizes = [len(members[key]) for key in order]
   few = len(shares) ** len(order) <= _MAX_TRIED
   divide = _choose_best if few else _choose_greedily
-  chosen: dict[str, set[str]] = {split: set() for split in shares}
-  for key, split in zip(order, divide(sizes, wanted), strict=True):
-    chosen[split].update(members[key])
-  return {
-    split: [video for video in videos if video in found]
-    for split, found in chosen.items()
+  chosen = {
+    video: split
+    for key, split in zip(order, divide(sizes, wanted), strict=True)
+    for video in members[key]
   }
+  return {s: [video for video in videos if chosen[video] == s] for s in shares}
 
 
 def _choose_best(
@@ -163,10 +161,8 @@ def _choose_greedily(
   sizes: Sequence[int], wanted: Mapping[str, float]
 ) -> Sequence[str]:
   """Return the split of each group: the one that lacks most at its turn."""
-  left = dict(wanted)
-  # A dict keeps its order, unlike a set.
-  empty = dict(wanted)
-  choice = []
+  # Dicts keep their order, unlike sets.
+  left, empty, choice = dict(wanted), dict(wanted), []
   for index, size in enumerate(sizes):
     # The last groups are for the splits that have none.
     needed = len(sizes) - index == len(empty)

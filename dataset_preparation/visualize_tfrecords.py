@@ -56,10 +56,8 @@ def visualize(
     )
   paths = shard_files.list_record_files(path_to_tfrecords, dataset, split)
   info = dataset_info.load_dataset_info(path_to_tfrecords, dataset)
-  for line in dataset_info.describe_split(
-    f"{dataset}_{split}", info.splits[split], info.class_names
-  ):
-    print(line)
+  facts = f"{dataset}_{split}", info.splits[split], info.class_names
+  print(*dataset_info.describe_split(*facts), sep="\n")
   videos = []
   for record in tfrecords.list_records(paths)[:max_videos]:
     example = examples.read_example(record)
@@ -143,12 +141,8 @@ if __name__ == "__main__":
   command_line.define_path(
     "sheet", "/tmp/contact_sheet.png", "Picture to write."
   )
-  flags.DEFINE_integer(
-    "max_videos", 12, "Videos on the contact sheet.", lower_bound=1
-  )
-  flags.DEFINE_integer(
-    "frames_per_video", 10, "Frames of each of them.", lower_bound=1
-  )
+  flags.DEFINE_integer("max_videos", 12, "Videos on the contact sheet.", 1)
+  flags.DEFINE_integer("frames_per_video", 10, "Frames of each of them.", 1)
   flags.DEFINE_boolean(
     "check", False, "Whether to look for damage instead of drawing."
   )

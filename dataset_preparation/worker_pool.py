@@ -1,7 +1,6 @@
 """Converts sources on several processes that load no TensorFlow."""
 
 import collections
-import concurrent.futures
 import dataclasses
 import multiprocessing
 import os
@@ -9,6 +8,7 @@ import pathlib
 import signal
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 
 import cv2
@@ -64,9 +64,7 @@ def convert_all(
   others = set(multiprocessing.active_children())
   # A forked process could inherit a lock of this process' TensorFlow.
   context = multiprocessing.get_context("spawn")
-  pool = concurrent.futures.ProcessPoolExecutor(
-    workers, context, _initialize_worker
-  )
+  pool = ProcessPoolExecutor(workers, context, _initialize_worker)
   # Bounded, so that finished records don't fill the disk.
   waiting = collections.deque()
   try:

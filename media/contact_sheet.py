@@ -62,12 +62,10 @@ def draw_contact_sheet(
   if -1 in labels:
     legend.append(("no phase", NO_PHASE))
   strips = [_draw_strip(video, num_frames, colors) for video in videos]
-  entry_width = max((_entry_width(name) for name, _ in legend), default=0)
-  width = max(
-    _LABEL_WIDTH + max(strip.shape[1] for strip in strips),
-    entry_width + 2 * _MARGIN,
-  )
-  columns = max(1, (width - 2 * _MARGIN) // max(1, entry_width))
+  entry_width = max((_entry_width(name) for name, _ in legend), default=1)
+  strip_width = max(strip.shape[1] for strip in strips)
+  width = max(_LABEL_WIDTH + strip_width, entry_width + 2 * _MARGIN)
+  columns = (width - 2 * _MARGIN) // entry_width
   lines = -(-len(legend) // columns)
   legend_height = 2 * _MARGIN + _to_pixels(lines * _LINE_HEIGHT)
   height = legend_height + sum(len(strip) + _GAP for strip in strips)
@@ -78,22 +76,13 @@ def draw_contact_sheet(
     # One pixel of the strip is one of the picture.
     figure.figimage(strip, _LABEL_WIDTH, top - len(strip), origin="upper")
     title = textwrap.fill(_shorten(video.name), 24)
-    figure.text(
-      8 / width,
-      (top - len(strip) / 2) / height,
-      f"{title}\n{len(video.jpegs)} frames",
-      fontsize=_FONT_SIZE,
-      va="center",
-    )
+    text, y = f"{title}\n{len(video.jpegs)} frames", top - len(strip) / 2
+    figure.text(8 / width, y / height, text, fontsize=_FONT_SIZE, va="center")
     top -= len(strip) + _GAP
   if legend:
-    figure.legend(
-      handles=[Patch(color=color, label=name) for name, color in legend],
-      loc="upper left",
-      ncols=columns,
-      fontsize=_FONT_SIZE,
-      frameon=False,
-    )
+    handles = [Patch(color=color, label=name) for name, color in legend]
+    options = {"loc": "upper left", "ncols": columns, "frameon": False}
+    figure.legend(handles=handles, fontsize=_FONT_SIZE, **options)
   canvas.draw()
   return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
@@ -125,8 +114,8 @@ def _draw_strip(
   # Each column has the color of the frame at this share of the video.
   columns = np.arange(row.shape[1]) * len(video.labels) // row.shape[1]
   palette = np.array([*colors, NO_PHASE])
-  band = palette[[video.labels[t] for t in columns]] * 255
-  band = np.broadcast_to(band, (_BAND_HEIGHT, *band.shape)).astype(np.uint8)
+  line = palette[[video.labels[t] for t in columns]] * 255
+  band = np.tile(line.astype(np.uint8), (_BAND_HEIGHT, 1, 1))
   return np.concatenate([row, band])
 
 

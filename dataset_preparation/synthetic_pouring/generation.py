@@ -5,11 +5,10 @@ bottle back and lets go: the five phases of the Pouring data set. Speed,
 shapes, colors, light and camera differ from video to video.
 """
 
-import concurrent.futures
 import json
 import multiprocessing
 import os
-import pathlib
+from concurrent.futures import ProcessPoolExecutor
 
 import cv2
 import numpy as np
@@ -80,15 +79,14 @@ def generate_dataset(
         f"--{name}: expected 0 or more, received {number}; give a larger number"
       )
   root = make_folder(output_dir)
-  jobs = []
+  jobs = {}
   for split, count in enumerate((num_train, num_val)):
     folder = make_folder(root / SPLITS[split])
     for index in range(count):
       name = f"pouring_{SPLITS[split]}_{index:04d}"
-      jobs.append((str(folder / f"{name}.mp4"), seed, split, index))
-  names = [pathlib.Path(path).stem for path, *_ in jobs]
-  phases = [{ANNOTATOR: segments} for segments in _generate_videos(jobs)]
-  labels = dict(zip(names, phases, strict=True))
+      jobs[name] = (str(folder / f"{name}.mp4"), seed, split, index)
+  phases = [{ANNOTATOR: x} for x in _generate_videos(list(jobs.values()))]
+  labels = dict(zip(jobs, phases, strict=True))
   with atomic_write(root / "labels.json") as temporary:
     temporary.write_text(json.dumps(labels, indent=1) + "\n")
   return labels
@@ -101,5 +99,5 @@ def _generate_videos(jobs: list[tuple[str, int, int, int]]) -> list[dict]:
     return [generate_video(*job) for job in jobs]
   # A forked process could inherit a lock of the caller's TensorFlow.
   context = multiprocessing.get_context("spawn")
-  with concurrent.futures.ProcessPoolExecutor(workers, context) as pool:
+  with ProcessPoolExecutor(workers, context) as pool:
     return list(pool.map(generate_video, *zip(*jobs, strict=True)))

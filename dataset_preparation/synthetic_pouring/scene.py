@@ -205,10 +205,8 @@ def _apply_light(picture: np.ndarray, style: Style, time: float) -> np.ndarray:
   """Apply the light, the vignette and the sensor's noise."""
   y = np.linspace(-0.5, 0.5, HEIGHT, dtype=np.float32)[:, None]
   x = np.linspace(-0.5, 0.5, WIDTH, dtype=np.float32)
-  along_x, along_y = (
-    float(steady + wobble(time))
-    for steady, wobble in zip(style.light, style.sway, strict=True)
-  )
+  pairs = zip(style.light, style.sway, strict=True)
+  along_x, along_y = (float(steady + sway(time)) for steady, sway in pairs)
   slope = np.exp(along_x * x + along_y * y)
   lens = 1 - 0.35 * (x * x + y * y)
   tint = np.exp(style.gain(time) + style.warmth * np.array([1, 0, -1]))
@@ -262,11 +260,10 @@ def _cup_radius(cup: Cup, part: float | np.ndarray) -> float | np.ndarray:
 
 def _cup_outline(script: Script, bottom: float, top: float) -> np.ndarray:
   """Return the cup between two parts of its height, [30, 2] points."""
-  cup = script.cup
   rings = []
   for part in (top, bottom):
-    center = script.cup_base - [0, cup.height * part]
-    radius = _cup_radius(cup, part)
+    center = script.cup_base - [0, script.cup.height * part]
+    radius = _cup_radius(script.cup, part)
     rings.append(ellipse(center, radius, radius * 0.2))
   return np.concatenate([rings[0][14:], rings[1][:15]])
 
@@ -304,8 +301,8 @@ def _draw_stream(
   if head <= tail:
     return
   bottle = script.bottle
-  inner = np.array([[bottle.neck_radius * 0.6, bottle.height]])
-  lip = place(inner, state.bottle, state.tilt)[0]
+  inner = np.array([bottle.neck_radius * 0.6, bottle.height])
+  lip = place(inner, state.bottle, state.tilt)
   level = script.cup.height * _cup_level(script, state)
   target = script.cup_base - [0.01, level]
   part = np.linspace(tail, head, 14)[:, None]
