@@ -179,18 +179,14 @@ def build_pipeline(
     written.append(converted[_RECORDS] | f"Write {name}" >> sink)
     named = beam.Map(lambda result, name=name: (name, result))
     results.append(converted[_RESULTS] | f"Name {name}" >> named)
-  collected = (
-    results
-    | "All results" >> beam.Flatten()
-    | "Collect" >> beam.combiners.ToList()
-  )
+  all_results = results | "All results" >> beam.Flatten()
+  collected = all_results | "Collect" >> beam.combiners.ToList()
   # `dataset.json` has to come after the records.
   shard_paths = beam.pvalue.AsList(written | "All shards" >> beam.Flatten())
   orders = {plan.name: [x.name for x in plan.sources] for plan in plans}
   names = plans[0].class_names
-  collected | "Report" >> beam.Map(
-    _write_info, shard_paths, orders, names, folder
-  )
+  report = beam.Map(_write_info, shard_paths, orders, names, folder)
+  collected | "Report" >> report
 
 
 def _records_folder(output_dir: str, dataset: str) -> str:
@@ -222,9 +218,7 @@ def _write_info(
   dataset, _ = shard_files.parse_set_name(next(iter(orders)))
   info = _read_info(folder, dataset)
   for name, order in orders.items():
-    fields = {
-      x.name: dataclasses.asdict(x) for key, x in results if key == name
-    }
+    fields = {x.name: dataclasses.asdict(x) for k, x in results if k == name}
     split_info = shards.sum_up(name, [fields[source] for source in order])
     names = shard_files.parse_set_name(name)
     info = dataset_info.merge_split(info, *names, split_info, class_names)

@@ -182,10 +182,8 @@ def _store_frames(
   return first_size, stored
 
 
-def _note_times(
-  source_frames: Iterator[Frame], times: list[float]
-) -> Iterator[Frame]:
-  for frame in source_frames:
+def _note_times(frames: Iterator[Frame], times: list[float]) -> Iterator[Frame]:
+  for frame in frames:
     times.append(frame.time)
     yield frame
 

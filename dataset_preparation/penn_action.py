@@ -29,9 +29,7 @@ from dataset_preparation.shards import ShardOptions
 from media.frame_encoding import FrameEncoding
 
 # Penn Action's names of actions that are called otherwise here.
-_RENAMED = dict(
-  bowl="bowling", pullup="pullups", pushup="pushups", squat="squats"
-)
+_OURS = dict(bowl="bowling", pullup="pullups", pushup="pushups", squat="squats")
 SPLITS = ("train", "val")
 # Videos of train and val in the paper's table 4. The other two actions of Penn
 # Action, jump_rope and strum_guitar, have no phases.
@@ -104,7 +102,7 @@ def _read_mat(file: pathlib.Path) -> str:
       f"{file}: expected a .mat file with `action` and `train`, received"
       f" something else ({errors.first_line(error)}); unpack the data set again"
     ) from error
-  return f"{_RENAMED.get(action, action)}_{split}"
+  return f"{_OURS.get(action, action)}_{split}"
 
 
 def convert_actions(

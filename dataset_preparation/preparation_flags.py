@@ -116,9 +116,7 @@ def define_split_flags() -> None:
     required=True,
   )
   flags.DEFINE_list(
-    "split",
-    [],
-    "Splits to divide the videos into, such as train=0.8,val=0.2.",
+    "split", [], "Splits to divide the videos into, such as train=0.8,val=0.2."
   )
   flags.DEFINE_integer("seed", 0, "Seed of the choice that --split makes.")
   command_line.define_path(

@@ -312,8 +312,7 @@ def _write_json(path: pathlib.Path, content: object) -> None:
 
 
 def _publish(
-  shards: Mapping[_Output, Sequence[_Shard]],
-  infos: Mapping[str, SplitInfo],
+  shards: Mapping[_Output, Sequence[_Shard]], infos: Mapping[str, SplitInfo]
 ) -> None:
   """Give the shards their names and write `dataset.json`."""
   for output in shards:

@@ -94,15 +94,12 @@ def _try_convert(job: Job, encoding: FrameEncoding) -> Report | Skipped:
 
 def _describe_crash(jobs: Sequence[Job]) -> UserError:
   # A worker that was killed leaves the encoded frames behind.
-  begun = [
-    str(source.path)
-    for source, record in jobs
-    if conversion.spool_path(record).exists()
-  ]
+  begun = [s for s, record in jobs if conversion.spool_path(record).exists()]
+  names = ", ".join(str(source.path) for source in begun) or "a video"
   return UserError(
-    f"{', '.join(begun) or 'a video'}: expected a worker process to convert it,"
-    " received none, as one crashed or was killed, perhaps for want of memory;"
-    " leave the video out, or try fewer --num_workers"
+    f"{names}: expected a worker process to convert it, received none, as one"
+    " crashed or was killed, perhaps for want of memory; leave the video out,"
+    " or try fewer --num_workers"
   )
 
 

@@ -67,6 +67,5 @@ def _choose_palette(
   picks = np.unique(np.linspace(0, length - 1, _SAMPLES).astype(int))
   pixels = np.concatenate([draw(i).reshape(-1, 3) for i in picks])
   pixels = pixels[:: max(1, len(pixels) // _SAMPLED_PIXELS)]
-  return Image.fromarray(pixels[None]).quantize(
-    _COLORS, method=Image.Quantize.MEDIANCUT
-  )
+  sample = Image.fromarray(pixels[None])
+  return sample.quantize(_COLORS, method=Image.Quantize.MEDIANCUT)

@@ -30,6 +30,9 @@ def write_video(
     UserError: There are no frames, or the file can't be written.
   """
   options = {"movflags": "faststart"}
+  # The same images give the same bytes: one thread, and without the macroblock
+  # tree, which differed from run to run (seen on x86-64).
+  x264 = {"crf": str(crf), "preset": "veryfast", "x264-params": "mbtree=0"}
   with atomic_write(path) as temporary:
     with av.open(os.fspath(temporary), "w", options=options) as container:
       stream = None
@@ -40,14 +43,8 @@ def write_video(
           stream = container.add_stream("libx264", rate=rate)
           stream.width, stream.height = width, height
           stream.pix_fmt = "yuv420p"
-          # The same images give the same bytes: one thread, and without the
-          # macroblock tree, which differed from run to run (seen on x86-64).
           stream.thread_count = 1
-          stream.options = {
-            "crf": str(crf),
-            "preset": "veryfast",
-            "x264-params": "mbtree=0",
-          }
+          stream.options = x264
         pixels = np.ascontiguousarray(image[:height, :width])
         frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
         container.mux(stream.encode(frame))

@@ -28,10 +28,8 @@ def parse_frame_list(
   Raises:
     UserError: A value is no phase.
   """
-  numbers = [
-    numbering.number(phase, f"{where}, frame {index}")
-    for index, phase in enumerate(phases)
-  ]
+  number = numbering.number
+  numbers = [number(x, f"{where}, frame {i}") for i, x in enumerate(phases)]
   return LabeledFrames(where, numbers)
 
 
@@ -39,8 +37,6 @@ def parse_frame_rows(
   rows: Sequence[Row], where: str, numbering: PhaseNumbering
 ) -> LabeledFrames:
   """Read the rows of one video, one per frame; see `parse_frame_list`."""
-  numbers = [
-    numbering.number(row["phase"], f"{where}, row {index}")
-    for index, row in rows
-  ]
+  number = numbering.number
+  numbers = [number(row["phase"], f"{where}, row {i}") for i, row in rows]
   return LabeledFrames(f"{where}, row {rows[0][0]} and after", numbers)

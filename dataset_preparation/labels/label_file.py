@@ -15,12 +15,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from core.errors import UserError
 from dataset_preparation import video_names
-from dataset_preparation.labels import csv_tables
+from dataset_preparation.labels import csv_tables, frame_lists
 from dataset_preparation.labels.annotation_json import parse_annotations
-from dataset_preparation.labels.frame_lists import (
-  parse_frame_list,
-  parse_frame_rows,
-)
 from dataset_preparation.labels.phases import PhaseNumbering
 from dataset_preparation.labels.segment_table import parse_segment_rows
 from dataset_preparation.labels.types import SegmentedVideo, VideoLabels
@@ -158,7 +154,7 @@ def _split_json(path: pathlib.Path, text: str) -> dict[str, _Parser]:
   parsers = {}
   for video, value in content.items():
     is_list = isinstance(value, list) and value
-    parse = parse_frame_list if is_list else parse_annotations
+    parse = frame_lists.parse_frame_list if is_list else parse_annotations
     parsers[video] = functools.partial(parse, value)
   return parsers
 
@@ -184,7 +180,7 @@ def _split_csv(path: pathlib.Path, text: str) -> dict[str, _Parser]:
   if {"video", "start", "end", "phase"} <= set(heading):
     parse = parse_segment_rows
   elif {"video", "phase"} <= set(heading):
-    parse = parse_frame_rows
+    parse = frame_lists.parse_frame_rows
   else:
     raise UserError(
       f"{path}: expected a label file in JSON, or CSV with the heading"

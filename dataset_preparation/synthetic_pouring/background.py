@@ -4,23 +4,21 @@ import colorsys
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
 # The part of the world that the background covers, more than the camera sees,
 # in picture heights.
 LEFT, TOP, WIDTH, HEIGHT = -0.3, -0.3, 1.95, 1.65
 PIXELS_PER_UNIT = 288
+_STEP = 1 / PIXELS_PER_UNIT
 _ROWS = round(HEIGHT * PIXELS_PER_UNIT)
 _COLUMNS = round(WIDTH * PIXELS_PER_UNIT)
 # [2, 3] affine map from background pixels to world points.
-TO_WORLD = np.array(
-  [[1 / PIXELS_PER_UNIT, 0, LEFT], [0, 1 / PIXELS_PER_UNIT, TOP]]
-)
+TO_WORLD = np.array([[_STEP, 0, LEFT], [0, _STEP, TOP]])
 
 
 def draw_color(
-  rng: np.random.Generator,
-  saturation: tuple[float, float],
-  value: tuple[float, float],
+  rng: Generator, saturation: tuple[float, float], value: tuple[float, float]
 ) -> np.ndarray:
   """Draw an RGB color, [3] float in 0 to 255."""
   hsv = rng.random(), rng.uniform(*saturation), rng.uniform(*value)
@@ -28,7 +26,7 @@ def draw_color(
 
 
 def draw_background(
-  rng: np.random.Generator, wall: np.ndarray, table: np.ndarray, edge: float
+  rng: Generator, wall: np.ndarray, table: np.ndarray, edge: float
 ) -> np.ndarray:
   """Draw the room.
 
@@ -55,7 +53,7 @@ def draw_background(
   return np.clip(cv2.GaussianBlur(image, (0, 0), 2.0), 0, 255).astype(np.uint8)
 
 
-def _paint_texture(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
+def _paint_texture(rng: Generator, color: np.ndarray) -> np.ndarray:
   """Paint an area in a random material, [rows, columns, 3] float."""
   material = rng.choice([_stripes, _tiles, _dots, _wood, _blotches])
   pattern = material(rng) + 0.4 * _blotches(rng)
@@ -66,7 +64,7 @@ def _paint_texture(rng: np.random.Generator, color: np.ndarray) -> np.ndarray:
   return image * rng.normal(1, 0.02, image.shape[:2])[..., None]
 
 
-def _grid(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _grid(rng: Generator) -> tuple[np.ndarray, np.ndarray]:
   """Return rotated coordinates of all pixels, in world units."""
   turn = rng.choice([0, 0, np.pi / 4, rng.uniform(-0.3, 0.3)])
   x = np.arange(_COLUMNS) / PIXELS_PER_UNIT + rng.random()
@@ -75,13 +73,13 @@ def _grid(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
   return x * cos + y * sin, y * cos - x * sin
 
 
-def _stripes(rng: np.random.Generator) -> np.ndarray:
+def _stripes(rng: Generator) -> np.ndarray:
   x, _ = _grid(rng)
   period = rng.uniform(0.06, 0.3)
   return np.tanh(rng.uniform(1, 6) * np.sin(2 * np.pi * x / period))
 
 
-def _tiles(rng: np.random.Generator) -> np.ndarray:
+def _tiles(rng: Generator) -> np.ndarray:
   x, y = _grid(rng)
   width = rng.uniform(0.1, 0.3)
   height = width * rng.choice([0.4, 1.0])
@@ -90,14 +88,14 @@ def _tiles(rng: np.random.Generator) -> np.ndarray:
   return np.where((across < 0.012) | (y % height < 0.012), 1.0, -0.8)
 
 
-def _dots(rng: np.random.Generator) -> np.ndarray:
+def _dots(rng: Generator) -> np.ndarray:
   x, y = _grid(rng)
   period = rng.uniform(0.06, 0.18)
   wave = np.cos(2 * np.pi * x / period) + np.cos(2 * np.pi * y / period)
   return np.tanh(4 * (wave - rng.uniform(0, 1)))
 
 
-def _wood(rng: np.random.Generator) -> np.ndarray:
+def _wood(rng: Generator) -> np.ndarray:
   _, y = _grid(rng)
   bend = 0.05 * _blotches(rng, (4, 3))
   period = rng.uniform(0.03, 0.09)
@@ -105,9 +103,7 @@ def _wood(rng: np.random.Generator) -> np.ndarray:
   return 0.6 * grain + np.where(y % 0.25 < 0.01, 1.5, 0)
 
 
-def _blotches(
-  rng: np.random.Generator, cells: tuple[int, int] = (9, 8)
-) -> np.ndarray:
+def _blotches(rng: Generator, cells: tuple[int, int] = (9, 8)) -> np.ndarray:
   noise = rng.normal(0, 1, cells[::-1])
   return cv2.resize(noise, (_COLUMNS, _ROWS), interpolation=cv2.INTER_CUBIC)
 
@@ -128,9 +124,7 @@ def _fill_box(
   cv2.rectangle(image, first, last, color.tolist(), cv2.FILLED)
 
 
-def _hang_on_wall(
-  image: np.ndarray, rng: np.random.Generator, edge: float
-) -> None:
+def _hang_on_wall(image: np.ndarray, rng: Generator, edge: float) -> None:
   """Hang a picture, or a shelf with books, on the wall."""
   x, y = rng.uniform(-0.2, 1.4), rng.uniform(-0.15, edge - 0.35)
   frame = draw_color(rng, (0.0, 0.4), (0.15, 0.9))
@@ -151,9 +145,7 @@ def _hang_on_wall(
     at += w + 0.003
 
 
-def _stand_on_table(
-  image: np.ndarray, rng: np.random.Generator, row: int
-) -> None:
+def _stand_on_table(image: np.ndarray, rng: Generator, row: int) -> None:
   """Put a small box, jar or fruit at the table's far edge."""
   color = draw_color(rng, (0.1, 0.45), (0.25, 0.9))
   x = round(rng.uniform(0.1, 0.9) * _COLUMNS)

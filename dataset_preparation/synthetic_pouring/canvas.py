@@ -37,7 +37,7 @@ class Canvas:
       return
     corners = self.to_pixels(points)
     if alpha >= 1:
-      self._polygon(self.image, corners, color.tolist())
+      _paint(self.image, corners, color.tolist())
       return
     low = np.maximum((corners.min(0) >> _SUBPIXEL_BITS) - 1, 0)
     size = self.image.shape[1::-1]
@@ -46,7 +46,7 @@ class Canvas:
       return
     part = self.image[low[1] : high[1], low[0] : high[0]]
     mask = np.zeros(part.shape[:2], np.uint8)
-    self._polygon(mask, corners - (low << _SUBPIXEL_BITS), 255)
+    _paint(mask, corners - (low << _SUBPIXEL_BITS), [255])
     weight = mask[..., None] * np.float32(alpha / 255)
     part[:] = part + weight * (color.astype(np.float32) - part) + 0.5
 
@@ -56,13 +56,9 @@ class Canvas:
     """Draw a line of a width in world units along [N, 2] world points."""
     self.fill(_ribbon(points, width), color, alpha)
 
-  @staticmethod
-  def _polygon(
-    image: np.ndarray, corners: np.ndarray, color: list[float] | int
-  ) -> None:
-    cv2.fillPoly(
-      image, [corners], color, lineType=cv2.LINE_AA, shift=_SUBPIXEL_BITS
-    )
+
+def _paint(image: np.ndarray, corners: np.ndarray, color: list[float]) -> None:
+  cv2.fillPoly(image, [corners], color, cv2.LINE_AA, _SUBPIXEL_BITS)
 
 
 def _ribbon(points: np.ndarray, width: float) -> np.ndarray:

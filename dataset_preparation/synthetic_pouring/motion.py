@@ -7,6 +7,7 @@ of it and of time. Coordinates and angles are those of `shapes`.
 import dataclasses
 
 import numpy as np
+from numpy.random import Generator
 
 from dataset_preparation.synthetic_pouring import shapes
 from dataset_preparation.synthetic_pouring.shapes import Bottle, Cup, axis
@@ -119,9 +120,7 @@ class State:
   stream: tuple[float, float]
 
 
-def _draw_warp(
-  rng: np.random.Generator, seconds: float, may_pause: bool
-) -> np.ndarray:
+def _draw_warp(rng: Generator, seconds: float, may_pause: bool) -> np.ndarray:
   """Draw progress over one phase: uneven speed, perhaps a short pause."""
   speed = np.exp(rng.normal(0, 0.45, 6))
   moments = np.linspace(0, 1, 41)
@@ -134,7 +133,7 @@ def _draw_warp(
   return progress / progress[-1]
 
 
-def _draw_frames(rng: np.random.Generator) -> np.ndarray:
+def _draw_frames(rng: Generator) -> np.ndarray:
   """Draw the number of frames of each phase."""
   durations = _MEAN_DURATIONS * rng.uniform(0.65, 1.4, len(PHASES))
   frames = durations * rng.uniform(0.75, 1.3) * FPS
@@ -142,7 +141,7 @@ def _draw_frames(rng: np.random.Generator) -> np.ndarray:
   return np.maximum(np.round(frames * total / frames.sum()), 6).astype(int)
 
 
-def draw_script(rng: np.random.Generator) -> Script:
+def draw_script(rng: Generator) -> Script:
   """Draw the action of one video at random.
 
   Args:

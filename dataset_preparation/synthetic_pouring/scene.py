@@ -5,16 +5,12 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
+from numpy.random import Generator
 
-from dataset_preparation.synthetic_pouring import arm, background
+from dataset_preparation.synthetic_pouring import arm, background, shapes
 from dataset_preparation.synthetic_pouring.canvas import Canvas, ellipse
 from dataset_preparation.synthetic_pouring.motion import FPS, Script, State
-from dataset_preparation.synthetic_pouring.shapes import (
-  Bottle,
-  Cup,
-  across,
-  place,
-)
+from dataset_preparation.synthetic_pouring.shapes import across, place
 
 WIDTH, HEIGHT = 192, 144
 # Pictures are drawn this many times larger, then averaged down.
@@ -71,7 +67,7 @@ class Style:
 
 
 def _draw_wobble(
-  rng: np.random.Generator, size: float, slow: float, fast: float
+  rng: Generator, size: float, slow: float, fast: float
 ) -> Wobble:
   """Draw a sum of waves between two frequencies in Hz, mostly slower ones."""
   amplitudes = size * np.array([0.6, 0.35, 0.15]) * rng.uniform(0.5, 1.2, 3)
@@ -86,12 +82,12 @@ def _draw_wobble(
   return wobble
 
 
-def _pick_listed(rng: np.random.Generator, colors: list[str]) -> np.ndarray:
+def _pick_listed(rng: Generator, colors: list[str]) -> np.ndarray:
   return np.array([*bytes.fromhex(colors[rng.integers(len(colors))])], float)
 
 
 def _pick_color(
-  rng: np.random.Generator,
+  rng: Generator,
   others: list[np.ndarray],
   saturation: tuple[float, float],
   value: tuple[float, float],
@@ -104,7 +100,7 @@ def _pick_color(
   return good[0] if good else drawn[int(np.argmax(gaps))]
 
 
-def draw_style(rng: np.random.Generator) -> Style:
+def draw_style(rng: Generator) -> Style:
   """Draw the look of a video at random.
 
   Args:
@@ -238,7 +234,7 @@ def _draw_shadows(
 
 
 def _draw_bottle(
-  canvas: Canvas, bottle: Bottle, style: Style, state: State
+  canvas: Canvas, bottle: shapes.Bottle, style: Style, state: State
 ) -> None:
   """Draw the bottle, of dark glass that hides what is in it."""
   outline = place(bottle.outline(), state.bottle, state.tilt)
@@ -254,7 +250,9 @@ def _draw_bottle(
   canvas.line(place(rim, state.bottle, state.tilt), 0.016, dark + 60, 0.9)
 
 
-def _cup_radius(cup: Cup, part: float | np.ndarray) -> float | np.ndarray:
+def _cup_radius(
+  cup: shapes.Cup, part: float | np.ndarray
+) -> float | np.ndarray:
   return cup.base_radius + (cup.top_radius - cup.base_radius) * part
 
 

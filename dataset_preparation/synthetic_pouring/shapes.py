@@ -70,12 +70,12 @@ def place(points: np.ndarray, origin: np.ndarray, tilt: float) -> np.ndarray:
   """Move points of an object's own frame (y up) into the world.
 
   Args:
-    points: [N, 2] points.
+    points: [N, 2] points, or a single one, [2].
     origin: [2] where the frame's origin stands in the world.
     tilt: Angle of the object, in radians.
 
   Returns:
-    [N, 2] points.
+    As many points.
   """
   return origin + points @ np.stack([across(tilt), axis(tilt)])
 
