@@ -162,13 +162,13 @@ def build_pipeline(
     existing = _list_shards(folder, name)
     if existing and not options.overwrite:
       raise shards.existing_records_error(existing[0], name)
+    convert = beam.ParDo(Convert(encoding, options.skip_broken)).with_outputs()
     converted = (
       pipeline
       | f"Sources of {name}" >> beam.Create(sources)
       # Keeps the next step from running where the list was made.
       | f"Shuffle {name}" >> beam.Reshuffle()
-      | f"Convert {name}"
-      >> beam.ParDo(Convert(encoding, options.skip_broken)).with_outputs()
+      | f"Convert {name}" >> convert
     )
     sink = beam.io.WriteToTFRecord(
       f"{folder}/{name}",
@@ -212,9 +212,8 @@ def _write_info(
   video may turn out to be broken, existing records stay.
   """
   existing = {path for name in orders for path in _list_shards(folder, name)}
-  stale = sorted(existing - set(shard_paths))
-  if stale:
-    FileSystems.delete(stale)
+  if stale := existing - set(shard_paths):
+    FileSystems.delete(sorted(stale))
   dataset, _ = shard_files.parse_set_name(next(iter(orders)))
   info = _read_info(folder, dataset)
   for name, order in orders.items():
@@ -244,8 +243,7 @@ def _parse_beam_options(beam_flags: Sequence[str]) -> PipelineOptions:
   # Beam ignores unknown flags, because some runners have more of their own.
   given = options.get_all_options(retain_unknown_options=True)
   for name in given.keys() - options.get_all_options().keys():
-    near = difflib.get_close_matches(name, flags.FLAGS, 1, cutoff=0.8)
-    if near:
+    if near := difflib.get_close_matches(name, flags.FLAGS, 1, cutoff=0.8):
       raise UserError(
         f"--{name}: expected a known flag, received another; did you mean"
         f" --{near[0]}?"
@@ -274,9 +272,9 @@ def _run_pipeline(
     pipeline.run().wait_until_finish()
   except Exception as error:
     # Beam leaves temporary folders where a run on this machine ends early.
+    dataset, _ = shard_files.parse_set_name(plans[0].name)
+    folder = pathlib.Path(_records_folder(output_dir, dataset))
     for plan in plans:
-      dataset, _ = shard_files.parse_set_name(plan.name)
-      folder = pathlib.Path(_records_folder(output_dir, dataset))
       for path in folder.glob(f"beam-temp-{plan.name}-*"):
         shutil.rmtree(path, ignore_errors=True)
     # Each runner wraps the exceptions of workers in its own way.
@@ -327,12 +325,10 @@ def _report(
   info = _read_info(args.output_dir, names[plans[0].name][0])
   written = {name: info.splits[split] for name, (_, split) in names.items()}
   paths = list_files(args.input_dir)
-  for line in (
-    build_records.summarize(written, info.class_names),
-    *videos_to_tfrecords.describe_left_out(paths, args.file_pattern),
-    *build_records.describe_unused_labels(label_file, videos),
-  ):
-    print(line)
+  others = videos_to_tfrecords.describe_left_out(paths, args.file_pattern)
+  unused = build_records.describe_unused_labels(label_file, videos)
+  summary = build_records.summarize(written, info.class_names)
+  print(summary, *others, *unused, sep="\n")
   preparation_flags.exit_if_incomplete(written)
 
 

@@ -121,10 +121,6 @@ class _Output:
     """The file with the new names of shards while they are moved."""
     return self.work / "moved.json"
 
-  def list_existing(self) -> list[pathlib.Path]:
-    """List the records that have the split's name."""
-    return shard_files.list_shards(self.folder, self.plan.name)
-
 
 def write_splits(
   plans: Sequence[SplitPlan],
@@ -159,7 +155,7 @@ def write_splits(
     for output in outputs:
       stack.enter_context(_open_work(output))
     for output in outputs:
-      existing = output.list_existing()
+      existing = shard_files.list_shards(output.folder, output.plan.name)
       if existing and not options.overwrite:
         raise existing_records_error(existing[0], output.plan.name)
     shards = {x: _convert_split(x, encoding, options) for x in outputs}
@@ -319,7 +315,7 @@ def _publish(
     names = shard_files.parse_set_name(output.plan.name)
     dataset_info.drop_split(output.folder, *names)
     # Before a new one comes: an interruption must not leave a mixture.
-    for path in output.list_existing():
+    for path in shard_files.list_shards(output.folder, output.plan.name):
       path.unlink()
       logging.info("%s: removed, it was of an earlier conversion", path.name)
   for output, made in shards.items():

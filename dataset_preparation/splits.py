@@ -13,6 +13,9 @@ from dataset_preparation.labels import csv_tables
 # Up to this many ways to divide groups, all are tried.
 _MAX_TRIED = 2**16
 
+# Name of a split -> its share of the videos, as a part or a number of them.
+Shares = Mapping[str, float]
+
 
 def parse_shares(parts: Sequence[str]) -> dict[str, float]:
   """Parse the value of `--split`.
@@ -90,7 +93,7 @@ def read_groups(
 
 def assign_videos(
   videos: Sequence[str],
-  shares: Mapping[str, float],
+  shares: Shares,
   seed: int,
   groups: Mapping[str, str],
 ) -> dict[str, list[str]]:
@@ -140,9 +143,7 @@ def assign_videos(
   return {s: [video for video in videos if chosen[video] == s] for s in shares}
 
 
-def _choose_best(
-  sizes: Sequence[int], wanted: Mapping[str, float]
-) -> Sequence[str]:
+def _choose_best(sizes: Sequence[int], wanted: Shares) -> Sequence[str]:
   """Return the split of each group: the first of the best choices."""
 
   def distance(choice: Sequence[str]) -> float:
@@ -157,9 +158,7 @@ def _choose_best(
   return min(whole, key=distance)
 
 
-def _choose_greedily(
-  sizes: Sequence[int], wanted: Mapping[str, float]
-) -> Sequence[str]:
+def _choose_greedily(sizes: Sequence[int], wanted: Shares) -> Sequence[str]:
   """Return the split of each group: the one that lacks most at its turn."""
   # Dicts keep their order, unlike sets.
   left, empty, choice = dict(wanted), dict(wanted), []

@@ -4,17 +4,13 @@ import dataclasses
 import os
 
 import cv2
+import numpy as np
 
 from core.errors import UserError
 from media import image_folders
 from media.frames import Frame
 
-ROTATIONS = {
-  0: None,
-  90: cv2.ROTATE_90_CLOCKWISE,
-  180: cv2.ROTATE_180,
-  270: cv2.ROTATE_90_COUNTERCLOCKWISE,
-}
+ROTATIONS = (0, 90, 180, 270)
 # Pixels a side that the JPEG encoder takes at most.
 MAX_SIDE = 65500
 
@@ -58,9 +54,7 @@ class FrameEncoding:
       UserError: The frame can't be decoded, or is to have a side that is too
         long for a JPEG.
     """
-    image = frame.image
-    if self.rotate:
-      image = cv2.rotate(image, ROTATIONS[self.rotate])
+    image = np.ascontiguousarray(np.rot90(frame.image, -self.rotate // 90))
     height, width = image.shape[:2]
     size = self._resized(width, height)
     if frame.jpeg is not None and not self.rotate and size == (width, height):

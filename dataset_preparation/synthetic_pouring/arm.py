@@ -66,7 +66,9 @@ def pose_arm(script: Script, state: State, thickness: float) -> Limbs:
     The pose.
   """
   radius = script.bottle.radius
-  wrist = state.hand - across(state.wrist_turn) * (radius + 0.1 * thickness)
+  wrist = state.hand - across(state.tilt * script.wrist_turn) * (
+    radius + 0.1 * thickness
+  )
   shoulder = script.shoulder + script.lean * (state.hand - script.home)
   elbow = _find_elbow(shoulder, wrist)
   fingers = _place_fingers(state, radius, thickness)
@@ -87,7 +89,7 @@ def _find_elbow(shoulder: np.ndarray, wrist: np.ndarray) -> np.ndarray:
 
 def _place_fingers(state: State, radius: float, thickness: float) -> np.ndarray:
   """Place the fingers: spread when open, around the bottle when closed."""
-  turn, closed = state.hand_turn, state.closed
+  turn, closed = state.tilt, state.closed
   bent = across(turn) * (0.95 * radius + 0.03)
   fingers = []
   for offset, length in _FINGERS:
@@ -104,7 +106,7 @@ def _place_thumb(
   state: State, radius: float, wrist: np.ndarray, thickness: float
 ) -> np.ndarray:
   """Place the thumb: up when open, behind the bottle when closed."""
-  up, right = axis(state.hand_turn), across(state.hand_turn)
+  up, right = axis(state.tilt), across(state.tilt)
   root = 0.5 * (state.hand - right * radius + wrist) + up * 0.035 * thickness
   lean = 0.35 + 0.9 * state.closed
   joint = root + (up * np.cos(lean) + right * np.sin(lean)) * 0.055 * thickness

@@ -97,11 +97,9 @@ class State:
   Attributes:
     time: Seconds since the video's start.
     hand: Point between the fingers that holds the bottle.
-    hand_turn: Angle of the fingers, in radians.
-    wrist_turn: Angle of the palm, in radians.
     closed: How far the fingers are closed, 0 to 1.
     bottle: Middle of the bottle's base.
-    tilt: The bottle's tilt, in radians.
+    tilt: Angle of the bottle, and of the fingers, in radians.
     ground: Height of the table under the bottle.
     cup_fill: Part of the cup that is full.
     stream: Parts of the way from mouth to cup where the stream ends and starts:
@@ -110,8 +108,6 @@ class State:
 
   time: float
   hand: np.ndarray
-  hand_turn: float
-  wrist_turn: float
   closed: float
   bottle: np.ndarray
   tilt: float
@@ -247,9 +243,8 @@ def _grip_and_tilt(
     part = np.array([_ease(up, 0.4), min(up / 0.2, 1)])
     tilt = pour_tilt * _ease(up)
   else:
-    part = np.array(
-      [1 - _ease(progress, 0, 0.45), min((1 - progress) / 0.24, 1)]
-    )
+    left = 1 - progress
+    part = np.array([1 - _ease(progress, 0, 0.45), min(left / 0.24, 1)])
     tilt = pour_tilt * (1 - _ease(progress, 0, 0.97))
   bow = script.bows[poured] * np.sin(np.pi * part[1])
   return on_table + (over_cup - on_table) * part - [0, bow], tilt
@@ -296,8 +291,6 @@ def compute_state(script: Script, time: float) -> State:
   return State(
     time=time,
     hand=hand,
-    hand_turn=tilt,
-    wrist_turn=tilt * script.wrist_turn,
     closed=closed,
     bottle=held - axis(tilt) * script.grip_height,
     tilt=tilt,

@@ -283,7 +283,7 @@ def _draw_cup_front(
     canvas.fill(top, style.liquid * 0.65 + 85, 0.85)
   sides = _cup_outline(script, 0, 1)
   canvas.line(sides[13:], 0.007, _WHITE * 0.9, 0.8)
-  canvas.line(np.vstack([sides[-1:], sides[:1]]), 0.007, _WHITE * 0.9, 0.8)
+  canvas.line(sides[[-1, 0]], 0.007, _WHITE * 0.9, 0.8)
   rim = ellipse(base - [0, cup.height], cup.top_radius, cup.top_radius * 0.2)
   canvas.line(np.vstack([rim, rim[:1]]), 0.006, _WHITE, 0.75)
   parts = np.array([0.15, 0.85])
