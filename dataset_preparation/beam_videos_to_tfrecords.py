@@ -59,41 +59,43 @@ except ModuleNotFoundError as error:
 _RECORDS, _RESULTS = "records", "results"
 
 
-class Convert(beam.DoFn):
-  """Makes the record of a source, as `conversion.convert` does.
+# Any, because Beam interprets the annotation.
+def convert(
+  source: Source, encoding: FrameEncoding, skip_broken: bool
+) -> Iterator[Any]:
+  """Make the record of a source, as `conversion.convert` does.
 
   Args:
+    source: The source, with its path as Beam knows it.
     encoding: How frames are stored.
-    skip_broken: Whether to leave out broken videos.
+    skip_broken: Whether to leave out a broken video.
+
+  Yields:
+    The `Report` or `Skipped`, and the serialized record, each with its tag.
+
+  Raises:
+    UserError: The video is broken, and is not to be left out.
   """
-
-  def __init__(self, encoding: FrameEncoding, skip_broken: bool) -> None:
-    self._encoding = encoding
-    self._skip_broken = skip_broken
-
-  # Any, because Beam interprets the annotation.
-  def process(self, source: Source) -> Iterator[Any]:
-    """Yield the result for a source, and its serialized record."""
-    path = str(source.path)
-    with tempfile.TemporaryDirectory() as folder:
-      local = pathlib.Path(folder, path.rpartition("/")[2])
-      target = pathlib.Path(folder, "record")
-      with FileSystems.open(path) as remote, local.open("wb") as file:
-        shutil.copyfileobj(remote, file)
-      local_source = dataclasses.replace(source, path=local)
-      try:
-        report = conversion.convert(local_source, self._encoding, target)
-      except UserError as error:
-        reason = str(error).replace(str(local), path)
-        if not self._skip_broken:
-          raise UserError(reason) from error
-        yield beam.pvalue.TaggedOutput(_RESULTS, Skipped(source.name, reason))
-        return
-      warnings = tuple(x.replace(str(local), path) for x in report.warnings)
-      report = dataclasses.replace(report, warnings=warnings)
-      yield beam.pvalue.TaggedOutput(_RESULTS, report)
-      [record] = tfrecords.list_records([target])
-      yield beam.pvalue.TaggedOutput(_RECORDS, tfrecords.read_record(record))
+  path = str(source.path)
+  with tempfile.TemporaryDirectory() as folder:
+    local = pathlib.Path(folder, path.rpartition("/")[2])
+    target = pathlib.Path(folder, "record")
+    with FileSystems.open(path) as remote, local.open("wb") as file:
+      shutil.copyfileobj(remote, file)
+    local_source = dataclasses.replace(source, path=local)
+    try:
+      report = conversion.convert(local_source, encoding, target)
+    except UserError as error:
+      reason = str(error).replace(str(local), path)
+      if not skip_broken:
+        raise UserError(reason) from error
+      yield beam.pvalue.TaggedOutput(_RESULTS, Skipped(source.name, reason))
+      return
+    warnings = tuple(x.replace(str(local), path) for x in report.warnings)
+    report = dataclasses.replace(report, warnings=warnings)
+    yield beam.pvalue.TaggedOutput(_RESULTS, report)
+    [record] = tfrecords.list_records([target])
+    yield beam.pvalue.TaggedOutput(_RECORDS, tfrecords.read_record(record))
 
 
 def find_videos(folder: str, patterns: Sequence[str]) -> dict[str, str]:
@@ -162,13 +164,13 @@ def build_pipeline(
     existing = _list_shards(folder, name)
     if existing and not options.overwrite:
       raise shards.existing_records_error(existing[0], name)
-    convert = beam.ParDo(Convert(encoding, options.skip_broken)).with_outputs()
+    conversions = beam.FlatMap(convert, encoding, options.skip_broken)
     converted = (
       pipeline
       | f"Sources of {name}" >> beam.Create(sources)
       # Keeps the next step from running where the list was made.
       | f"Shuffle {name}" >> beam.Reshuffle()
-      | f"Convert {name}" >> convert
+      | f"Convert {name}" >> conversions.with_outputs()
     )
     sink = beam.io.WriteToTFRecord(
       f"{folder}/{name}",

@@ -81,16 +81,11 @@ def build_records(
     UserError: A video has no labels or can't be converted, the label file is
       wrong, such records exist, or the output can't be written.
   """
-  division = division or SplitOptions()
-  plans = plan_splits(
-    divide_videos(paths, name, division),
-    output_dir,
-    labels or LabelOptions(),
-    all_labels_used=bool(division.shares),
-  )
-  return shards.write_splits(
-    plans, encoding or FrameEncoding(), output_dir, options or ShardOptions()
-  )
+  labels, division = labels or LabelOptions(), division or SplitOptions()
+  encoding, options = encoding or FrameEncoding(), options or ShardOptions()
+  divided = divide_videos(paths, name, division)
+  plans = plan_splits(divided, output_dir, labels, bool(division.shares))
+  return shards.write_splits(plans, encoding, output_dir, options)
 
 
 def plan_splits(
@@ -227,9 +222,8 @@ def describe_unused_labels(
   if not label_file:
     return []
   unused = read_label_file(label_file, videos=()).list_unused(videos)
-  return describe_left_out(
-    unused, f"videos in {label_file} are not among those converted"
-  )
+  reason = f"videos in {label_file} are not among those converted"
+  return describe_left_out(unused, reason)
 
 
 def describe_left_out(names: Sequence[str], reason: str) -> list[str]:

@@ -35,8 +35,8 @@ class Source:
 
   def list_files(self) -> list[pathlib.Path]:
     """List the files that the record depends on."""
-    is_folder = self.path.is_dir()
-    return image_folders.list_folder(self.path) if is_folder else [self.path]
+    path = self.path
+    return image_folders.list_folder(path) if path.is_dir() else [path]
 
 
 @dataclasses.dataclass(frozen=True)

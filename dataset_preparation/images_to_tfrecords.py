@@ -110,18 +110,16 @@ def describe_left_out(
     and path.suffix.lower() not in endings
     and not path.name.startswith(".")
   ]
-  return build_records.describe_left_out(
-    others, "files have no --extension and are left out"
-  )
+  reason = "files have no --extension and are left out"
+  return build_records.describe_left_out(others, reason)
 
 
 def main() -> None:
   """Convert the folders that the flags name."""
   args = flags.FLAGS
   endings = tuple(f".{name.lower().strip('.*')}" for name in args.extension)
-  encoding = dataclasses.replace(
-    preparation_flags.get_frame_encoding(), image_endings=endings
-  )
+  encoding = preparation_flags.get_frame_encoding()
+  encoding = dataclasses.replace(encoding, image_endings=endings)
   folders = find_folders(args.dir, args.vid_list, endings)
   others = describe_left_out(folders, endings)
   preparation_flags.build_and_report(folders, encoding, others)

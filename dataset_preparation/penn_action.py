@@ -129,7 +129,7 @@ def convert_actions(
   Raises:
     UserError: See `find_videos` and `build_records.build_records`.
   """
-  labels = labels or LabelOptions()
+  labels, encoding = labels or LabelOptions(), encoding or FrameEncoding()
   videos = find_videos(penn_dir)
   if labels.label_file:
     videos = _keep_labeled(videos, labels.label_file)
@@ -140,9 +140,8 @@ def convert_actions(
       # Phases that have names are numbered for each action anew.
       plans += build_records.plan_splits(present, output_dir, labels)
   _check_counts(videos)
-  return shards.write_splits(
-    plans, encoding or FrameEncoding(), output_dir, options or ShardOptions()
-  )
+  options = options or ShardOptions()
+  return shards.write_splits(plans, encoding, output_dir, options)
 
 
 def _keep_labeled(videos: Videos, label_file: str | os.PathLike) -> Videos:

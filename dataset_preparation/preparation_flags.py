@@ -211,9 +211,8 @@ def report(
   written: Mapping[str, SplitInfo], output_dir: str, notes: Sequence[str] = ()
 ) -> None:
   """Print a summary of splits; exit with status 2 if videos were skipped."""
-  for dataset, names in itertools.groupby(
-    written, lambda name: shard_files.parse_set_name(name)[0]
-  ):
+  parse = shard_files.parse_set_name
+  for dataset, names in itertools.groupby(written, lambda x: parse(x)[0]):
     folder = shard_files.records_folder(output_dir, dataset)
     info = dataset_info.read_dataset_file(folder, dataset)
     infos = {name: written[name] for name in names}

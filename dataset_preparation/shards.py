@@ -208,10 +208,8 @@ def _open_work(output: _Output) -> Iterator[None]:
       yield
     except BaseException:
       if list(work.glob("*.json")):
-        logging.info(
-          "%s: finished shards are kept; the same command makes the others",
-          name,
-        )
+        text = "%s: finished shards are kept; the same command makes the others"
+        logging.info(text, name)
       else:
         shutil.rmtree(work, ignore_errors=True)
       raise
@@ -226,14 +224,11 @@ def _convert_split(
   starts = range(0, len(plan.sources), size)
   groups = [plan.sources[start : start + size] for start in starts]
   # Before any source is read, so that later changes show the next time.
-  shards = [
-    _Shard(
-      group,
-      work / f"{_compute_fingerprint(group, encoding)}.tfrecord",
-      output.folder / f"{plan.name}-{index}-of-{len(groups)}.tfrecord",
-    )
-    for index, group in enumerate(groups)
-  ]
+  shards = []
+  for index, group in enumerate(groups):
+    records = work / f"{_compute_fingerprint(group, encoding)}.tfrecord"
+    target = f"{plan.name}-{index}-of-{len(groups)}.tfrecord"
+    shards.append(_Shard(group, records, output.folder / target))
   done = [shard for shard in shards if shard.is_done(options.skip_broken)]
   kept = {path for shard in done for path in (shard.records, shard.report)}
   for path in set(work.iterdir()) - kept:
@@ -245,10 +240,9 @@ def _convert_split(
     for index, source in enumerate(shard.sources)
   ]
   quiet = not sys.stderr.isatty()
+  results = worker_pool.convert_all(jobs, encoding, options.num_workers)
   with (
-    contextlib.closing(
-      worker_pool.convert_all(jobs, encoding, options.num_workers)
-    ) as results,
+    contextlib.closing(results),
     tqdm(total=len(jobs), unit="video", desc=plan.name, disable=quiet) as bar,
   ):
     finished = zip(jobs, results, strict=True)
@@ -262,10 +256,7 @@ def _compute_fingerprint(
   sources: Sequence[Source], encoding: FrameEncoding
 ) -> str:
   """Identify a conversion by its sources, their files, and its settings."""
-  states = [
-    (repr(source), [_read_state(path) for path in source.list_files()])
-    for source in sources
-  ]
+  states = [(repr(x), [*map(_read_state, x.list_files())]) for x in sources]
   # Other versions may report other facts.
   facts = tuple(field.name for field in dataclasses.fields(Report))
   content = repr((states, encoding, facts))

@@ -115,10 +115,9 @@ def describe_left_out(
   paths: Iterable[str], patterns: Sequence[str]
 ) -> list[str]:
   """Describe the files that match no pattern, in one line or none."""
-  return build_records.describe_left_out(
-    [path for path in paths if not _matches(path, patterns)],
-    "files match no --file_pattern and are left out",
-  )
+  others = [path for path in paths if not _matches(path, patterns)]
+  reason = "files match no --file_pattern and are left out"
+  return build_records.describe_left_out(others, reason)
 
 
 def _matches(path: str, patterns: Sequence[str]) -> bool:

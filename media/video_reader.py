@@ -74,7 +74,13 @@ def _decode(
       raise _broken(path, f"one that is damaged or cut off near frame {count}")
     for frame in frames:
       first = frame.pts if first is None else first
-      time = _time(frame, first, count, stream, container.format.name)
+      # AVI files and raw streams store no time stamps (FFmpeg's guess is wrong
+      # where frames are reordered); their frames come at a constant rate.
+      if None in (frame.pts, first) or container.format.name == "avi":
+        rate = stream.average_rate or stream.guessed_rate or 25
+        time = float(count / rate)
+      else:
+        time = float((frame.pts - first) * frame.time_base)
       yield Frame(count, time, functools.partial(_to_image, frame, path))
       count += 1
   if not count:
@@ -99,20 +105,6 @@ def _video_stream(
     if not stream.disposition & av.stream.Disposition.attached_pic:
       return stream
   raise _broken(path, "one without a video stream")
-
-
-def _time(
-  frame: av.VideoFrame,
-  first: int | None,
-  index: int,
-  stream: av.VideoStream,
-  container_format: str,
-) -> float:
-  # AVI files and raw streams store no time stamps (FFmpeg's guess is wrong
-  # where frames are reordered); their frames come at a constant rate.
-  if frame.pts is None or first is None or container_format == "avi":
-    return float(index / (stream.average_rate or stream.guessed_rate or 25))
-  return float((frame.pts - first) * frame.time_base)
 
 
 def _stated_end(

@@ -41,10 +41,9 @@ def parse_annotations(
     at = f"{where}, annotator {name!r}"
     _check_object(labels, at, "{label: [start, end]}")
     found = []
-    for label, bounds in labels.items():
-      start, end = _parse_bounds(bounds, f"{at}, label {label}")
-      found.append(Segment(numbering.number(label, at), start, end))
-      raw.append(RawSegment(f"{at}, label {label}", start, end))
+    for label, value in labels.items():
+      raw.append(_parse_bounds(value, f"{at}, label {label}"))
+      found.append(Segment(numbering.number(label, at), *raw[-1][1:]))
     segments.append(sorted(found))
   phases = [[segment.label for segment in found] for found in segments]
   for other in phases[1:]:
@@ -69,7 +68,7 @@ def _check_object(value: object, where: str, form: str) -> None:
     )
 
 
-def _parse_bounds(bounds: object, where: str) -> tuple[float, float]:
+def _parse_bounds(bounds: object, where: str) -> RawSegment:
   if not (
     isinstance(bounds, list)
     and len(bounds) == 2
@@ -79,4 +78,4 @@ def _parse_bounds(bounds: object, where: str) -> tuple[float, float]:
       f"{where}: expected [start, end] in microseconds from 0, received"
       f" {reprlib.repr(bounds)}; correct it"
     )
-  return bounds[0] / _MICROSECONDS, bounds[1] / _MICROSECONDS
+  return RawSegment(where, *(bound / _MICROSECONDS for bound in bounds))

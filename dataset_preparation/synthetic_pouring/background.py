@@ -48,8 +48,7 @@ def draw_background(
   image[row:] = _lay_on_table(_paint_texture(rng, table), _ROWS - row)
   image[row : row + 2] = image[row : row + 2] * 0.6
   # The wall is darker where it meets the table.
-  depth = np.arange(row)[::-1] / 40
-  image[:row] *= (1 - 0.3 * np.exp(-depth))[:, None, None]
+  image[:row] *= (1 - 0.3 * np.exp(np.arange(1 - row, 1) / 40))[:, None, None]
   return np.clip(cv2.GaussianBlur(image, (0, 0), 2.0), 0, 255).astype(np.uint8)
 
 
@@ -58,8 +57,7 @@ def _paint_texture(rng: Generator, color: np.ndarray) -> np.ndarray:
   material = rng.choice([_stripes, _tiles, _dots, _wood, _blotches])
   pattern = material(rng) + 0.4 * _blotches(rng)
   second = draw_color(rng, (0.0, 0.35), (0.2, 0.95))
-  contrast = rng.uniform(0.1, 0.35)
-  part = np.clip(0.5 + 0.5 * pattern, 0, 1)[..., None] * contrast
+  part = np.clip(0.5 + 0.5 * pattern, 0, 1)[..., None] * rng.uniform(0.1, 0.35)
   image = color * (1 - part) + second * part
   return image * rng.normal(1, 0.02, image.shape[:2])[..., None]
 

@@ -33,8 +33,6 @@ class Canvas:
     self, points: np.ndarray, color: np.ndarray, alpha: float = 1.0
   ) -> None:
     """Fill a polygon with a color, opaque (1) to invisible (0)."""
-    if len(points) < 3:
-      return
     corners = self.to_pixels(points)
     if alpha >= 1:
       _paint(self.image, corners, color.tolist())

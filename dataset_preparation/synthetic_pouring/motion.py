@@ -261,9 +261,8 @@ def _stream_at(script: Script, time: float) -> tuple[float, float]:
   start, end = script.boundaries()[POUR : POUR + 2]
   if not start <= time < end:
     return 0.0, 0.0
-  tail = np.clip(1 + (time - end) / _FALL, 0, 1)
-  head = np.clip((time - start) / _FALL, 0, 1)
-  return float(tail), float(head)
+  tail, head = 1 + (time - end) / _FALL, (time - start) / _FALL
+  return float(np.clip(tail, 0, 1)), float(np.clip(head, 0, 1))
 
 
 def compute_state(script: Script, time: float) -> State:
@@ -285,8 +284,7 @@ def compute_state(script: Script, time: float) -> State:
   elif phase == LIFT:
     closed = _ease(progress, 0, _FINGERS)
   elif phase == LET_GO:
-    far = _ease(progress, _FINGERS, 0.5)
-    hand = _mix(held, script.hand_end, far)
+    hand = _mix(held, script.hand_end, _ease(progress, _FINGERS, 0.5))
     closed = 1 - _ease(progress, 0, _FINGERS) + 0.85 * _ease(progress, 0.4)
   return State(
     time=time,

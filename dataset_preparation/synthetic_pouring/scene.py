@@ -250,18 +250,12 @@ def _draw_bottle(
   canvas.line(place(rim, state.bottle, state.tilt), 0.016, dark + 60, 0.9)
 
 
-def _cup_radius(
-  cup: shapes.Cup, part: float | np.ndarray
-) -> float | np.ndarray:
-  return cup.base_radius + (cup.top_radius - cup.base_radius) * part
-
-
 def _cup_outline(script: Script, bottom: float, top: float) -> np.ndarray:
   """Return the cup between two parts of its height, [30, 2] points."""
   rings = []
   for part in (top, bottom):
     center = script.cup_base - [0, script.cup.height * part]
-    radius = _cup_radius(script.cup, part)
+    radius = script.cup.radius_at(part)
     rings.append(ellipse(center, radius, radius * 0.2))
   return np.concatenate([rings[0][14:], rings[1][:15]])
 
@@ -278,7 +272,7 @@ def _draw_cup_front(
   if state.cup_fill > 0:
     level = _cup_level(script, state)
     canvas.fill(_cup_outline(script, 0.05, level), style.liquid, 0.9)
-    radius = _cup_radius(cup, level) * 0.97
+    radius = cup.radius_at(level) * 0.97
     top = ellipse(base - [0, cup.height * level], radius, radius * 0.19)
     canvas.fill(top, style.liquid * 0.65 + 85, 0.85)
   sides = _cup_outline(script, 0, 1)
@@ -287,7 +281,7 @@ def _draw_cup_front(
   rim = ellipse(base - [0, cup.height], cup.top_radius, cup.top_radius * 0.2)
   canvas.line(np.vstack([rim, rim[:1]]), 0.006, _WHITE, 0.75)
   parts = np.array([0.15, 0.85])
-  shine = np.stack([-0.65 * _cup_radius(cup, parts), -cup.height * parts], 1)
+  shine = np.stack([-0.65 * cup.radius_at(parts), -cup.height * parts], 1)
   canvas.line(base + shine, 0.012, _WHITE, 0.4)
 
 

@@ -48,6 +48,10 @@ class Cup:
   top_radius: float
   base_radius: float
 
+  def radius_at(self, part: float | np.ndarray) -> float | np.ndarray:
+    """Return the radius at a part of the height, 0 to 1."""
+    return self.base_radius + (self.top_radius - self.base_radius) * part
+
 
 def axis(tilt: float) -> np.ndarray:
   """Return the direction from a bottle's base to its mouth."""
