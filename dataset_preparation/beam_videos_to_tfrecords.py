@@ -112,8 +112,7 @@ def find_videos(folder: str, patterns: Sequence[str]) -> dict[str, str]:
     UserError: Nothing matches, or two videos have the same name.
   """
   named = videos_to_tfrecords.name_files(list_files(folder), folder, patterns)
-  root = folder.rstrip("/")
-  return {name: f"{root}/{path}" for name, path in named.items()}
+  return {name: f"{folder.rstrip('/')}/{named[name]}" for name in named}
 
 
 def list_files(folder: str) -> list[str]:

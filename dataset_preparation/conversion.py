@@ -90,7 +90,7 @@ def convert(
   is_folder = source.path.is_dir()
   spool = spool_path(target)
   all_times: list[float] = []
-  frames = _note_times(_read_frames(source.path, encoding), all_times)
+  frames = _note_times(_decode(source.path, encoding), all_times)
   # The rate of images is given, a video's frames are chosen by it.
   kept = select_frames(frames, 0 if is_folder else encoding.fps, source.path)
   labels = None
@@ -195,9 +195,7 @@ def _measure_extent(times: Sequence[float], fps: float) -> Extent:
   return Extent(len(times), times[-1] + shown)
 
 
-def _read_frames(
-  path: pathlib.Path, encoding: FrameEncoding
-) -> Iterator[Frame]:
+def _decode(path: pathlib.Path, encoding: FrameEncoding) -> Iterator[Frame]:
   if path.is_dir():
     return image_folders.read_frames(path, encoding.fps, encoding.image_endings)
   return video_reader.read_frames(path)

@@ -23,12 +23,15 @@ from dataset_preparation import build_records, preparation_flags
 from dataset_preparation.labels import csv_tables
 from media import image_folders
 
+# Name, which is the path below the folder of all -> path.
+Folders = dict[str, pathlib.Path]
+
 
 def find_folders(
   root: str | os.PathLike,
   vid_list: str | os.PathLike | None = None,
   endings: Sequence[str] = image_folders.ENDINGS,
-) -> dict[str, pathlib.Path]:
+) -> Folders:
   """Find the folders of images.
 
   Args:
@@ -67,11 +70,9 @@ def find_folders(
   return {name: found[name] for name in names}
 
 
-def _read_list(
-  root: pathlib.Path, vid_list: pathlib.Path
-) -> dict[str, pathlib.Path]:
+def _read_list(root: pathlib.Path, vid_list: pathlib.Path) -> Folders:
   text = csv_tables.read_text(vid_list, "vid_list")
-  found: dict[str, pathlib.Path] = {}
+  found: Folders = {}
   for number, line in enumerate(text.splitlines(), start=1):
     name = line.strip().strip("/")
     if not name or name.startswith("#"):

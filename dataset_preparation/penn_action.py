@@ -147,7 +147,7 @@ def convert_actions(
 def _keep_labeled(videos: Videos, label_file: str | os.PathLike) -> Videos:
   labeled = read_label_file(label_file, videos=()).names
   found = {
-    split: {name: path for name, path in paths.items() if name in labeled}
+    split: {name: paths[name] for name in paths if name in labeled}
     for split, paths in videos.items()
   }
   total, kept = (sum(map(len, x.values())) for x in (videos, found))
@@ -157,22 +157,18 @@ def _keep_labeled(videos: Videos, label_file: str | os.PathLike) -> Videos:
       " '0001', received none; correct the names"
     )
   if kept < total:
-    logging.warning(
-      "%s: %d of %d videos have no labels and are left out",
-      *(label_file, total - kept, total),
-    )
+    text = "%s: %d of %d videos have no labels and are left out"
+    logging.warning(text, label_file, total - kept, total)
   return found
 
 
 def _check_counts(videos: Videos) -> None:
   """Warn if the numbers of videos differ from the published ones."""
+  text = "%s: %d train and %d val videos, the paper has %d and %d"
   for action, published in PUBLISHED_COUNTS.items():
     found = tuple(len(videos[f"{action}_{split}"]) for split in SPLITS)
     if found != published:
-      logging.warning(
-        "%s: %d train and %d val videos, the paper has %d and %d",
-        *(action, *found, *published),
-      )
+      logging.warning(text, action, *found, *published)
 
 
 def main() -> None:

@@ -18,9 +18,8 @@ from dataset_preparation.synthetic_pouring.generation import generate_dataset
 def main() -> None:
   """Generate the data set that the flags describe."""
   args = flags.FLAGS
-  labels = generate_dataset(
-    args.output_dir, args.num_train, args.num_val, args.seed
-  )
+  numbers = args.num_train, args.num_val, args.seed
+  labels = generate_dataset(args.output_dir, *numbers)
   logging.info("%d videos and labels.json in %s", len(labels), args.output_dir)
 
 

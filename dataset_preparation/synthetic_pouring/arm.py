@@ -182,6 +182,5 @@ def _draw_rod(
 
 def _compute_hull(points: np.ndarray) -> np.ndarray:
   """Return the convex hull of [N, 2] points, [M, 2]."""
-  center = points.mean(0)
   rays = across(np.linspace(0, 2 * np.pi, 40, endpoint=False))
-  return points[np.argmax((points - center) @ rays.T, axis=0)]
+  return points[np.argmax((points - points.mean(0)) @ rays.T, axis=0)]

@@ -22,10 +22,11 @@ SPLITS = ("train", "val")
 # The one annotator of labels.json: the program that made the videos.
 ANNOTATOR = "synthetic"
 
+# Number of a phase -> [start, end], in microseconds.
+Phases = dict[str, list[int]]
 
-def generate_video(
-  path: str, seed: int, split: int, index: int
-) -> dict[str, list[int]]:
+
+def generate_video(path: str, seed: int, split: int, index: int) -> Phases:
   """Generate one video; the same arguments give the same one.
 
   Args:
@@ -52,7 +53,7 @@ def generate_video(
 
 def generate_dataset(
   output_dir: str | os.PathLike, num_train: int, num_val: int, seed: int
-) -> dict[str, dict[str, dict[str, list[int]]]]:
+) -> dict[str, dict[str, Phases]]:
   """Generate the data set: `train/*.mp4`, `val/*.mp4` and `labels.json`.
 
   Files of the same names are replaced, others stay. A video depends only on the
@@ -72,8 +73,8 @@ def generate_dataset(
   Raises:
     UserError: A number is negative, or the folder can't be written to.
   """
-  counts = {"num_train": num_train, "num_val": num_val, "seed": seed}
-  for name, number in counts.items():
+  numbers = {"num_train": num_train, "num_val": num_val, "seed": seed}
+  for name, number in numbers.items():
     if number < 0:
       raise UserError(
         f"--{name}: expected 0 or more, received {number}; give a larger number"
@@ -92,7 +93,7 @@ def generate_dataset(
   return labels
 
 
-def _generate_videos(jobs: list[tuple[str, int, int, int]]) -> list[dict]:
+def _generate_videos(jobs: list[tuple[str, int, int, int]]) -> list[Phases]:
   """Generate all videos on one process per core, in order."""
   workers = min(os.cpu_count() or 1, len(jobs))
   if workers < 2:
