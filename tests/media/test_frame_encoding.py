@@ -2,6 +2,7 @@ import cv2
 import numpy as np
 import pytest
 
+from core.errors import UserError
 from media.frame_encoding import FrameEncoding
 from media.frames import Frame
 from tests.helpers import video_files
@@ -69,3 +70,14 @@ def test_a_jpeg_is_taken_over_unless_something_has_to_be_changed():
     assert encode(image, encoding, b"as it is") == (b"as it is", (12, 8))
   for encoding in (FrameEncoding(), FrameEncoding(size=None, rotate=180)):
     assert encode(image, encoding, b"as it is")[0] != b"as it is"
+
+
+def test_frames_too_large_for_a_jpeg_are_told_before_they_are_made():
+  frame = Frame(0, 0.0, lambda: np.zeros((2, 4, 3), np.uint8))
+  with pytest.raises(UserError) as error:
+    FrameEncoding(short_side=60_000).encode(frame, "in/v0.mp4")
+  assert str(error.value) == (
+    "in/v0.mp4: expected frames of at most 65500 pixels a side, as a JPEG"
+    " holds, received 120000 x 60000; give a smaller --short_side, or --width"
+    " and --height"
+  )
