@@ -109,8 +109,7 @@ def draw_style(rng: Generator) -> Style:
   Returns:
     The style.
   """
-  liquid = _pick_listed(rng, _LIQUIDS) + rng.normal(0, 12, 3)
-  liquid = np.clip(liquid, 0, 255)
+  liquid = np.clip(_pick_listed(rng, _LIQUIDS) + rng.normal(0, 12, 3), 0, 255)
   skin = _pick_listed(rng, _SKINS) * rng.uniform(0.9, 1.05)
   wall = _pick_color(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 120)
   table = _pick_color(rng, [liquid, skin], (0.0, 0.25), (0.2, 0.95), 110)
