@@ -66,14 +66,12 @@ class CycleConsistency:
       )
     values = measure_cycles(videos, self._distance)
     used = {"val": {"videos": len(videos), "frames": sum(map(len, videos))}}
-    return Result(
-      values["2way"],
-      [
-        Metric("cycle_consistency", "val", dataset_name, name, value)
-        for name, value in values.items()
-      ],
-      {f"cycle_consistency/{dataset_name}_used": used},
-    )
+    metrics = [
+      Metric("cycle_consistency", "val", dataset_name, *item)
+      for item in values.items()
+    ]
+    details = {f"cycle_consistency/{dataset_name}_used": used}
+    return Result(values["2way"], metrics, details)
 
 
 def measure_cycles(

@@ -85,8 +85,5 @@ class Metric:
   @property
   def is_detail(self) -> bool:
     """Whether tables leave it out: of training videos, a headline, a CI."""
-    return (
-      self.split == "train"
-      or self.task == "metrics"
-      or self.name.endswith("_ci")
-    )
+    hidden = self.split == "train" or self.task == "metrics"
+    return hidden or self.name.endswith("_ci")
