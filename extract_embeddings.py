@@ -47,13 +47,9 @@ def extract(
   files.make_folder(pathlib.Path(save_path).parent)
   algo = checkpoints.build_to_restore(config)
   checkpoints.restore_networks(algo, path)
+  embed_video = extraction.video_embedder(algo, config)
   embedded = extraction.embed_split(
-    extraction.video_embedder(algo, config),
-    config,
-    dataset,
-    split,
-    max_embs,
-    keep_data,
+    embed_video, config, dataset, split, max_embs, keep_data
   )
   lists = embedded.to_lists()
   if not keep_labels:

@@ -7,6 +7,8 @@ With --nogrid_mode it draws one candidate beside the reference with a map of
 their alignment, or, with --switch_video too, jumps from one to the other.
 """
 
+import inspect
+
 from absl import flags
 
 from core import command_line
@@ -16,18 +18,9 @@ FLAGS = flags.FLAGS
 
 
 def main() -> None:
-  """Reads the flags and draws."""
-  visualize(
-    FLAGS.embs_path,
-    FLAGS.video_path,
-    use_dtw=FLAGS.use_dtw,
-    reference_video=FLAGS.reference_video,
-    candidate_video=FLAGS.candidate_video,
-    switch_video=FLAGS.switch_video,
-    grid_mode=FLAGS.grid_mode,
-    normalize_embeddings=FLAGS.normalize_embeddings,
-    interval=FLAGS.interval,
-  )
+  """Reads the flags, one for each parameter of `visualize`, and draws."""
+  names = inspect.signature(visualize).parameters
+  visualize(**{name: FLAGS[name].value for name in names})
 
 
 if __name__ == "__main__":

@@ -67,11 +67,8 @@ def squared_distances(query: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     [M, N] float64, not negative.
   """
   query, candidate = np.float64(query), np.float64(candidate)
-  distances = (
-    np.sum(query**2, axis=1)[:, None]
-    + np.sum(candidate**2, axis=1)
-    - 2 * query @ candidate.T
-  )
+  norms = np.sum(query**2, axis=1)[:, None] + np.sum(candidate**2, axis=1)
+  distances = norms - 2 * query @ candidate.T
   # Rounding can push the distance of equal frames below 0.
   return np.maximum(distances, 0)
 
@@ -107,8 +104,7 @@ def _accumulate(skewed: np.ndarray) -> np.ndarray:
       totals[k - 1, :-1],
       totals[k - 1, 1:],
     )
-    best = np.minimum(np.minimum(diagonal, up), left)
-    np.add(costs, best, out=totals[k, 1:])
+    totals[k, 1:] = costs + np.minimum(np.minimum(diagonal, up), left)
   return totals[2:, 1:]
 
 
