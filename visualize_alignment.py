@@ -46,9 +46,7 @@ if __name__ == "__main__":
     " itself.",
   )
   flags.DEFINE_integer(
-    "reference_video",
-    0,
-    "Index (from 0) of the video the others are aligned to.",
+    "reference_video", 0, "Index (from 0) of the video to align others to."
   )
   flags.DEFINE_integer(
     "candidate_video",
@@ -70,9 +68,7 @@ if __name__ == "__main__":
     " candidate.",
   )
   flags.DEFINE_boolean(
-    "normalize_embeddings",
-    False,
-    "Scale every embedding to length 1 before comparing.",
+    "normalize_embeddings", False, "Compare embeddings scaled to length 1."
   )
   flags.DEFINE_float(
     "interval", 50.0, "Milliseconds a frame; 50 is 20 frames a second."

@@ -60,17 +60,10 @@ def embed_split(
     if keep_frames:
       frames = _decode_frames(video["jpegs"][steps], size)
       size = frames.shape[2:0:-1]
-    embedded.append(
-      EmbeddedVideo(
-        embs=embs,
-        steps=steps,
-        name=video["name"].decode(errors="replace"),
-        seq_len=int(video["seq_len"]),
-        seq_label=int(video["seq_label"]),
-        labels=video["frame_labels"][steps],
-        frames=frames,
-      )
-    )
+    name = video["name"].decode(errors="replace")
+    numbers = (int(video["seq_len"]), int(video["seq_label"]))
+    labels = video["frame_labels"][steps]
+    embedded.append(EmbeddedVideo(embs, steps, name, *numbers, labels, frames))
   logging.info("Embedded %d %s videos of %s", len(embedded), split, dataset)
   return EmbeddedSplit(embedded)
 
@@ -82,9 +75,8 @@ def _decode_frames(
   frames = example_parser.decode_frames(tf.constant(jpegs)).numpy()
   if size is None:
     return frames
-  return np.stack(
-    [cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in frames]
-  )
+  area = cv2.INTER_AREA
+  return np.stack([cv2.resize(x, size, interpolation=area) for x in frames])
 
 
 def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:

@@ -60,9 +60,8 @@ class Classification:
       accuracies.append([classifier.train_accuracy, accuracy])
       for split, value in zip(("train", "val"), accuracies[-1], strict=True):
         metrics.append(metric(split, name=f"{fraction}_accuracy", value=value))
-      details[f"classification/{dataset_name}_{fraction}_used"] = (
-        frame_selection.count_frames(train=used, val=splits["val"])
-      )
+      frames_used = frame_selection.count_frames(train=used, val=splits["val"])
+      details[f"classification/{dataset_name}_{fraction}_used"] = frames_used
     majority = majority_accuracy(labels, val_labels)
     metrics.append(metric("val", name="majority_accuracy", value=majority))
     phases = np.union1d(val_labels, predictions)
@@ -76,12 +75,8 @@ class Classification:
         metrics.append(metric("val", name=name, value=recall, title=title))
     tag = f"classification/val_{dataset_name}_confusion"
     details[tag] = {"phases": phases.tolist(), "frames": counts.tolist()}
-    curve = (
-      accuracies,
-      self._fractions,
-      "fraction of labeled videos",
-      majority,
-    )
+    amount = "fraction of labeled videos"
+    curve = (accuracies, self._fractions, amount, majority)
     images = {
       tag: lambda: plots.draw_confusion_matrix(counts, phases, names),
       f"classification/{dataset_name}_accuracy": lambda: (

@@ -66,10 +66,8 @@ class CycleConsistency:
       )
     values = measure_cycles(videos, self._distance)
     used = {"val": {"videos": len(videos), "frames": sum(map(len, videos))}}
-    metrics = [
-      Metric("cycle_consistency", "val", dataset_name, *item)
-      for item in values.items()
-    ]
+    place = ("cycle_consistency", "val", dataset_name)
+    metrics = [Metric(*place, *item) for item in values.items()]
     details = {f"cycle_consistency/{dataset_name}_used": used}
     return Result(values["2way"], metrics, details)
 

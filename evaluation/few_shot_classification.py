@@ -127,8 +127,5 @@ def _fit_and_score(
   # Episodes side by side, each on one core: their matrices are too small for
   # the threads of BLAS, which also wait busily for cores that others use.
   workers = min(_MAX_WORKERS, os.cpu_count() or 1)
-  with (
-    threadpool_limits(limits=1, user_api="blas"),
-    ThreadPoolExecutor(workers) as pool,
-  ):
+  with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
     return np.array(list(pool.map(run_episode, episodes)))

@@ -69,9 +69,9 @@ class KendallsTau:
       found = used | describe(names, taus)
       details[f"kendalls_tau/{dataset_name}_{split}"] = found
     if len(embs) > 1:  # Of the validation videos, which come last.
-      images[f"kendalls_tau/{dataset_name}_val_similarity"] = functools.partial(
-        plots.draw_similarity, embs[:2], names[:2], self._distance
-      )
+      pair = (embs[:2], names[:2], self._distance)
+      draw = functools.partial(plots.draw_similarity, *pair)
+      images[f"kendalls_tau/{dataset_name}_val_similarity"] = draw
     return Result(mean, metrics, details, images)
 
 

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from core import command_line, run_directory
+from core import run_directory
+from core.command_line import define_path, run
 from core.errors import UserError
 from evaluation.metric import Metric
 
@@ -187,7 +188,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  command_line.define_path(
-    "logdir", "/tmp/alignment_logs", "Log directory of an evaluated run."
-  )
-  command_line.run(main)
+  define_path("logdir", "/tmp/alignment_logs", "Log directory of the run.")
+  run(main)

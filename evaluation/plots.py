@@ -76,10 +76,7 @@ def draw_similarity(
 
 
 def draw_accuracy_curve(
-  accuracies: npt.ArrayLike,
-  amounts: Sequence[float],
-  amount: str,
-  chance: float,
+  accuracies: npt.ArrayLike, amounts: Sequence[float], amount: str, floor: float
 ) -> np.ndarray:
   """Draws accuracy over the amount of labels.
 
@@ -87,14 +84,14 @@ def draw_accuracy_curve(
     accuracies: [N, 2] of train and val, in [0, 1].
     amounts: How much was labeled, N numbers.
     amount: What the amounts are.
-    chance: Accuracy of always naming the most frequent phase.
+    floor: Accuracy of always naming the most frequent phase.
 
   Returns:
     The image.
   """
   figure, axes = _make_figure(5.2, 3.6)
   axes.plot(amounts, accuracies, marker="o", label=["train", "val"])
-  axes.axhline(chance, color="gray", linestyle="--", label="majority phase")
+  axes.axhline(floor, color="gray", linestyle="--", label="majority phase")
   axes.set(ylim=(0, 1.02), xlabel=amount, ylabel="accuracy")
   axes.grid(alpha=0.3)
   axes.legend(loc="lower right")

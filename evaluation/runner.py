@@ -66,10 +66,9 @@ def run_tasks(
       if needs_embs:
         embs[split] = extraction.embed_split(embed_video, *source, max_embs)
       if needs_batches:
-        batches[split] = datasets.checked_batches(
-          datasets.eval_batches(*source, algo.sampler),
-          datasets.list_split_records(*source),
-        )
+        loaded = datasets.eval_batches(*source, algo.sampler)
+        records = datasets.list_split_records(*source)
+        batches[split] = datasets.checked_batches(loaded, records)
     embs = name_phases(config, dataset, embs)
     results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
   return results

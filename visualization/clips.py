@@ -63,13 +63,14 @@ def grid_clip(videos: Videos, matches: Matches, max_side: int = 1920) -> Clip:
     R pictures.
   """
   rows, columns = grid_shape(len(videos))
-  size = _tile_size(videos[0], rows, columns, _GRID_TILE, max_side)
+  size = _tile_size(videos[0], (rows, columns), _GRID_TILE, max_side)
 
   def draw(i: int) -> np.ndarray:
     tiles = _tiles(videos, matches, i, size)
     blank = np.full_like(tiles[0], BACKGROUND)
     tiles += [blank] * (rows * columns - len(tiles))
     lines = np.reshape(tiles, (rows, columns, *blank.shape))
+    # Rows below each other, then columns side by side.
     return _frame(np.hstack(np.hstack(lines)))
 
   return Clip(len(matches[0]), draw)
@@ -91,7 +92,7 @@ def sheet_clip(videos: Videos, matches: Matches, max_side: int = 1920) -> Clip:
   last = len(matches[0]) - 1
   moments = np.linspace(0, last, _SHEET_MOMENTS).round().astype(int)
   shape = (len(videos), _SHEET_MOMENTS)
-  size = _tile_size(videos[0], *shape, _GRID_TILE, max_side)
+  size = _tile_size(videos[0], shape, _GRID_TILE, max_side)
 
   def draw(_: int) -> np.ndarray:
     columns = [np.vstack(_tiles(videos, matches, i, size)) for i in moments]
@@ -122,7 +123,7 @@ def pair_clip(
   Returns:
     R pictures.
   """
-  size = _tile_size(reference, 1, 3, _LARGE_TILE, max_side)
+  size = _tile_size(reference, (1, 3), _LARGE_TILE, max_side)
   side = min(size)
   points = _map_points(match, cost.shape, side)
   backdrop = _alignment_map(cost, points, side)
@@ -163,7 +164,7 @@ def switch_clip(
     switch + (frames of the candidate from the aligned one on) pictures.
   """
   room = max_side - _TIMELINE - _GAP
-  size = _tile_size(reference, 1, 1, _LARGE_TILE, room)
+  size = _tile_size(reference, (1, 1), _LARGE_TILE, room)
   start = int(match[switch])
   length = switch + len(candidate.frames) - start
 
@@ -193,13 +194,10 @@ def grid_shape(count: int) -> tuple[int, int]:
 
 
 def _tile_size(
-  reference: EmbeddedVideo,
-  rows: int,
-  columns: int,
-  min_side: int,
-  max_side: int,
+  reference: EmbeddedVideo, shape: tuple[int, int], min_side: int, max_side: int
 ) -> tuple[int, int]:
   """Width and height of the image in a tile: as stored, if that has room."""
+  rows, columns = shape
   height, width = reference.frames.shape[1:3]
   around = 2 * _BORDER + _GAP
   scale = min(

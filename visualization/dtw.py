@@ -99,12 +99,10 @@ def _accumulate(skewed: np.ndarray) -> np.ndarray:
   # Entering the first cell is free.
   totals[0, 0] = 0
   for k, costs in enumerate(skewed, start=2):
-    diagonal, up, left = (
-      totals[k - 2, :-1],
-      totals[k - 1, :-1],
-      totals[k - 1, 1:],
-    )
-    totals[k, 1:] = costs + np.minimum(np.minimum(diagonal, up), left)
+    # From the diagonal or from above, then from the left.
+    before, last = totals[k - 2], totals[k - 1]
+    best = np.minimum(np.minimum(before[:-1], last[:-1]), last[1:])
+    totals[k, 1:] = costs + best
   return totals[2:, 1:]
 
 
