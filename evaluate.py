@@ -15,7 +15,8 @@ from easydict import EasyDict
 
 import config as configuration
 import embeddings
-from core import command_line, run_directory
+from core import run_directory
+from core.command_line import define_path, run
 from core.errors import UserError
 from data import dataset_info
 from embeddings import extraction
@@ -192,7 +193,7 @@ def _check_flags_of_files() -> None:
 
 
 if __name__ == "__main__":
-  command_line.define_path(
+  define_path(
     "logdir",
     "/tmp/alignment_logs",
     "Log directory of the training run; with --train_embs, where to log"
@@ -226,15 +227,13 @@ if __name__ == "__main__":
     " a log before this ends with an error; 0 = wait for ever.",
     lower_bound=0,
   )
-  command_line.define_path(
+  define_path(
     "train_embs",
     None,
     "Embeddings file of the training videos, by any program: evaluated instead"
     " of checkpoints. May be a pattern.",
   )
-  command_line.define_path(
-    "val_embs", None, "Embeddings file of the validation videos."
-  )
+  define_path("val_embs", None, "Embeddings file of the validation videos.")
   flags.DEFINE_string("dataset", None, "Name of the data set of these files.")
   flags.DEFINE_multi_string(
     "set",
@@ -242,4 +241,4 @@ if __name__ == "__main__":
     "A setting for --train_embs, such as EVAL.KENDALLS_TAU_STRIDE=2; may be"
     " repeated.",
   )
-  command_line.run(main)
+  run(main)
