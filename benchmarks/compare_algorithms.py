@@ -84,21 +84,17 @@ def find_planned_steps(
   if not run_directory.config_file(logdir).exists():
     return None
   stored = configuration.load_run(logdir)
+  budget, flag = logdir / _BUDGET_FILE, "--budget_minutes"
   found = flatten(stored)
-  for key, value in flatten(wanted).items():
-    settled = key in _SETTLED and value == _SETTLED[key]
+  found[flag] = budget.read_text() if budget.exists() else "no budget"
+  expected = flatten(wanted) | {flag: f"{minutes:g}"}
+  for key, value in expected.items():
+    settled = (key, value) in _SETTLED.items()
     if value != found[key] and key not in _OWN_KEYS and not settled:
       raise UserError(
         f"{logdir}: expected a run with {key}={value}, received"
         f" {found[key]}; choose another --output_dir"
       )
-  budget = logdir / _BUDGET_FILE
-  found = budget.read_text() if budget.exists() else "no budget"
-  if found != f"{minutes:g}":
-    raise UserError(
-      f"{logdir}: expected a run with --budget_minutes={minutes:g}, received"
-      f" {found}; choose another --output_dir"
-    )
   return stored.TRAIN.MAX_ITERS
 
 
@@ -199,8 +195,6 @@ if __name__ == "__main__":
   flags.DEFINE_string("dataset", "pouring", "Name of the data set.")
   define_path("config", "configs/demo.yml", "Configuration of all.")
   flags.DEFINE_multi_string("set", [], "One setting of all; may be repeated.")
-  flags.DEFINE_float(
-    "budget_minutes", 7, "Minutes each method trains.", lower_bound=0.1
-  )
+  flags.DEFINE_float("budget_minutes", 7, "Minutes each method trains.", 0.1)
   define_path("output_dir", "/tmp/comparison", "Folder of the runs.")
   run(main)

@@ -33,12 +33,9 @@ def run_module(module: str, *arguments: str) -> str:
   Raises:
     UserError: The script failed.
   """
-  done = subprocess.run(
-    [sys.executable, "-m", module, *arguments],
-    cwd=pathlib.Path(__file__).parents[1],
-    capture_output=True,
-    text=True,
-  )
+  command = [sys.executable, "-m", module, *arguments]
+  root = pathlib.Path(__file__).parents[1]
+  done = subprocess.run(command, cwd=root, capture_output=True, text=True)
   if done.returncode:
     raise UserError(f"{module}: failed with\n{done.stderr[-2000:]}")
   return done.stderr

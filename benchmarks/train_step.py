@@ -144,7 +144,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  flags.DEFINE_integer(
-    "blocks", 6, "Blocks of each kind; the first compiles.", lower_bound=2
-  )
+  flags.DEFINE_integer("blocks", 6, "Blocks a kind; the first compiles.", 2)
   command_line.run(main)

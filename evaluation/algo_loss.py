@@ -87,7 +87,8 @@ class AlgoLoss:
         losses.append(float(self._compute_loss(algo, batch)))
         weights.append(weight)
     if not losses:
-      warn(dataset_name, f"algo_loss has no {lacking}; its {split} loss is NaN")
+      problem = f"algo_loss has no {lacking}; its {split} loss is NaN"
+      warn(f"{dataset_name}: {problem}")
       return math.nan
     return float(np.average(losses, weights=weights))
 

@@ -77,10 +77,9 @@ class Classification:
     details[tag] = {"phases": phases.tolist(), "frames": counts.tolist()}
     amount = "fraction of labeled videos"
     curve = (accuracies, self._fractions, amount, majority)
+    draw_curve = functools.partial(plots.draw_accuracy_curve, *curve)
     images = {
       tag: lambda: plots.draw_confusion_matrix(counts, phases, names),
-      f"classification/{dataset_name}_accuracy": lambda: (
-        plots.draw_accuracy_curve(*curve)
-      ),
+      f"classification/{dataset_name}_accuracy": draw_curve,
     }
     return Result(accuracy, metrics, details, images)

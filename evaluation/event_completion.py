@@ -136,15 +136,13 @@ def _warn_of_constant(
   ]
   if undefined:
     frame_selection.warn(
-      dataset_name,
-      f"{', '.join(undefined)} is NaN, R² needs at least two frames that"
-      " differ in their time since an event",
+      f"{dataset_name}: {', '.join(undefined)} is NaN, R² needs at least two"
+      " frames that differ in their time since an event"
     )
   if left_out:
     frame_selection.warn(
-      dataset_name,
-      "the time since an event is the same for all frames, and it does not"
-      f" count: {'; '.join(left_out)}",
+      f"{dataset_name}: the time since an event is the same for all frames, and"
+      f" it does not count: {'; '.join(left_out)}"
     )
 
 
@@ -153,14 +151,12 @@ def _count_events(dataset_name: str, videos: Sequence[EmbeddedVideo]) -> int:
   num_events = max(video.labels.max() for video in videos)
   if num_events == 0:
     frame_selection.warn(
-      dataset_name,
-      "event_completion is skipped, all frames are of phase 0 and an event lies"
-      " between two phases",
+      f"{dataset_name}: event_completion is skipped, all frames are of phase 0"
+      " and an event lies between two phases"
     )
   elif not any((video.labels == 0).any() for video in videos):
     frame_selection.warn(
-      dataset_name,
-      "event_completion finds no frame of phase 0, whose end it takes as an"
-      " event before each video; labels should count from 0",
+      f"{dataset_name}: event_completion finds no frame of phase 0, whose end"
+      " it takes as an event before each video; labels should count from 0"
     )
   return num_events

@@ -57,9 +57,8 @@ class FewShotClassification:
     possible = [k for k in self._nums_labeled if k <= num_videos]
     if too_many := [str(k) for k in self._nums_labeled if k > num_videos]:
       frame_selection.warn(
-        dataset_name,
-        f"few-shot classification with {', '.join(too_many)}"
-        f" labeled videos is left out, the training set has {num_videos}",
+        f"{dataset_name}: few-shot classification with {', '.join(too_many)}"
+        f" labeled videos is left out, the training set has {num_videos}"
       )
     if not possible:
       return Result.empty()

@@ -9,9 +9,9 @@ import numpy as np
 from embeddings.types import AnyVideos, EmbeddedVideo, as_split
 
 
-def warn(dataset_name: str, message: str) -> None:
+def warn(message: str) -> None:
   """Warns of what a task finds in the data; the runner logs each text once."""
-  warnings.warn(f"{dataset_name}: {message}", stacklevel=3)
+  warnings.warn(message, stacklevel=3)
 
 
 def strided_videos(
@@ -58,10 +58,9 @@ def labeled_videos(
     labeled[split] = [video for video in checked if video.usable.any()]
   if empty := [split for split, videos in labeled.items() if not videos]:
     warn(
-      dataset_name,
-      f"no usable frame labels in {' and '.join(empty)}; the"
+      f"{dataset_name}: no usable frame labels in {' and '.join(empty)}; the"
       " tasks that need labels are skipped (prepare the records with frame"
-      " labels, or remove these tasks from EVAL.TASKS)",
+      " labels, or remove these tasks from EVAL.TASKS)"
     )
     return None
   return labeled
@@ -101,9 +100,8 @@ def _checked_videos(
   dropped = total - sum(int(video.finite.sum()) for video in all_videos)
   if dropped:
     warn(
-      dataset_name,
-      f"{dropped} of {total} {split} frames have NaN or"
-      " infinite embeddings and are left out",
+      f"{dataset_name}: {dropped} of {total} {split} frames have NaN or"
+      " infinite embeddings and are left out"
     )
   return all_videos
 

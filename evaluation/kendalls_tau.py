@@ -58,10 +58,9 @@ class KendallsTau:
       mean = float(defined.mean()) if len(defined) else math.nan
       if not len(defined):
         warn(
-          dataset_name,
-          f"Kendall's tau of {split} is NaN, none of its {len(embs)} videos"
-          " with finite embeddings orders another's frames at"
-          f" EVAL.KENDALLS_TAU_STRIDE={self._stride}",
+          f"{dataset_name}: Kendall's tau of {split} is NaN, none of its"
+          f" {len(embs)} videos with finite embeddings orders another's frames"
+          f" at EVAL.KENDALLS_TAU_STRIDE={self._stride}"
         )
       metric = Metric("kendalls_tau", split, dataset_name, "align_tau", mean)
       metrics.append(metric)

@@ -66,12 +66,9 @@ Rows = Mapping[str, Mapping[str, float]]
 def _find_metrics(column: _Column, steps: Steps) -> list[Metric]:
   """Finds the metrics of a column that a run has, of all data sets."""
   tags = dict.fromkeys(tag for scalars in steps.values() for tag in scalars)
-  return [
-    metric
-    for metric in map(Metric.from_tag, tags)
-    if (metric.task, metric.split, metric.measure)
-    == (column.task, "val", column.measure)
-  ]
+  wanted = (column.task, "val", column.measure)
+  found = map(Metric.from_tag, tags)
+  return [m for m in found if (m.task, m.split, m.measure) == wanted]
 
 
 def list_datasets(steps: Steps) -> list[str]:

@@ -50,9 +50,8 @@ class Retrieval:
       return Result.empty()
     if len(splits["val"]) == 1:
       frame_selection.warn(
-        dataset_name,
-        "retrieval is skipped, it needs at least two validation videos with"
-        " labels and there is one",
+        f"{dataset_name}: retrieval is skipped, it needs at least two"
+        " validation videos with labels and there is one"
       )
       return Result.empty()
     rows = [np.flatnonzero(v.usable)[:: self._stride] for v in splits["val"]]
@@ -62,9 +61,9 @@ class Retrieval:
     ks = [k for k in self._ks if k <= num_candidates]
     if too_large := [str(k) for k in self._ks if k > num_candidates]:
       frame_selection.warn(
-        dataset_name,
-        f"retrieval of {', '.join(too_large)} frames is left out, the other"
-        f" validation videos have {num_candidates} for some video",
+        f"{dataset_name}: retrieval of {', '.join(too_large)} frames is left"
+        f" out, the other validation videos have {num_candidates} for some"
+        " video"
       )
     if not ks:
       return Result.empty()
