@@ -143,14 +143,10 @@ def list_settings(
   method: list[str], records: str, dataset: str, settings: list[str]
 ) -> list[str]:
   """Lists all settings of a method's run; the last of a key counts."""
-  return [
-    f"PATH_TO_TFRECORDS={pathlib.Path(records).resolve()}",
-    # The table has columns for all tasks.
-    f"EVAL.TASKS=[{', '.join(TASKS)}]",
-    *settings,
-    f"DATASETS=[{dataset}]",
-    *method,
-  ]
+  folder = pathlib.Path(records).resolve()
+  # The table has columns for all tasks.
+  basis = [f"PATH_TO_TFRECORDS={folder}", f"EVAL.TASKS=[{', '.join(TASKS)}]"]
+  return [*basis, *settings, f"DATASETS=[{dataset}]", *method]
 
 
 def format_metrics(columns: Mapping[str, Mapping[str, float]]) -> str:

@@ -208,11 +208,9 @@ def _write_array(
 ) -> None:
   """Writes one array, given in pieces along its first axis."""
   dtype = pieces[0].dtype if key == "names" else np.dtype(_ARRAYS[key].dtype)
-  header = {
-    "descr": np.lib.format.dtype_to_descr(dtype),
-    "fortran_order": False,
-    "shape": (sum(map(len, pieces)), *pieces[0].shape[1:]),
-  }
+  descr = np.lib.format.dtype_to_descr(dtype)
+  shape = (sum(map(len, pieces)), *pieces[0].shape[1:])
+  header = {"descr": descr, "fortran_order": False, "shape": shape}
   with archive.open(f"{key}.npy", "w", force_zip64=True) as stream:
     np.lib.format.write_array_header_1_0(stream, header)
     for piece in pieces:

@@ -9,7 +9,6 @@ import numpy as np
 
 from evaluation.metric import Metric
 
-
 Plots = dict[str, Callable[[], np.ndarray]]
 
 
