@@ -59,8 +59,7 @@ class EventCompletion:
       used = first_fraction(splits["train"], fraction)
       fitted = _frames_and_targets(used, num_events)
       regression = LinearRegression().fit(*fitted)
-      for split, scored in (("train", fitted), ("val", validation)):
-        frames, targets = scored
+      for split, (frames, targets) in (("train", fitted), ("val", validation)):
         score = r_squared(targets, regression.predict(frames))
         name = f"{fraction}_score"
         metric = Metric("event_completion", split, dataset_name, name, score)

@@ -188,5 +188,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  define_path("logdir", "/tmp/alignment_logs", "Log directory of the run.")
+  define_path(
+    "logdir", "/tmp/alignment_logs", "Log directory of an evaluated run."
+  )
   run(main)

@@ -131,8 +131,7 @@ def _choose(
       f" received {candidate} for both; choose another of the {count} videos"
     )
   others = range(count) if candidate is None else [candidate]
-  indices = [reference, *(i for i in others if i != reference)]
-  return [videos[i] for i in indices]
+  return [videos[reference], *(videos[i] for i in others if i != reference)]
 
 
 def _make_grid(
