@@ -15,17 +15,13 @@ from easydict import EasyDict
 
 import config as configuration
 import embeddings
-from core import command_line, run_directory
+from core import run_directory
+from core.command_line import define_path, run
 from core.errors import UserError
 from data import dataset_info
 from embeddings import extraction
-from evaluation import metrics, runner
-from evaluation.checkpoint_polling import (
-  evaluator_lock,
-  poll_checkpoints,
-  wait_for_start,
-  warn_of_deleted,
-)
+from evaluation import checkpoint_polling, metrics, runner
+from evaluation.checkpoint_polling import evaluator_lock
 from evaluation.task import EmbeddingTask, Task
 from training import checkpoints
 from training.checkpoints import CheckpointError
@@ -65,7 +61,7 @@ def evaluate(
   with evaluator_lock(config.LOGDIR):
     if continuous_eval:
       done = metrics.read(config.LOGDIR, max_embs)
-      found = poll_checkpoints(config, done, timeout_minutes)
+      found = checkpoint_polling.poll_checkpoints(config, done, timeout_minutes)
     else:
       found = run_directory.list_checkpoints(config.LOGDIR)[-1:]
     evaluate_checkpoint = _build_evaluator(config, tasks, max_embs, visualize)
@@ -80,7 +76,7 @@ def evaluate(
           failed[step] = error
           logging.warning("Step %d is not evaluated: %s", step, error)
         else:
-          warn_of_deleted(config.LOGDIR, [step])
+          checkpoint_polling.warn_of_deleted(config.LOGDIR, [step])
   if failed:
     raise UserError(
       f"{config.LOGDIR}: could not evaluate step"
@@ -154,9 +150,8 @@ def evaluate_files(
     logdir = logdir or nowhere
     with evaluator_lock(logdir):
       results = {dataset: runner.run_on_embeddings(tasks, dataset, embs)}
-      runner.log_results(
-        logdir, runner.open_writer(logdir), 0, results, visualize, {}
-      )
+      writer = runner.open_writer(logdir)
+      runner.log_results(logdir, writer, 0, results, visualize, {})
       print(metrics.table(logdir), flush=True)
 
 
@@ -164,14 +159,10 @@ def main() -> None:
   """Read the flags and evaluate checkpoints or files of embeddings."""
   if FLAGS.train_embs or FLAGS.val_embs:
     _check_flags_of_files()
-    evaluate_files(
-      configuration.load([], FLAGS.set),
-      FLAGS.dataset,
-      FLAGS.train_embs,
-      FLAGS.val_embs,
-      FLAGS.logdir if FLAGS["logdir"].present else None,
-      FLAGS.visualize,
-    )
+    config = configuration.load([], FLAGS.set)
+    logdir = FLAGS.logdir if FLAGS["logdir"].present else None
+    files = (FLAGS.dataset, FLAGS.train_embs, FLAGS.val_embs)
+    evaluate_files(config, *files, logdir, FLAGS.visualize)
     return
   if FLAGS.set or FLAGS.dataset:
     raise UserError(
@@ -179,16 +170,11 @@ def main() -> None:
       f" the settings of a training run in {FLAGS.logdir}/config.yml"
     )
   if FLAGS.continuous_eval:
-    wait_for_start(
-      FLAGS.logdir, FLAGS.start_timeout_minutes, FLAGS.timeout_minutes
-    )
-  evaluate(
-    configuration.load_run(FLAGS.logdir),
-    FLAGS.continuous_eval,
-    FLAGS.max_embs,
-    FLAGS.visualize,
-    FLAGS.timeout_minutes,
-  )
+    timeouts = (FLAGS.start_timeout_minutes, FLAGS.timeout_minutes)
+    checkpoint_polling.wait_for_start(FLAGS.logdir, *timeouts)
+  options = (FLAGS.max_embs, FLAGS.visualize, FLAGS.timeout_minutes)
+  config = configuration.load_run(FLAGS.logdir)
+  evaluate(config, FLAGS.continuous_eval, *options)
 
 
 def _check_flags_of_files() -> None:
@@ -207,7 +193,7 @@ def _check_flags_of_files() -> None:
 
 
 if __name__ == "__main__":
-  command_line.define_path(
+  define_path(
     "logdir",
     "/tmp/alignment_logs",
     "Log directory of the training run; with --train_embs, where to log"
@@ -241,15 +227,13 @@ if __name__ == "__main__":
     " a log before this ends with an error; 0 = wait for ever.",
     lower_bound=0,
   )
-  command_line.define_path(
+  define_path(
     "train_embs",
     None,
     "Embeddings file of the training videos, by any program: evaluated instead"
     " of checkpoints. May be a pattern.",
   )
-  command_line.define_path(
-    "val_embs", None, "Embeddings file of the validation videos."
-  )
+  define_path("val_embs", None, "Embeddings file of the validation videos.")
   flags.DEFINE_string("dataset", None, "Name of the data set of these files.")
   flags.DEFINE_multi_string(
     "set",
@@ -257,4 +241,4 @@ if __name__ == "__main__":
     "A setting for --train_embs, such as EVAL.KENDALLS_TAU_STRIDE=2; may be"
     " repeated.",
   )
-  command_line.run(main)
+  run(main)

@@ -13,7 +13,8 @@ from easydict import EasyDict
 
 import config as configuration
 import embeddings
-from core import command_line, files
+from core import files
+from core.command_line import define_path, run
 from embeddings import extraction
 from training import checkpoints
 
@@ -47,13 +48,9 @@ def extract(
   files.make_folder(pathlib.Path(save_path).parent)
   algo = checkpoints.build_to_restore(config)
   checkpoints.restore_networks(algo, path)
+  embed_video = extraction.video_embedder(algo, config)
   embedded = extraction.embed_split(
-    extraction.video_embedder(algo, config),
-    config,
-    dataset,
-    split,
-    max_embs,
-    keep_data,
+    embed_video, config, dataset, split, max_embs, keep_data
   )
   lists = embedded.to_lists()
   if not keep_labels:
@@ -71,27 +68,17 @@ def main() -> None:
     config.EVAL.FRAMES_PER_BATCH = FLAGS.frames_per_batch
   if FLAGS.sample_all_stride:
     config.DATA.SAMPLE_ALL_STRIDE = FLAGS.sample_all_stride
-  extract(
-    config,
-    FLAGS.dataset,
-    FLAGS.split,
-    FLAGS.save_path,
-    FLAGS.max_embs,
-    FLAGS.keep_data,
-    FLAGS.keep_labels,
-  )
+  target = (FLAGS.dataset, FLAGS.split, FLAGS.save_path)
+  options = (FLAGS.max_embs, FLAGS.keep_data, FLAGS.keep_labels)
+  extract(config, *target, *options)
 
 
 if __name__ == "__main__":
-  command_line.define_path(
-    "logdir", "/tmp/alignment_logs", "Log directory of the training run."
-  )
+  define_path("logdir", "/tmp/alignment_logs", "Log directory of the run.")
   flags.DEFINE_string("dataset", None, "Name of the data set.", required=True)
   flags.DEFINE_string("split", None, "Split: train, val, ...", required=True)
-  command_line.define_path(
-    "save_path", "/tmp/embeddings.npy", "File to write the embeddings to."
-  )
-  command_line.define_path(
+  define_path("save_path", "/tmp/embeddings.npy", "File to write.")
+  define_path(
     "path_to_tfrecords",
     None,
     "Folder of the records, %s = the data set (default: that of the run).",
@@ -113,4 +100,4 @@ if __name__ == "__main__":
     lower_bound=1,
   )
   flags.DEFINE_integer("max_embs", 0, "Videos to embed; 0 = all.", 0)
-  command_line.run(main)
+  run(main)

@@ -7,6 +7,8 @@ With --nogrid_mode it draws one candidate beside the reference with a map of
 their alignment, or, with --switch_video too, jumps from one to the other.
 """
 
+import inspect
+
 from absl import flags
 
 from core import command_line
@@ -16,18 +18,9 @@ FLAGS = flags.FLAGS
 
 
 def main() -> None:
-  """Reads the flags and draws."""
-  visualize(
-    FLAGS.embs_path,
-    FLAGS.video_path,
-    use_dtw=FLAGS.use_dtw,
-    reference_video=FLAGS.reference_video,
-    candidate_video=FLAGS.candidate_video,
-    switch_video=FLAGS.switch_video,
-    grid_mode=FLAGS.grid_mode,
-    normalize_embeddings=FLAGS.normalize_embeddings,
-    interval=FLAGS.interval,
-  )
+  """Reads the flags, one for each parameter of `visualize`, and draws."""
+  names = inspect.signature(visualize).parameters
+  visualize(**{name: FLAGS[name].value for name in names})
 
 
 if __name__ == "__main__":
@@ -53,9 +46,7 @@ if __name__ == "__main__":
     " itself.",
   )
   flags.DEFINE_integer(
-    "reference_video",
-    0,
-    "Index (from 0) of the video the others are aligned to.",
+    "reference_video", 0, "Index (from 0) of the video to align others to."
   )
   flags.DEFINE_integer(
     "candidate_video",
@@ -77,9 +68,7 @@ if __name__ == "__main__":
     " candidate.",
   )
   flags.DEFINE_boolean(
-    "normalize_embeddings",
-    False,
-    "Scale every embedding to length 1 before comparing.",
+    "normalize_embeddings", False, "Compare embeddings scaled to length 1."
   )
   flags.DEFINE_float(
     "interval", 50.0, "Milliseconds a frame; 50 is 20 frames a second."

@@ -13,10 +13,9 @@ import core.quiet_tensorflow  # noqa: F401
 
 import itertools
 import os
-import statistics
-import time
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 from absl import flags
 
@@ -29,21 +28,21 @@ from tcc.settings import LossSettings
 
 FLAGS = flags.FLAGS
 
+_SHAPE = "N={:<3}T={:<4}D={:<4}".format
+_LOSS_TYPE = "regression_mse_var"
 Step = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def all_pairs(embs: tf.Tensor) -> tf.Tensor:
   """Computes the loss as the library does."""
-  return compute_alignment_loss(
-    embs, embs.shape[0], loss_type="regression_mse_var"
-  )
+  return compute_alignment_loss(embs, len(embs), loss_type=_LOSS_TYPE)
 
 
 def loop_over_pairs(embs: tf.Tensor) -> tf.Tensor:
   """Computes the same loss, one pair of sequences after the other."""
   batch_size, num_steps, _ = embs.shape
   times = tf.range(num_steps, dtype=embs.dtype) / num_steps
-  settings = LossSettings("regression_mse_var")
+  settings = LossSettings(_LOSS_TYPE)
   losses = []
   for i, j in itertools.permutations(range(batch_size), 2):
     logits, _ = align_pair_of_sequences(embs[i], embs[j], "l2", 0.1)
@@ -74,15 +73,13 @@ def median_seconds(
   steps: list[Step], embs: tf.Tensor, repeats: int
 ) -> list[float]:
   """Measures the median seconds of each step, run in turns."""
-  seconds = [[] for _ in steps]
-  for repeat in range(repeats + 1):  # The first does not count.
-    for step, times in zip(steps, seconds, strict=True):
-      start = time.perf_counter()
-      for result in step(embs):
-        result.numpy()
-      if repeat:
-        times.append(time.perf_counter() - start)
-  return [statistics.median(times) for times in seconds]
+
+  def finish(step: Step) -> list[np.ndarray]:
+    return [result.numpy() for result in step(embs)]
+
+  runs = range(repeats + 1)  # The first does not count.
+  rounds = [[time_call(finish, step)[0] for step in steps] for _ in runs]
+  return np.median(rounds[1:], axis=0).tolist()
 
 
 def compare(shape: tuple[int, int, int], repeats: int, eager: bool) -> None:
@@ -98,7 +95,7 @@ def compare(shape: tuple[int, int, int], repeats: int, eager: bool) -> None:
     kind, note = "graph", f"   traced in {loop_trace:.2f} s, {our_trace:.2f} s"
   loop, ours = median_seconds(steps, embs, repeats)
   print(
-    "N={:<3}T={:<4}D={:<4}".format(*shape)
+    _SHAPE(*shape)
     + f"{kind}   loop {loop * 1e3:9.2f} ms   all pairs {ours * 1e3:8.2f} ms"
     f"   ratio {loop / ours:6.1f}{note}",
     flush=True,
@@ -146,13 +143,11 @@ def compare_memory(shape: tuple[int, int, int]) -> None:
   os.environ.pop("TF_CPP_MIN_LOG_LEVEL")
   for graph in (False, True):
     for name, limit in (("at once", 2**62), ("in blocks", bound)):
-      mebibytes, seconds = run_in_new_process(
-        measure_memory, shape, limit, graph
-      )
+      measured = run_in_new_process(measure_memory, shape, limit, graph)
       print(
-        "N={:<3}T={:<4}D={:<4}".format(*shape)
+        _SHAPE(*shape)
         + f"{'graph' if graph else 'eager'}   {name:9}   peak"
-        f" {mebibytes:7.0f} MiB   {seconds:6.2f} s",
+        " {:7.0f} MiB   {:6.2f} s".format(*measured),
         flush=True,
       )
 

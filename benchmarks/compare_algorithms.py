@@ -24,7 +24,8 @@ from easydict import EasyDict
 
 import config as configuration
 from benchmarks.measuring import run_module
-from core import command_line, run_directory
+from core import run_directory
+from core.command_line import define_path, run
 from core.errors import UserError
 from core.files import make_folder
 from core.settings import flatten
@@ -56,10 +57,8 @@ _SETTLED = {"PRECISION": "auto", "CLASSIFICATION.NUM_CLASSES": 0}
 
 def measure_steps(minutes: float, arguments: list[str]) -> int:
   """Measures how many training steps fit into a time on this machine."""
-  trial = [
-    f"--set=TRAIN.MAX_ITERS={_TRIAL_STEPS}",
-    f"--set=LOGGING.REPORT_INTERVAL={_TRIAL_STEPS // 2}",
-  ]
+  trial = [f"--set=TRAIN.MAX_ITERS={_TRIAL_STEPS}"]
+  trial += [f"--set=LOGGING.REPORT_INTERVAL={_TRIAL_STEPS // 2}"]
   with tempfile.TemporaryDirectory() as folder:
     log = run_module("train", f"--logdir={folder}/trial", *arguments, *trial)
   speeds = re.findall(r"([\d.]+) steps/s", log)
@@ -85,21 +84,17 @@ def find_planned_steps(
   if not run_directory.config_file(logdir).exists():
     return None
   stored = configuration.load_run(logdir)
+  budget, flag = logdir / _BUDGET_FILE, "--budget_minutes"
   found = flatten(stored)
-  for key, value in flatten(wanted).items():
-    settled = key in _SETTLED and value == _SETTLED[key]
+  found[flag] = budget.read_text() if budget.exists() else "no budget"
+  expected = flatten(wanted) | {flag: f"{minutes:g}"}
+  for key, value in expected.items():
+    settled = (key, value) in _SETTLED.items()
     if value != found[key] and key not in _OWN_KEYS and not settled:
       raise UserError(
         f"{logdir}: expected a run with {key}={value}, received"
         f" {found[key]}; choose another --output_dir"
       )
-  budget = logdir / _BUDGET_FILE
-  found = budget.read_text() if budget.exists() else "no budget"
-  if found != f"{minutes:g}":
-    raise UserError(
-      f"{logdir}: expected a run with --budget_minutes={minutes:g}, received"
-      f" {found}; choose another --output_dir"
-    )
   return stored.TRAIN.MAX_ITERS
 
 
@@ -137,12 +132,9 @@ def train_and_evaluate(
     steps = steps or measure_steps(minutes, arguments)
     logging.info("%s: %d steps", name, steps)
     (make_folder(logdir) / _BUDGET_FILE).write_text(f"{minutes:g}")
-    whole = [
-      f"--set=TRAIN.MAX_ITERS={steps}",
-      "--set=CHECKPOINT.SAVE_INTERVAL=1000000",
-      "--force_train",
-    ]
-    run_module("train", f"--logdir={logdir}", *arguments, *whole)
+    arguments += [f"--set=TRAIN.MAX_ITERS={steps}", "--force_train"]
+    arguments += ["--set=CHECKPOINT.SAVE_INTERVAL=1000000"]
+    run_module("train", f"--logdir={logdir}", *arguments)
     run_module("evaluate", f"--logdir={logdir}")
   return metrics.read(logdir)
 
@@ -151,14 +143,10 @@ def list_settings(
   method: list[str], records: str, dataset: str, settings: list[str]
 ) -> list[str]:
   """Lists all settings of a method's run; the last of a key counts."""
-  return [
-    f"PATH_TO_TFRECORDS={pathlib.Path(records).resolve()}",
-    # The table has columns for all tasks.
-    f"EVAL.TASKS=[{', '.join(TASKS)}]",
-    *settings,
-    f"DATASETS=[{dataset}]",
-    *method,
-  ]
+  folder = pathlib.Path(records).resolve()
+  # The table has columns for all tasks.
+  basis = [f"PATH_TO_TFRECORDS={folder}", f"EVAL.TASKS=[{', '.join(TASKS)}]"]
+  return [*basis, *settings, f"DATASETS=[{dataset}]", *method]
 
 
 def format_metrics(columns: Mapping[str, Mapping[str, float]]) -> str:
@@ -171,33 +159,27 @@ def format_metrics(columns: Mapping[str, Mapping[str, float]]) -> str:
     A line a metric, a column a title; a dash for what is not defined.
   """
   tags = dict.fromkeys(tag for values in columns.values() for tag in values)
-  lines = [
-    [
-      tag,
-      *(report.format_number(x.get(tag, math.nan)) for x in columns.values()),
-    ]
-    for tag in tags
-    if not Metric.from_tag(tag).is_detail
-  ]
-  return report.join_markdown([["metric", *columns], *lines])
+  lines = [["metric", *columns]]
+  for tag in tags:
+    if not Metric.from_tag(tag).is_detail:
+      numbers = [values.get(tag, math.nan) for values in columns.values()]
+      lines.append([tag, *map(report.format_number, numbers)])
+  return report.join_markdown(lines)
 
 
 def main() -> None:
   """Compares all methods and prints their tables."""
   output_dir = make_folder(FLAGS.output_dir)
+  config_file = str(pathlib.Path(FLAGS.config).resolve())
+  options = (FLAGS.budget_minutes, output_dir, config_file)
+  common = (FLAGS.records, FLAGS.dataset, FLAGS.set)
   rows, columns = {}, {}
   for name, method in METHODS.items():
-    results = train_and_evaluate(
-      name,
-      list_settings(method, FLAGS.records, FLAGS.dataset, FLAGS.set),
-      FLAGS.budget_minutes,
-      output_dir,
-      str(pathlib.Path(FLAGS.config).resolve()),
-    )
-    rows.setdefault(
-      "untrained", report.summarize_run(results, FLAGS.dataset, "first")
-    )
-    columns.setdefault("untrained", results[min(results)])
+    settings = list_settings(method, *common)
+    results = train_and_evaluate(name, settings, *options)
+    if not rows:
+      first = report.summarize_run(results, FLAGS.dataset, "first")
+      rows["untrained"], columns["untrained"] = first, results[min(results)]
     rows[name] = report.summarize_run(results, FLAGS.dataset)
     columns[name] = results[max(results)]
     print(report.format_markdown(rows), flush=True)
@@ -205,18 +187,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  command_line.define_path(
-    "records", None, "Folder of TFRecords.", required=True
-  )
+  define_path("records", None, "Folder of TFRecords.", required=True)
   flags.DEFINE_string("dataset", "pouring", "Name of the data set.")
-  command_line.define_path(
-    "config", "configs/demo.yml", "Configuration of all."
-  )
+  define_path("config", "configs/demo.yml", "Configuration of all.")
   flags.DEFINE_multi_string("set", [], "One setting of all; may be repeated.")
-  flags.DEFINE_float(
-    "budget_minutes", 7, "Minutes each method trains.", lower_bound=0.1
-  )
-  command_line.define_path(
-    "output_dir", "/tmp/comparison", "Folder of the runs."
-  )
-  command_line.run(main)
+  flags.DEFINE_float("budget_minutes", 7, "Minutes each method trains.", 0.1)
+  define_path("output_dir", "/tmp/comparison", "Folder of the runs.")
+  run(main)

@@ -8,6 +8,7 @@ videos. Both run in this process, alternately by task, and must agree to 1e-12:
 mean and confidence interval of few-shot accuracies, and taus.
 """
 
+import itertools
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -71,16 +72,14 @@ def score_few_shot(train: dict, val: dict, config: Any) -> dict[str, float]:
     accuracies = []
     for _ in range(config.EVAL.FEW_SHOT_NUM_EPISODES):
       chosen = random.permutation(len(train["embs"]))[:k]
-      frames = np.concatenate([train["embs"][i] for i in chosen])
-      frames = frames.astype(np.float64)
+      embs = [train["embs"][i] for i in chosen]
+      frames = np.concatenate(embs).astype(np.float64)
       labels = np.concatenate([train["labels"][i] for i in chosen])
       svc = SVC().fit(frames, labels)
-      accuracies.append(
-        (svc.score(frames, labels), svc.score(val_frames, val_labels))
-      )
-    for split, values in zip(
-      ("train", "val"), np.transpose(accuracies), strict=True
-    ):
+      validation = svc.score(val_frames, val_labels)
+      accuracies.append([svc.score(frames, labels), validation])
+    by_split = np.transpose(accuracies)
+    for split, values in zip(("train", "val"), by_split, strict=True):
       tag = f"few_shot_cxn/{split}_made_{k}"
       scalars[f"{tag}_accuracy"] = float(values.mean())
       # The mean alone would not show two frames that change sides.
@@ -95,14 +94,10 @@ def score_taus(train: dict, val: dict, config: Any) -> dict[str, float]:
   stride = config.EVAL.KENDALLS_TAU_STRIDE
   for split, videos in (("train", train), ("val", val)):
     embs = [video[::stride] for video in videos["embs"]]
-    taus = [
-      stats.kendalltau(
-        np.arange(len(u)), cdist(u, v, "sqeuclidean").argmin(axis=1)
-      ).statistic
-      for i, u in enumerate(embs)
-      for j, v in enumerate(embs)
-      if i != j
-    ]
+    taus = []
+    for u, v in itertools.permutations(embs, 2):
+      neighbors = cdist(u, v, "sqeuclidean").argmin(axis=1)
+      taus.append(stats.kendalltau(np.arange(len(u)), neighbors).statistic)
     scalars[f"kendalls_tau/made_{split}_align_tau"] = float(np.nanmean(taus))
   return scalars
 
@@ -147,9 +142,8 @@ def compare(
 
 def main() -> None:
   """Measures and prints."""
-  num_train, num_val, mean_frames, num_phases = SIZES[FLAGS.size]
-  train = make_videos(num_train, mean_frames, num_phases, seed=1)
-  val = make_videos(num_val, mean_frames, num_phases, seed=2)
+  num_train, num_val, *kind = SIZES[FLAGS.size]
+  train, val = make_videos(num_train, *kind, 1), make_videos(num_val, *kind, 2)
   config = configuration.load()
   print(
     f"{FLAGS.size}: {num_train} + {num_val} videos,"
@@ -160,9 +154,8 @@ def main() -> None:
   total = 0.0
   for name, task in TASKS.items():
     if hasattr(task, "evaluate_embeddings"):
-      seconds, result = time_call(
-        task(config).evaluate_embeddings, "made", train, val
-      )
+      evaluate = task(config).evaluate_embeddings
+      seconds, result = time_call(evaluate, "made", train, val)
       total += seconds
       print(f"{name}: {seconds:.2f} s, headline {result.value:.4f}", flush=True)
   peak = read_peak_memory() / 1024

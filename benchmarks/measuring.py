@@ -13,9 +13,7 @@ from typing import Any
 from core.errors import UserError
 
 
-def time_call(
-  function: Callable[..., Any], *arguments: Any
-) -> tuple[float, Any]:
+def time_call(function: Callable, *arguments: Any) -> tuple[float, Any]:
   """Measures the seconds of a call; returns its result as well."""
   start = time.perf_counter()
   result = function(*arguments)
@@ -35,18 +33,15 @@ def run_module(module: str, *arguments: str) -> str:
   Raises:
     UserError: The script failed.
   """
-  done = subprocess.run(
-    [sys.executable, "-m", module, *arguments],
-    cwd=pathlib.Path(__file__).parents[1],
-    capture_output=True,
-    text=True,
-  )
+  command = [sys.executable, "-m", module, *arguments]
+  root = pathlib.Path(__file__).parents[1]
+  done = subprocess.run(command, cwd=root, capture_output=True, text=True)
   if done.returncode:
     raise UserError(f"{module}: failed with\n{done.stderr[-2000:]}")
   return done.stderr
 
 
-def run_in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
+def run_in_new_process(function: Callable, *arguments: Any) -> Any:
   """Returns what a function of a module returns in a process of its own."""
   context = multiprocessing.get_context("spawn")
   with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
@@ -55,6 +50,10 @@ def run_in_new_process(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def read_peak_memory() -> float:
   """Returns the most MiB that this process has held so far."""
-  # Unlike getrusage, this does not start from what the parent process held.
-  status = pathlib.Path("/proc/self/status").read_text()
-  return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1024
+  # Unlike getrusage, Linux does not start here from what the parent held.
+  status = pathlib.Path("/proc/self/status")
+  if status.exists():
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status.read_text())[1]) / 1024
+  import resource  # Windows lacks it.
+
+  return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # macOS.

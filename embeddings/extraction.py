@@ -53,32 +53,30 @@ def embed_split(
     try:
       embs = embed_video(video["jpegs"], steps)
     except (tf.errors.InvalidArgumentError, ValueError):
-      examples.check_records(
-        datasets.list_split_records(config, dataset, split)
-      )
+      records = datasets.list_split_records(config, dataset, split)
+      examples.check_records(records)
       raise
     frames = None
     if keep_frames:
-      frames = example_parser.decode_frames(
-        tf.constant(video["jpegs"][steps])
-      ).numpy()
-      size = size or frames.shape[2:0:-1]
-      frames = np.stack(
-        [cv2.resize(x, size, interpolation=cv2.INTER_AREA) for x in frames]
-      )
-    embedded.append(
-      EmbeddedVideo(
-        embs=embs,
-        steps=steps,
-        name=video["name"].decode(errors="replace"),
-        seq_len=int(video["seq_len"]),
-        seq_label=int(video["seq_label"]),
-        labels=video["frame_labels"][steps],
-        frames=frames,
-      )
-    )
+      frames = _decode_frames(video["jpegs"][steps], size)
+      size = frames.shape[2:0:-1]
+    name = video["name"].decode(errors="replace")
+    numbers = (int(video["seq_len"]), int(video["seq_label"]))
+    labels = video["frame_labels"][steps]
+    embedded.append(EmbeddedVideo(embs, steps, name, *numbers, labels, frames))
   logging.info("Embedded %d %s videos of %s", len(embedded), split, dataset)
   return EmbeddedSplit(embedded)
+
+
+def _decode_frames(
+  jpegs: np.ndarray, size: tuple[int, int] | None
+) -> np.ndarray:
+  """Decodes frames, resized to a width and height; None keeps their own."""
+  frames = example_parser.decode_frames(tf.constant(jpegs)).numpy()
+  if size is None:
+    return frames
+  area = cv2.INTER_AREA
+  return np.stack([cv2.resize(x, size, interpolation=area) for x in frames])
 
 
 def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:
@@ -100,12 +98,9 @@ def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:
 
   @tf.function
   def compute_piece(jpegs: tf.Tensor) -> tf.Tensor:
-    frames = preprocessing.prepare(
-      example_parser.decode_frames(jpegs),
-      config.IMAGE_SIZE,
-      config.AUGMENTATION.RANDOM_CROP,
-    )
-    return algo.features(frames)
+    frames = example_parser.decode_frames(jpegs)
+    crop = config.AUGMENTATION.RANDOM_CROP
+    return algo.features(preprocessing.prepare(frames, config.IMAGE_SIZE, crop))
 
   def embed_video(jpegs: np.ndarray, steps: np.ndarray) -> np.ndarray:
     def compute_features(indices: np.ndarray) -> tf.Tensor:

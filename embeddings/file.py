@@ -24,6 +24,7 @@ a list without videos. Of a file by another program, `steps`, `names`,
 """
 
 import glob
+import itertools
 import os
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -88,10 +89,7 @@ def save(path: str | os.PathLike, videos: Videos) -> None:
   for key in kept:
     _check_pieces(key, pieces[key], lengths)
   pieces["offsets"] = [np.cumsum([0, *lengths])]
-  with (
-    atomic_write(path) as temporary,
-    zipfile.ZipFile(temporary, "w") as archive,
-  ):
+  with atomic_write(path) as part, zipfile.ZipFile(part, "w") as archive:
     for key in filter(pieces.get, _ARRAYS):
       _write_array(archive, key, pieces[key])
 
@@ -117,10 +115,8 @@ def load(path: str | os.PathLike) -> Videos:
     arrays["names"] = np.strings.decode(arrays["names"], "utf-8", "replace")
   # What float32 can't hold becomes infinite, which tasks tell of.
   with np.errstate(over="ignore"):
-    arrays = {
-      key: array.astype(_ARRAYS[key].dtype, copy=False)
-      for key, array in arrays.items()
-    }
+    for key, array in arrays.items():
+      arrays[key] = array.astype(_ARRAYS[key].dtype, copy=False)
   cuts = arrays["offsets"][1:-1]
   videos = {
     key: np.split(arrays[key], cuts) for key in _PER_FRAME if key in arrays
@@ -163,10 +159,8 @@ def load_many(pattern: str | os.PathLike) -> Videos:
           f"{lacks}: expected {key}, which {has} holds, received none; extract"
           f" both with {flag} or narrow the pattern"
         )
-  return {
-    key: [entry for videos in loaded for entry in videos[key]]
-    for key in loaded[0]
-  }
+  chain = itertools.chain.from_iterable
+  return {key: list(chain(part[key] for part in loaded)) for key in loaded[0]}
 
 
 def check_same_size(
@@ -197,12 +191,9 @@ def _check_pieces(
   """Checks that pieces are those of one array, of so many rows each."""
   ndim = _ARRAYS[key].ndim
   shapes = [piece.shape for piece in pieces]
-  if (
-    not lengths
-    or [shape[:1] for shape in shapes] != [(n,) for n in lengths]
-    or {len(shape) for shape in shapes} != {ndim}
-    or len({shape[1:] for shape in shapes}) > 1
-  ):
+  has_lengths = [shape[:1] for shape in shapes] == [(n,) for n in lengths]
+  has_one_shape = len({shape[1:] for shape in shapes}) == 1
+  if not (has_lengths and has_one_shape and len(shapes[0]) == ndim):
     raise ValueError(
       f"{key}: expected arrays of one shape with {ndim} dimensions and"
       f" {lengths} rows, at least one, received {shapes}"
@@ -217,17 +208,14 @@ def _write_array(
 ) -> None:
   """Writes one array, given in pieces along its first axis."""
   dtype = pieces[0].dtype if key == "names" else np.dtype(_ARRAYS[key].dtype)
-  header = {
-    "descr": np.lib.format.dtype_to_descr(dtype),
-    "fortran_order": False,
-    "shape": (sum(map(len, pieces)), *pieces[0].shape[1:]),
-  }
+  descr = np.lib.format.dtype_to_descr(dtype)
+  shape = (sum(map(len, pieces)), *pieces[0].shape[1:])
+  header = {"descr": descr, "fortran_order": False, "shape": shape}
   with archive.open(f"{key}.npy", "w", force_zip64=True) as stream:
     np.lib.format.write_array_header_1_0(stream, header)
     for piece in pieces:
-      stream.write(
-        np.ascontiguousarray(piece, dtype).reshape(-1).view(np.uint8)
-      )
+      values = np.ascontiguousarray(piece, dtype).reshape(-1)
+      stream.write(values.view(np.uint8))
 
 
 def _read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:

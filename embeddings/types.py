@@ -47,25 +47,16 @@ class EmbeddedVideo:
 
   def select(self, rows: np.ndarray) -> Self:
     """Keeps the frames at some rows, ascending integers."""
-    per_frame = {
-      field: getattr(self, field) for field in ("embs", "steps", *_OPTIONAL)
-    }
-    return dataclasses.replace(
-      self, **{f: a[rows] for f, a in per_frame.items() if a is not None}
-    )
+    arrays = {field: getattr(self, field) for field in _PER_FRAME}
+    kept = {f: array[rows] for f, array in arrays.items() if array is not None}
+    return dataclasses.replace(self, **kept)
 
 
 _OPTIONAL = ("labels", "frames")
-# The lists at the edge and the fields they come from.
-_FIELDS = {
-  "embs": "embs",
-  "steps": "steps",
-  "names": "name",
-  "seq_lens": "seq_len",
-  "seq_labels": "seq_label",
-  "labels": "labels",
-  "frames": "frames",
-}
+_PER_FRAME = ("embs", "steps", *_OPTIONAL)
+_PER_VIDEO = ("name", "seq_len", "seq_label")
+# The lists at the edge and the fields they come from; names are plural there.
+_FIELDS = {f: f for f in _PER_FRAME} | {f"{f}s": f for f in _PER_VIDEO}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -112,11 +103,10 @@ class EmbeddedSplit:
       key: [getattr(video, field) for video in self.videos]
       for key, field in _FIELDS.items()
     }
-    return {
-      key: values
-      for key, values in lists.items()
-      if key not in _OPTIONAL or any(value is not None for value in values)
-    }
+    for key in _OPTIONAL:
+      if all(value is None for value in lists[key]):
+        del lists[key]
+    return lists
 
 
 # What a task is handed: a split, or the lists that `embeddings.load` returns.

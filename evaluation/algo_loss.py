@@ -3,7 +3,7 @@
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,7 @@ from core.errors import UserError
 from evaluation.frame_selection import warn
 from evaluation.metric import Metric
 from evaluation.result import Result
+from evaluation.task import Batch, Batches
 
 if TYPE_CHECKING:
   import tensorflow as tf
@@ -33,8 +34,8 @@ class AlgoLoss:
   def evaluate_batches(
     self,
     algo: "Algorithm",
-    train_batches: Iterable[Mapping[str, "tf.Tensor"]],
-    val_batches: Iterable[Mapping[str, "tf.Tensor"]],
+    train_batches: Batches,
+    val_batches: Batches,
     *,
     dataset_name: str = "dataset",
   ) -> Result:
@@ -54,36 +55,25 @@ class AlgoLoss:
     Raises:
       UserError: A label is not among the phases of the algorithm's classifier.
     """
-    splits = {"train": train_batches, "val": val_batches}
-    losses = {
-      split: self._mean_loss(dataset_name, split, algo, batches)
-      for split, batches in splits.items()
-    }
-    metrics = [
-      Metric("algo_loss", split, "", "loss", loss)
-      for split, loss in losses.items()
-    ]
-    return Result(losses["val"], metrics)
+    metrics = []
+    for split, batches in (("train", train_batches), ("val", val_batches)):
+      loss = self._mean_loss(dataset_name, split, algo, batches)
+      metrics.append(Metric("algo_loss", split, "", "loss", loss))
+    return Result(loss, metrics)
 
   @functools.cached_property
   def _compute_loss(self) -> Callable[..., "tf.Tensor"]:
     """The loss, compiled once for all checkpoints of an algorithm."""
     import tensorflow as tf  # Here, for the tables of runs do without.
 
-    def compute_loss(
-      algo: "Algorithm", batch: Mapping[str, "tf.Tensor"]
-    ) -> "tf.Tensor":
+    def compute_loss(algo: "Algorithm", batch: Batch) -> "tf.Tensor":
       embs = algo(batch, training=False)
       return algo.compute_loss(embs, batch, training=False)
 
     return tf.function(compute_loss)
 
   def _mean_loss(
-    self,
-    dataset_name: str,
-    split: str,
-    algo: "Algorithm",
-    batches: Iterable[Mapping[str, "tf.Tensor"]],
+    self, dataset_name: str, split: str, algo: "Algorithm", batches: Batches
   ) -> float:
     losses, weights = [], []
     lacking = f"{split} batch"
@@ -97,14 +87,13 @@ class AlgoLoss:
         losses.append(float(self._compute_loss(algo, batch)))
         weights.append(weight)
     if not losses:
-      warn(dataset_name, f"algo_loss has no {lacking}; its {split} loss is NaN")
+      problem = f"algo_loss has no {lacking}; its {split} loss is NaN"
+      warn(f"{dataset_name}: {problem}")
       return math.nan
     return float(np.average(losses, weights=weights))
 
 
-def _check_labels(
-  name: str, algo: "Algorithm", batch: Mapping[str, "tf.Tensor"]
-) -> None:
+def _check_labels(name: str, algo: "Algorithm", batch: Batch) -> None:
   """Checks that the classifier has an output for each label of a batch."""
   num_phases = algo.head.output_shape[-1]
   highest = batch["frame_labels"].numpy().max(axis=1)

@@ -1,7 +1,7 @@
 """Finding the checkpoints of a run while training writes and deletes them."""
 
 import contextlib
-import os
+import functools
 import pathlib
 import time
 from collections.abc import Iterable, Iterator
@@ -29,20 +29,16 @@ def wait_for_start(
     UserError: They did not come in time.
   """
   config = run_directory.config_file(logdir)
+  find_checkpoints = functools.partial(run_directory.list_checkpoints, logdir)
   for what, exists, minutes in (
     (config.name, config.exists, start_timeout_minutes),
-    (
-      "its first checkpoint",
-      lambda: run_directory.list_checkpoints(logdir),
-      timeout_minutes,
-    ),
+    ("its first checkpoint", find_checkpoints, timeout_minutes),
   ):
     start = time.monotonic()
     limit = f"at most {minutes:g} min" if minutes else "for ever"
     if not exists():
-      logging.info(
-        "%s: waiting %s for training to write %s", logdir, limit, what
-      )
+      message = "%s: waiting %s for training to write %s"
+      logging.info(message, logdir, limit, what)
     while not exists():
       if minutes and time.monotonic() - start > 60 * minutes:
         raise UserError(
@@ -53,9 +49,7 @@ def wait_for_start(
       time.sleep(_LOOK_SECONDS)
 
 
-def evaluator_lock(
-  logdir: str | os.PathLike,
-) -> contextlib.AbstractContextManager[None]:
+def evaluator_lock(logdir: str) -> contextlib.AbstractContextManager[None]:
   """Keep other processes from evaluating to the same log directory.
 
   Args:
@@ -131,11 +125,9 @@ def _check_alive(config: EasyDict, timeout_minutes: float) -> None:
   written = [
     run_directory.config_file(config.LOGDIR),
     *run_directory.train_logs(config.LOGDIR).glob("*"),
-    *(
-      pathlib.Path(f"{path}.index")
-      for _, path in run_directory.list_checkpoints(config.LOGDIR)[-1:]
-    ),
   ]
+  for _, path in run_directory.list_checkpoints(config.LOGDIR)[-1:]:
+    written.append(pathlib.Path(f"{path}.index"))
   last = max((p.stat().st_mtime for p in written if p.exists()), default=0.0)
   minutes = (time.time() - last) / 60
   if timeout_minutes and minutes > timeout_minutes:

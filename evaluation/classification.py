@@ -1,7 +1,6 @@
 """Phase classification: how well a frame's embedding tells its phase."""
 
 import functools
-from collections.abc import Mapping
 
 import numpy as np
 from easydict import EasyDict
@@ -61,47 +60,26 @@ class Classification:
       accuracies.append([classifier.train_accuracy, accuracy])
       for split, value in zip(("train", "val"), accuracies[-1], strict=True):
         metrics.append(metric(split, name=f"{fraction}_accuracy", value=value))
-      details[f"classification/{dataset_name}_{fraction}_used"] = (
-        frame_selection.count_frames(train=used, val=splits["val"])
-      )
+      frames_used = frame_selection.count_frames(train=used, val=splits["val"])
+      details[f"classification/{dataset_name}_{fraction}_used"] = frames_used
     majority = majority_accuracy(labels, val_labels)
     metrics.append(metric("val", name="majority_accuracy", value=majority))
     phases = np.union1d(val_labels, predictions)
-    is_true, is_predicted = (
-      (of_frames == phases[:, np.newaxis]).astype(np.int64)
-      for of_frames in (val_labels, predictions)
-    )
-    counts = is_true @ is_predicted.T
-    metrics += _phase_accuracies(dataset_name, phases, counts, names)
+    counts = np.zeros([len(phases)] * 2, np.int64)
+    places = np.searchsorted(phases, [val_labels, predictions])
+    np.add.at(counts, tuple(places), 1)
+    for i, phase in enumerate(phases.tolist()):
+      if total := counts[i].sum():  # Not if it is only predicted.
+        name, title = f"phase_{phase}_accuracy", names.get(phase, "")
+        recall = float(counts[i, i] / total)
+        metrics.append(metric("val", name=name, value=recall, title=title))
     tag = f"classification/val_{dataset_name}_confusion"
     details[tag] = {"phases": phases.tolist(), "frames": counts.tolist()}
+    amount = "fraction of labeled videos"
+    curve = (accuracies, self._fractions, amount, majority)
+    draw_curve = functools.partial(plots.draw_accuracy_curve, *curve)
     images = {
       tag: lambda: plots.draw_confusion_matrix(counts, phases, names),
-      f"classification/{dataset_name}_accuracy": lambda: (
-        plots.draw_accuracy_curve(
-          accuracies, self._fractions, "fraction of labeled videos", majority
-        )
-      ),
+      f"classification/{dataset_name}_accuracy": draw_curve,
     }
     return Result(accuracy, metrics, details, images)
-
-
-def _phase_accuracies(
-  dataset_name: str,
-  phases: np.ndarray,
-  counts: np.ndarray,
-  names: Mapping[int, str],
-) -> list[Metric]:
-  """Gives the recall of each phase that has validation frames."""
-  return [
-    Metric(
-      "classification",
-      "val",
-      dataset_name,
-      f"phase_{phase}_accuracy",
-      float(row[i] / row.sum()),
-      names.get(phase, ""),
-    )
-    for i, (phase, row) in enumerate(zip(phases.tolist(), counts, strict=True))
-    if row.any()
-  ]

@@ -52,28 +52,22 @@ class CycleConsistency:
     videos = [video.embs for video in strided if len(video.embs) > 1]
     if len(videos) < len(strided):
       warn(
-        dataset_name,
-        f"cycle_consistency leaves out {len(strided) - len(videos)} of"
-        f" {len(strided)} val videos, which have a single frame at"
-        f" EVAL.KENDALLS_TAU_STRIDE={self._stride}",
+        f"{dataset_name}: cycle_consistency leaves out"
+        f" {len(strided) - len(videos)} of {len(strided)} val videos, which"
+        f" have a single frame at EVAL.KENDALLS_TAU_STRIDE={self._stride}"
       )
     if len(videos) < 3:
       warn(
-        dataset_name,
-        "cycle_consistency needs 3 videos, and 2 where a cycle has no third;"
-        f" there are {len(videos)} with finite embeddings of two frames or"
-        " more",
+        f"{dataset_name}: cycle_consistency needs 3 videos, and 2 where a cycle"
+        f" has no third; there are {len(videos)} with finite embeddings of two"
+        " frames or more"
       )
     values = measure_cycles(videos, self._distance)
     used = {"val": {"videos": len(videos), "frames": sum(map(len, videos))}}
-    return Result(
-      values["2way"],
-      [
-        Metric("cycle_consistency", "val", dataset_name, name, value)
-        for name, value in values.items()
-      ],
-      {f"cycle_consistency/{dataset_name}_used": used},
-    )
+    place = ("cycle_consistency", "val", dataset_name)
+    metrics = [Metric(*place, *item) for item in values.items()]
+    details = {f"cycle_consistency/{dataset_name}_used": used}
+    return Result(values["2way"], metrics, details)
 
 
 def measure_cycles(

@@ -4,7 +4,7 @@ The paper calls it phase progression.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from easydict import EasyDict
@@ -53,45 +53,22 @@ class EventCompletion:
     num_events = _count_events(dataset_name, splits["train"] + splits["val"])
     if num_events == 0:
       return Result.empty()
-    scored = {
-      "train": None,
-      "val": _frames_and_targets(splits["val"], num_events),
-    }
-    metrics, undefined, left_out = [], [], []
+    validation = _frames_and_targets(splits["val"], num_events)
+    metrics, constant = [], {}
     for fraction in self._fractions:
       used = first_fraction(splits["train"], fraction)
-      scored["train"] = _frames_and_targets(used, num_events)
-      regression = LinearRegression().fit(*scored["train"])
-      for split, (frames, targets) in scored.items():
+      fitted = _frames_and_targets(used, num_events)
+      regression = LinearRegression().fit(*fitted)
+      for split, (frames, targets) in (("train", fitted), ("val", validation)):
         score = r_squared(targets, regression.predict(frames))
-        metric = Metric(
-          "event_completion", split, dataset_name, f"{fraction}_score", score
-        )
+        name = f"{fraction}_score"
+        metric = Metric("event_completion", split, dataset_name, name, score)
         metrics.append(metric)
-        constant = np.flatnonzero(~varies(targets))
-        if math.isnan(score):
-          undefined.append(metric.tag)
-        elif len(constant):
-          phases = ", ".join(map(str, constant))
-          left_out.append(f"the end of phase {phases} in {metric.tag}")
-    if undefined:
-      frame_selection.warn(
-        dataset_name,
-        f"{', '.join(undefined)} is NaN, R² needs at least two frames that"
-        " differ in their time since an event",
-      )
-    if left_out:
-      frame_selection.warn(
-        dataset_name,
-        "the time since an event is the same for all frames, and it does not"
-        f" count: {'; '.join(left_out)}",
-      )
-    details = {
-      f"event_completion/{dataset_name}_used": frame_selection.count_frames(
-        **splits
-      )
-    }
-    return Result(metrics[-1].value, metrics, details)
+        constant[metric.tag] = np.flatnonzero(~varies(targets))
+    _warn_of_constant(dataset_name, constant, num_events)
+    used = frame_selection.count_frames(**splits)
+    details = {f"event_completion/{dataset_name}_used": used}
+    return Result(score, metrics, details)
 
 
 def time_since_events(labels: np.ndarray, num_events: int) -> np.ndarray:
@@ -108,12 +85,10 @@ def time_since_events(labels: np.ndarray, num_events: int) -> np.ndarray:
     [L, num_events] float64, (frame - last frame of the phase) / L: negative
     before the event, at most 1.
   """
-  last_frames = np.empty(num_events)
-  last = -1
+  last_frames = np.full(num_events, -1)
   for phase in range(num_events):
     frames = np.flatnonzero(labels == phase)
-    last = frames[-1] if len(frames) else last
-    last_frames[phase] = last
+    last_frames[phase:] = frames[-1] if len(frames) else last_frames[phase]
   times = np.arange(len(labels))[:, np.newaxis]
   return (times - last_frames) / len(labels)
 
@@ -144,11 +119,30 @@ def _frames_and_targets(
   videos: Sequence[EmbeddedVideo], num_events: int
 ) -> tuple[np.ndarray, np.ndarray]:
   frames, _ = frame_selection.frames_and_labels(videos)
-  targets = [
-    time_since_events(video.labels, num_events)[video.usable]
-    for video in videos
-  ]
+  targets = [time_since_events(v.labels, num_events)[v.usable] for v in videos]
   return frames, np.concatenate(targets)
+
+
+def _warn_of_constant(
+  dataset_name: str, constant: Mapping[str, np.ndarray], num_events: int
+) -> None:
+  """Warns of events, by tag, since which the time is equal for all frames."""
+  undefined = [t for t, phases in constant.items() if len(phases) == num_events]
+  left_out = [
+    f"the end of phase {', '.join(map(str, phases))} in {tag}"
+    for tag, phases in constant.items()
+    if 0 < len(phases) < num_events
+  ]
+  if undefined:
+    frame_selection.warn(
+      f"{dataset_name}: {', '.join(undefined)} is NaN, R² needs at least two"
+      " frames that differ in their time since an event"
+    )
+  if left_out:
+    frame_selection.warn(
+      f"{dataset_name}: the time since an event is the same for all frames, and"
+      f" it does not count: {'; '.join(left_out)}"
+    )
 
 
 def _count_events(dataset_name: str, videos: Sequence[EmbeddedVideo]) -> int:
@@ -156,14 +150,12 @@ def _count_events(dataset_name: str, videos: Sequence[EmbeddedVideo]) -> int:
   num_events = max(video.labels.max() for video in videos)
   if num_events == 0:
     frame_selection.warn(
-      dataset_name,
-      "event_completion is skipped, all frames are of phase 0 and an event lies"
-      " between two phases",
+      f"{dataset_name}: event_completion is skipped, all frames are of phase 0"
+      " and an event lies between two phases"
     )
   elif not any((video.labels == 0).any() for video in videos):
     frame_selection.warn(
-      dataset_name,
-      "event_completion finds no frame of phase 0, whose end it takes as an"
-      " event before each video; labels should count from 0",
+      f"{dataset_name}: event_completion finds no frame of phase 0, whose end"
+      " it takes as an event before each video; labels should count from 0"
     )
   return num_events

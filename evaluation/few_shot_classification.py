@@ -1,5 +1,6 @@
 """Few-shot phase classification: few labeled videos, many draws of them."""
 
+import functools
 import math
 import os
 from collections.abc import Sequence
@@ -56,49 +57,34 @@ class FewShotClassification:
     possible = [k for k in self._nums_labeled if k <= num_videos]
     if too_many := [str(k) for k in self._nums_labeled if k > num_videos]:
       frame_selection.warn(
-        dataset_name,
-        f"few-shot classification with {', '.join(too_many)}"
-        f" labeled videos is left out, the training set has {num_videos}",
+        f"{dataset_name}: few-shot classification with {', '.join(too_many)}"
+        f" labeled videos is left out, the training set has {num_videos}"
       )
     if not possible:
       return Result.empty()
     random = np.random.RandomState(_SEED)
     episodes = [
-      random.permutation(num_videos)[:num_labeled]
-      for num_labeled in possible
+      random.permutation(num_videos)[:k]
+      for k in possible
       for _ in range(self._num_episodes)
     ]
-    accuracies = _fit_and_score(splits["train"], splits["val"], episodes)
+    validation = frame_selection.frames_and_labels(splits["val"])
+    accuracies = _fit_and_score(splits["train"], validation, episodes)
     accuracies = accuracies.reshape(len(possible), self._num_episodes, 2)
-    metrics = [
-      Metric("few_shot_cxn", split, dataset_name, f"{k}_{measure}", value)
-      for k, of_episodes in zip(possible, accuracies, strict=True)
-      for split, values in zip(("train", "val"), of_episodes.T, strict=True)
-      for measure, value in (
-        ("accuracy", float(values.mean())),
-        ("ci", half_width(values)),
-      )
-    ]
-    means = accuracies.mean(axis=1)
-
-    def draw() -> np.ndarray:
-      _, labels = frame_selection.frames_and_labels(splits["train"])
-      _, val_labels = frame_selection.frames_and_labels(splits["val"])
-      majority = majority_accuracy(labels, val_labels)
-      return plots.draw_accuracy_curve(
-        means, possible, "labeled videos", majority
-      )
-
-    return Result(
-      float(accuracies[-1, :, 1].mean()),
-      metrics,
-      {
-        f"few_shot_cxn/{dataset_name}_used": frame_selection.count_frames(
-          **splits
-        )
-      },
-      {f"few_shot_cxn/{dataset_name}_accuracy": draw},
-    )
+    metric = functools.partial(Metric, "few_shot_cxn", dataset=dataset_name)
+    metrics = []
+    for k, of_episodes in zip(possible, accuracies, strict=True):
+      for split, values in zip(("train", "val"), of_episodes.T, strict=True):
+        mean, width = float(values.mean()), half_width(values)
+        metrics.append(metric(split, name=f"{k}_accuracy", value=mean))
+        metrics.append(metric(split, name=f"{k}_ci", value=width))
+    _, labels = frame_selection.frames_and_labels(splits["train"])
+    majority = majority_accuracy(labels, validation[1])
+    curve = (accuracies.mean(axis=1), possible, "labeled videos", majority)
+    draw = functools.partial(plots.draw_accuracy_curve, *curve)
+    tag = f"few_shot_cxn/{dataset_name}_"
+    details = {f"{tag}used": frame_selection.count_frames(**splits)}
+    return Result(mean, metrics, details, {f"{tag}accuracy": draw})
 
 
 def half_width(values: np.ndarray) -> float:
@@ -118,33 +104,27 @@ def half_width(values: np.ndarray) -> float:
 
 def _fit_and_score(
   train: Sequence[EmbeddedVideo],
-  val: Sequence[EmbeddedVideo],
+  val: tuple[np.ndarray, np.ndarray],
   episodes: Sequence[np.ndarray],
 ) -> np.ndarray:
   """Fits and scores a classifier an episode.
 
   Args:
     train: Labeled training videos.
-    val: Labeled validation videos.
+    val: Frames and labels of the validation videos.
     episodes: Indices of the training videos of each episode.
 
   Returns:
     [episodes, 2] accuracies, train (on the episode's own frames) and val.
   """
-  val_frames, val_labels = frame_selection.frames_and_labels(val)
 
   def run_episode(chosen: np.ndarray) -> tuple[float, float]:
-    frames, labels = frame_selection.frames_and_labels(
-      [train[i] for i in chosen]
-    )
-    classifier = PhaseClassifier().fit(frames, labels)
-    return classifier.train_accuracy, classifier.score(val_frames, val_labels)
+    frames = frame_selection.frames_and_labels([train[i] for i in chosen])
+    classifier = PhaseClassifier().fit(*frames)
+    return classifier.train_accuracy, classifier.score(*val)
 
   # Episodes side by side, each on one core: their matrices are too small for
   # the threads of BLAS, which also wait busily for cores that others use.
   workers = min(_MAX_WORKERS, os.cpu_count() or 1)
-  with (
-    threadpool_limits(limits=1, user_api="blas"),
-    ThreadPoolExecutor(workers) as pool,
-  ):
+  with threadpool_limits(1, "blas"), ThreadPoolExecutor(workers) as pool:
     return np.array(list(pool.map(run_episode, episodes)))

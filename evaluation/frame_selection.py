@@ -1,6 +1,5 @@
 """Choice of the frames of embedded videos that a task looks at."""
 
-import collections
 import dataclasses
 import warnings
 from collections.abc import Sequence
@@ -10,9 +9,9 @@ import numpy as np
 from embeddings.types import AnyVideos, EmbeddedVideo, as_split
 
 
-def warn(dataset_name: str, message: str) -> None:
+def warn(message: str) -> None:
   """Warns of what a task finds in the data; the runner logs each text once."""
-  warnings.warn(f"{dataset_name}: {message}", stacklevel=3)
+  warnings.warn(message, stacklevel=3)
 
 
 def strided_videos(
@@ -32,12 +31,11 @@ def strided_videos(
   """
   all_videos = _checked_videos(dataset_name, split, videos)
   names = _distinct([video.name for video in all_videos])
+  rows = [np.flatnonzero(video.finite)[::stride] for video in all_videos]
   return [
-    dataclasses.replace(
-      video.select(np.flatnonzero(video.finite)[::stride]), name=name
-    )
-    for name, video in zip(names, all_videos, strict=True)
-    if video.finite.any()
+    dataclasses.replace(video.select(rows), name=name)
+    for video, rows, name in zip(all_videos, rows, names, strict=True)
+    if len(rows)
   ]
 
 
@@ -54,21 +52,15 @@ def labeled_videos(
     The splits' videos with at least one usable frame, in their order; None,
     with a warning, when one of the splits has no such video.
   """
-  labeled = {
-    split: [
-      video
-      for video in _checked_videos(dataset_name, split, videos)
-      if video.usable.any()
-    ]
-    for split, videos in splits.items()
-  }
-  empty = [split for split, videos in labeled.items() if not videos]
-  if empty:
+  labeled = {}
+  for split, videos in splits.items():
+    checked = _checked_videos(dataset_name, split, videos)
+    labeled[split] = [video for video in checked if video.usable.any()]
+  if empty := [split for split, videos in labeled.items() if not videos]:
     warn(
-      dataset_name,
-      f"no usable frame labels in {' and '.join(empty)}; the"
+      f"{dataset_name}: no usable frame labels in {' and '.join(empty)}; the"
       " tasks that need labels are skipped (prepare the records with frame"
-      " labels, or remove these tasks from EVAL.TASKS)",
+      " labels, or remove these tasks from EVAL.TASKS)"
     )
     return None
   return labeled
@@ -92,13 +84,11 @@ def frames_and_labels(
 
 def count_frames(**splits: Sequence[EmbeddedVideo]) -> dict[str, dict]:
   """Counts what a label task used: `videos` and `frames` of each split."""
-  return {
-    split: {
-      "videos": len(videos),
-      "frames": sum(int(video.usable.sum()) for video in videos),
-    }
-    for split, videos in splits.items()
-  }
+  counts = {}
+  for split, videos in splits.items():
+    frames = sum(int(video.usable.sum()) for video in videos)
+    counts[split] = {"videos": len(videos), "frames": frames}
+  return counts
 
 
 def _checked_videos(
@@ -110,18 +100,17 @@ def _checked_videos(
   dropped = total - sum(int(video.finite.sum()) for video in all_videos)
   if dropped:
     warn(
-      dataset_name,
-      f"{dropped} of {total} {split} frames have NaN or"
-      " infinite embeddings and are left out",
+      f"{dataset_name}: {dropped} of {total} {split} frames have NaN or"
+      " infinite embeddings and are left out"
     )
   return all_videos
 
 
 def _distinct(names: Sequence[str]) -> Sequence[str]:
-  counted = collections.Counter(names)
-  numbered = [
-    name if counted[name] == 1 else f"{name} (video {number})".strip()
-    for number, name in enumerate(names)
-  ]
-  # Another video may have such a name already.
-  return names if len(counted) == len(names) else _distinct(numbered)
+  # Another video may have such a name already, so it looks again.
+  while len(set(names)) < len(names):
+    names = [
+      name if names.count(name) == 1 else f"{name} (video {number})".strip()
+      for number, name in enumerate(names)
+    ]
+  return names

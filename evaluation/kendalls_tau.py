@@ -52,30 +52,25 @@ class KendallsTau:
     metrics, details, images = [], {}, {}
     for split, videos in (("train", train), ("val", val)):
       strided = strided_videos(dataset_name, split, videos, self._stride)
-      names = [video.name for video in strided]
-      embs = [video.embs for video in strided]
+      names, embs = [v.name for v in strided], [v.embs for v in strided]
       taus = pairwise_taus(embs, self._distance)
       defined = taus[~np.isnan(taus)]
       mean = float(defined.mean()) if len(defined) else math.nan
       if not len(defined):
         warn(
-          dataset_name,
-          f"Kendall's tau of {split} is NaN, none of its {len(embs)} videos"
-          " with finite embeddings orders another's frames at"
-          f" EVAL.KENDALLS_TAU_STRIDE={self._stride}",
+          f"{dataset_name}: Kendall's tau of {split} is NaN, none of its"
+          f" {len(embs)} videos with finite embeddings orders another's frames"
+          f" at EVAL.KENDALLS_TAU_STRIDE={self._stride}"
         )
-      metrics.append(
-        Metric("kendalls_tau", split, dataset_name, "align_tau", mean)
-      )
-      details[f"kendalls_tau/{dataset_name}_{split}"] = {
-        "videos": len(embs),
-        "frames": sum(map(len, embs)),
-        **describe(names, taus),
-      }
+      metric = Metric("kendalls_tau", split, dataset_name, "align_tau", mean)
+      metrics.append(metric)
+      used = {"videos": len(embs), "frames": sum(map(len, embs))}
+      found = used | describe(names, taus)
+      details[f"kendalls_tau/{dataset_name}_{split}"] = found
     if len(embs) > 1:  # Of the validation videos, which come last.
-      images[f"kendalls_tau/{dataset_name}_val_similarity"] = functools.partial(
-        plots.draw_similarity, embs[:2], names[:2], self._distance
-      )
+      pair = (embs[:2], names[:2], self._distance)
+      draw = functools.partial(plots.draw_similarity, *pair)
+      images[f"kendalls_tau/{dataset_name}_val_similarity"] = draw
     return Result(mean, metrics, details, images)
 
 
@@ -97,10 +92,8 @@ def describe(names: Sequence[str], taus: np.ndarray) -> dict[str, Any]:
     for name, row in zip(names, both, strict=True)
     if not np.isnan(row).all()
   }
-  pairs = [
-    [names[i], names[j], float(taus[i, j])]
-    for i, j in np.argwhere(~np.isnan(taus))
-  ]
+  defined = np.argwhere(~np.isnan(taus))
+  pairs = [[names[i], names[j], float(taus[i, j])] for i, j in defined]
   return {
     "video_taus": dict(sorted(by_video.items(), key=lambda item: item[1])),
     "worst_pairs": sorted(pairs, key=lambda pair: pair[2])[:_NUM_WORST],

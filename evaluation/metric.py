@@ -9,16 +9,13 @@ _NUMBER = r"\d[\d.]*(?:e-\d+)?"
 _MEASURES = "accuracy|ci|score"
 # Names of data sets hold anything, so a name is looked for at the end.
 _NAME = rf"(?:phase_)?{_NUMBER}_(?:{_MEASURES})|majority_accuracy|[^_]+"
-_LAYOUTS = [
-  re.compile(pattern)
-  for pattern in (
-    r"(?P<task>kendalls_tau)/(?P<dataset>.+)_(?P<split>train|val)_"
-    r"(?P<name>align_tau)",
-    r"(?P<task>[^/]+)/(?P<split>train|val)_(?:(?P<dataset>.+?)_)?"
-    rf"(?P<name>{_NAME})",
-    r"(?:(?P<task>[^/]*)/)?(?P<name>.*)",
-  )
-]
+_LAYOUTS = (
+  r"(?P<task>kendalls_tau)/(?P<dataset>.+)_(?P<split>train|val)_"
+  r"(?P<name>align_tau)",
+  r"(?P<task>[^/]+)/(?P<split>train|val)_(?:(?P<dataset>.+?)_)?"
+  rf"(?P<name>{_NAME})",
+  r"(?:(?P<task>[^/]*)/)?(?P<name>.*)",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +55,7 @@ class Metric:
     Returns:
       A metric that has this tag.
     """
-    parts = next(filter(None, (p.fullmatch(tag) for p in _LAYOUTS)))
+    parts = next(filter(None, (re.fullmatch(p, tag) for p in _LAYOUTS)))
     fields = {"split": "", "dataset": ""} | parts.groupdict("")
     return cls(**fields, value=value, title=title)
 
@@ -85,8 +82,5 @@ class Metric:
   @property
   def is_detail(self) -> bool:
     """Whether tables leave it out: of training videos, a headline, a CI."""
-    return (
-      self.split == "train"
-      or self.task == "metrics"
-      or self.name.endswith("_ci")
-    )
+    hidden = self.split == "train" or self.task == "metrics"
+    return hidden or self.name.endswith("_ci")

@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from absl import flags
 
-from core import command_line, run_directory
+from core import run_directory
+from core.command_line import define_path, run
 from core.errors import UserError
 from evaluation.metric import Metric
 
@@ -46,10 +47,7 @@ def append(
   Raises:
     UserError: The file can't be written.
   """
-  values = {
-    tag: value if math.isfinite(value) else None
-    for tag, value in scalars.items()
-  }
+  values = {t: x if math.isfinite(x) else None for t, x in scalars.items()}
   line = json.dumps({"step": step, **values, "details": details or {}}) + "\n"
   path = run_directory.metrics_file(logdir)
   with _errors_explained(path):
@@ -105,32 +103,25 @@ def table(logdir: str | os.PathLike) -> str:
       f" `python evaluate.py --logdir {logdir}`"
     )
   shown = [evaluations[s] for s in sorted({min(evaluations), max(evaluations)})]
-  titles = {tag: title for e in shown for tag, title in e.titles.items()}
+  titles = shown[0].titles | shown[-1].titles
   labels = {
     tag: f"{tag} ({titles[tag]})" if tag in titles else tag
-    for evaluation in shown
-    for tag in evaluation.scalars
+    for tag in shown[0].scalars | shown[-1].scalars
     if not Metric.from_tag(tag).is_detail
   }
   if not labels:
     steps = " and ".join(str(evaluation.step) for evaluation in shown)
     return f"no metric of validation videos at step {steps}"
   width = max(map(len, labels.values()))
-  rows = [("metric", [f"step {evaluation.step}" for evaluation in shown])]
+  steps = [f"step {evaluation.step}" for evaluation in shown]
+  heading = "metric".ljust(width) + "".join(f"{step:>14}" for step in steps)
+  lines = [heading, "-" * len(heading)]
   for tag, label in labels.items():
-    values = (evaluation.scalars.get(tag, math.nan) for evaluation in shown)
-    rows.append((label, [f"{value:.4f}" for value in values]))
-  lines = [
-    f"{label:<{width}}" + "".join(f"{cell:>14}" for cell in cells)
-    for label, cells in rows
-  ]
-  lines.insert(1, "-" * len(lines[0]))
-  lines += [
-    f"step {evaluation.step}: of {evaluation.max_embs} videos of a split only"
-    " (--max_embs)"
-    for evaluation in shown
-    if evaluation.max_embs
-  ]
+    values = (e.scalars.get(tag, math.nan) for e in shown)
+    lines.append(label.ljust(width) + "".join(f"{x:>14.4f}" for x in values))
+  for step, evaluation in zip(steps, shown, strict=True):
+    if number := evaluation.max_embs:
+      lines.append(f"{step}: of {number} videos of a split only (--max_embs)")
   return "\n".join(lines)
 
 
@@ -197,7 +188,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  command_line.define_path(
+  define_path(
     "logdir", "/tmp/alignment_logs", "Log directory of an evaluated run."
   )
-  command_line.run(main)
+  run(main)

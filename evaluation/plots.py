@@ -30,16 +30,13 @@ def draw_confusion_matrix(
   """
   totals = counts.sum(axis=1, keepdims=True)
   shares = counts / np.maximum(totals, 1)
-  titles = [
-    f"{phase} {textwrap.shorten(names.get(phase, ''), 40)}" for phase in phases
-  ]
+  titles = [f"{p} {textwrap.shorten(names.get(p, ''), 40)}" for p in phases]
   figure, axes = _make_figure(5.2 + 0.08 * max(map(len, titles)), 4.6)
   image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", aspect="auto")
   axes.set_xticks(range(len(phases)), phases)
   rows = zip(titles, totals[:, 0], strict=True)
   axes.set_yticks(range(len(phases)), [f"{t}  ({n} frames)" for t, n in rows])
-  axes.set_xlabel("predicted phase")
-  axes.set_ylabel("true phase")
+  axes.set(xlabel="predicted phase", ylabel="true phase")
   if len(phases) <= _MAX_ANNOTATED:
     for (row, column), share in np.ndenumerate(shares):
       if totals[row]:
@@ -68,23 +65,18 @@ def draw_similarity(
   # An undefined cosine distance, to a zero vector, stays blank.
   distances = cdist(first, second, distance)
   figure, axes = _make_figure(5.2, 4.6)
-  image = axes.imshow(
-    np.sqrt(distances).T, origin="lower", aspect="auto", cmap="viridis_r"
-  )
+  options = {"origin": "lower", "aspect": "auto", "cmap": "viridis_r"}
+  image = axes.imshow(np.sqrt(distances).T, **options)
   neighbors = np.where(np.isnan(distances), np.inf, distances).argmin(axis=1)
   axes.plot(neighbors, ".", color="red", label="nearest neighbor")
   axes.legend(loc="upper left", fontsize=8)
-  axes.set_xlabel(f"frames of {names[0]}")
-  axes.set_ylabel(f"frames of {names[1]}")
+  axes.set(xlabel=f"frames of {names[0]}", ylabel=f"frames of {names[1]}")
   figure.colorbar(image, label=f"square root of {distance} distance")
   return _render(figure)
 
 
 def draw_accuracy_curve(
-  accuracies: npt.ArrayLike,
-  amounts: Sequence[float],
-  amount: str,
-  chance: float,
+  accuracies: npt.ArrayLike, amounts: Sequence[float], amount: str, floor: float
 ) -> np.ndarray:
   """Draws accuracy over the amount of labels.
 
@@ -92,17 +84,15 @@ def draw_accuracy_curve(
     accuracies: [N, 2] of train and val, in [0, 1].
     amounts: How much was labeled, N numbers.
     amount: What the amounts are.
-    chance: Accuracy of always naming the most frequent phase.
+    floor: Accuracy of always naming the most frequent phase.
 
   Returns:
     The image.
   """
   figure, axes = _make_figure(5.2, 3.6)
   axes.plot(amounts, accuracies, marker="o", label=["train", "val"])
-  axes.axhline(chance, color="gray", linestyle="--", label="majority phase")
-  axes.set_ylim(0, 1.02)
-  axes.set_xlabel(amount)
-  axes.set_ylabel("accuracy")
+  axes.axhline(floor, color="gray", linestyle="--", label="majority phase")
+  axes.set(ylim=(0, 1.02), xlabel=amount, ylabel="accuracy")
   axes.grid(alpha=0.3)
   axes.legend(loc="lower right")
   return _render(figure)

@@ -35,11 +35,9 @@ class _Column(NamedTuple):
 
 # Accuracies, R², tau and precision all are better when higher.
 _COLUMNS = (
-  _Column("cls. {} %", "classification", "{}_accuracy", scale=100),
+  _Column("cls. {} %", "classification", "{}_accuracy", 100),
   _Column("{}-shot", "few_shot_cxn", "{}_accuracy", shown=(0, -1)),
-  _Column(
-    "progression {} %", "event_completion", "{}_score", scale=100, shown=(-1,)
-  ),
+  _Column("progression {} %", "event_completion", "{}_score", 100, (-1,)),
   _Column("tau", "kendalls_tau", "align_tau"),
   _Column("AP@{}", "retrieval", "ap@{}"),
 )
@@ -52,13 +50,10 @@ _RULES = {
     " or at its last if none has any"
   ),
 }
+_LATEX_NAMES = {"\\": "backslash", "~": "asciitilde", "^": "asciicircum"}
 _LATEX = str.maketrans(
   {c: rf"\{c}" for c in "%_&#${}"}
-  | {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-  }
+  | {c: rf"\text{name}{{}}" for c, name in _LATEX_NAMES.items()}
 )
 _MARKDOWN = str.maketrans({"|": r"\|"})
 
@@ -71,12 +66,9 @@ Rows = Mapping[str, Mapping[str, float]]
 def _find_metrics(column: _Column, steps: Steps) -> list[Metric]:
   """Finds the metrics of a column that a run has, of all data sets."""
   tags = dict.fromkeys(tag for scalars in steps.values() for tag in scalars)
-  return [
-    metric
-    for metric in map(Metric.from_tag, tags)
-    if (metric.task, metric.split, metric.measure)
-    == (column.task, "val", column.measure)
-  ]
+  wanted = (column.task, "val", column.measure)
+  found = map(Metric.from_tag, tags)
+  return [m for m in found if (m.task, m.split, m.measure) == wanted]
 
 
 def list_datasets(steps: Steps) -> list[str]:
@@ -102,11 +94,8 @@ def list_columns(runs: Iterable[Steps], dataset: str) -> dict[str, str]:
   for column in _COLUMNS:
     tags = {}
     for steps in runs:
-      found = {
-        metric.number: metric.tag
-        for metric in _find_metrics(column, steps)
-        if metric.dataset == dataset
-      }
+      metrics_of_run = _find_metrics(column, steps)
+      found = {m.number: m.tag for m in metrics_of_run if m.dataset == dataset}
       numbers = sorted(found)
       shown = range(len(numbers)) if column.shown is None else column.shown
       tags |= {numbers[i]: found[numbers[i]] for i in shown if numbers}
@@ -134,16 +123,14 @@ def summarize_run(
   Returns:
     Title of a column -> value, NaN for what the run lacks.
   """
-  if columns is None:
-    columns = list_columns([steps], dataset)
+  columns = columns or list_columns([steps], dataset)
   tau = Metric("kendalls_tau", "train", dataset, "align_tau").tag
-  defined = {
-    s: v[tau] for s, v in steps.items() if math.isfinite(v.get(tau, math.nan))
-  }
+  taus = {step: values.get(tau, math.nan) for step, values in steps.items()}
+  defined = [step for step, value in taus.items() if math.isfinite(value)]
   step = {
     "first": min(steps),
     "last": max(steps),
-    "best": max(defined, key=defined.get, default=max(steps)),
+    "best": max(defined, key=taus.get, default=max(steps)),
   }[checkpoint]
   values = {t: steps[step].get(tag, math.nan) for t, tag in columns.items()}
   return {"step": step, **values}
@@ -171,18 +158,9 @@ def format_latex(rows: Rows) -> str:
   """Formats runs as a LaTeX table for the booktabs package."""
   cells = _table_cells(rows, r"\textbf{{{}}}", _LATEX)
   heading, *lines = [" & ".join(line) + r" \\" for line in cells]
-  columns = "l" + "r" * (len(cells[0]) - 1)
-  return "\n".join(
-    [
-      rf"\begin{{tabular}}{{{columns}}}",
-      r"\toprule",
-      heading,
-      r"\midrule",
-      *lines,
-      r"\bottomrule",
-      r"\end{tabular}",
-    ]
-  )
+  start = rf"\begin{{tabular}}{{l{'r' * (len(cells[0]) - 1)}}}"
+  end = [r"\bottomrule", r"\end{tabular}"]
+  return "\n".join([start, r"\toprule", heading, r"\midrule", *lines, *end])
 
 
 def _table_cells(
@@ -209,15 +187,9 @@ def _table_cells(
     if title == "step" or all(map(math.isnan, values)):
       continue
     best = max(filter(math.isfinite, values), default=None)
-    columns.append(
-      [
-        title.translate(escapes),
-        *(
-          bold.format(format_number(v)) if v == best else format_number(v)
-          for v in values
-        ),
-      ]
-    )
+    formats = (bold if value == best else "{}" for value in values)
+    cells = map(str.format, formats, map(format_number, values))
+    columns.append([title.translate(escapes), *cells])
   return [list(line) for line in zip(*columns, strict=True)]
 
 
@@ -235,12 +207,12 @@ def report(logdirs: Sequence[str], checkpoint: str = "last") -> str:
   Raises:
     UserError: A log directory holds no metrics that the table shows.
   """
-  runs = {logdir.rstrip("/"): metrics.read(logdir) for logdir in logdirs}
   datasets: dict[str, dict[str, Steps]] = {}
-  for logdir, steps in runs.items():
-    if not list_datasets(steps):
+  for logdir in (name.rstrip("/") for name in logdirs):
+    steps = metrics.read(logdir)
+    if not (found := list_datasets(steps)):
       raise _nothing_to_show(logdir, steps)
-    for dataset in list_datasets(steps):
+    for dataset in found:
       datasets.setdefault(dataset, {})[logdir] = steps
   parts = [
     f"Each run {_RULES[checkpoint]}; fractions, not per cent; the best of each"

@@ -9,6 +9,8 @@ import numpy as np
 
 from evaluation.metric import Metric
 
+Plots = dict[str, Callable[[], np.ndarray]]
+
 
 @dataclasses.dataclass(frozen=True)
 class Result:
@@ -28,9 +30,7 @@ class Result:
   value: float
   metrics: Sequence[Metric]
   details: dict[str, Any] = dataclasses.field(default_factory=dict)
-  plots: dict[str, Callable[[], np.ndarray]] = dataclasses.field(
-    default_factory=dict, compare=False
-  )
+  plots: Plots = dataclasses.field(default_factory=dict, compare=False)
 
   @property
   def scalars(self) -> dict[str, float]:

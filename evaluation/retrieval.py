@@ -50,40 +50,31 @@ class Retrieval:
       return Result.empty()
     if len(splits["val"]) == 1:
       frame_selection.warn(
-        dataset_name,
-        "retrieval is skipped, it needs at least two validation videos with"
-        " labels and there is one",
+        f"{dataset_name}: retrieval is skipped, it needs at least two"
+        " validation videos with labels and there is one"
       )
       return Result.empty()
-    videos = [
-      video.select(np.flatnonzero(video.usable)[:: self._stride])
-      for video in splits["val"]
-    ]
+    rows = [np.flatnonzero(v.usable)[:: self._stride] for v in splits["val"]]
+    videos = [v.select(r) for v, r in zip(splits["val"], rows, strict=True)]
     lengths = [len(video.labels) for video in videos]
     num_candidates = sum(lengths) - max(lengths)
     ks = [k for k in self._ks if k <= num_candidates]
     if too_large := [str(k) for k in self._ks if k > num_candidates]:
       frame_selection.warn(
-        dataset_name,
-        f"retrieval of {', '.join(too_large)} frames is left out, the other"
-        f" validation videos have {num_candidates} for some video",
+        f"{dataset_name}: retrieval of {', '.join(too_large)} frames is left"
+        f" out, the other validation videos have {num_candidates} for some"
+        " video"
       )
     if not ks:
       return Result.empty()
     matches = _match_nearest(videos, max(ks), self._distance)
     of_videos = np.split(matches, np.cumsum(lengths)[:-1])
-    precisions = {
-      f"ap@{k}": float(np.mean([rows[:, :k].mean() for rows in of_videos]))
-      for k in ks
-    }
-    metrics = [
-      Metric("retrieval", "val", dataset_name, *item)
-      for item in precisions.items()
-    ]
-    used = {
-      f"retrieval/{dataset_name}_used": frame_selection.count_frames(val=videos)
-    }
-    return Result(metrics[-1].value, metrics, used)
+    metrics = []
+    for k in ks:
+      value = float(np.mean([rows[:, :k].mean() for rows in of_videos]))
+      metrics.append(Metric("retrieval", "val", dataset_name, f"ap@{k}", value))
+    used = frame_selection.count_frames(val=videos)
+    return Result(value, metrics, {f"retrieval/{dataset_name}_used": used})
 
 
 def _match_nearest(

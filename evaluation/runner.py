@@ -55,22 +55,20 @@ def run_tasks(
     Data set -> task -> result.
   """
   results = {}
+  needs_embs, needs_batches = (
+    any(isinstance(task, kind) for task in tasks.values())
+    for kind in (EmbeddingTask, BatchTask)
+  )
   for dataset in config.DATASETS:
-    embs = {
-      split: extraction.embed_split(
-        embed_video, config, dataset, split, max_embs
-      )
-      for split in ("train", "val")
-      if _has_any(tasks, EmbeddingTask)
-    }
-    batches = {
-      split: datasets.checked_batches(
-        datasets.eval_batches(config, dataset, split, algo.sampler),
-        datasets.list_split_records(config, dataset, split),
-      )
-      for split in ("train", "val")
-      if _has_any(tasks, BatchTask)
-    }
+    embs, batches = {}, {}
+    for split in ("train", "val"):
+      source = (config, dataset, split)
+      if needs_embs:
+        embs[split] = extraction.embed_split(embed_video, *source, max_embs)
+      if needs_batches:
+        loaded = datasets.eval_batches(*source, algo.sampler)
+        records = datasets.list_split_records(*source)
+        batches[split] = datasets.checked_batches(loaded, records)
     embs = name_phases(config, dataset, embs)
     results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
   return results
@@ -96,10 +94,6 @@ def name_phases(
   }
 
 
-def _has_any(tasks: Mapping[str, Task], kind: type) -> bool:
-  return any(isinstance(task, kind) for task in tasks.values())
-
-
 def run_on_embeddings(
   tasks: Mapping[str, Task],
   dataset: str,
@@ -119,8 +113,7 @@ def run_on_embeddings(
   Returns:
     Task -> result.
   """
-  results: dict[str, Result] = {}
-  told: set[str] = set()
+  results, told = {}, set()
   for name, task in tasks.items():
     with warnings.catch_warnings(record=True) as caught:
       warnings.simplefilter("always", UserWarning)
@@ -155,11 +148,11 @@ def gather_metrics(results: Results) -> list[Metric]:
   by_tag: dict[str, list[Metric]] = {}
   for dataset, by_task in results.items():
     for task, result in by_task.items():
-      headlines = [
-        Metric.headline(name, task, result.value) for name in (dataset, "all")
-      ]
-      for metric in [*result.metrics, *headlines] if result.metrics else []:
-        by_tag.setdefault(metric.tag, []).append(metric)
+      if result.metrics:
+        names = (dataset, "all")
+        headlines = (Metric.headline(x, task, result.value) for x in names)
+        for metric in (*result.metrics, *headlines):
+          by_tag.setdefault(metric.tag, []).append(metric)
   gathered = []
   for shared in by_tag.values():
     defined = [m.value for m in shared if not math.isnan(m.value)]

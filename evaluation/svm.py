@@ -43,19 +43,19 @@ class PhaseClassifier:
     # Distances do not change, and lose no digits to a common offset.
     self._center = frames.mean(axis=0)
     centered = frames - self._center
-    kernel = None
-    if len(frames) <= _MAX_PRECOMPUTED:
+    is_small = len(frames) <= _MAX_PRECOMPUTED
+    if is_small:
       kernel = self._kernel(centered, centered)
       svc = SVC(kernel="precomputed").fit(kernel, labels)
     else:
       svc = SVC(gamma=self._gamma).fit(centered, labels)
     self._support = centered[svc.support_]
     self._weights, self._bias, self._ballots = _pairwise_machines(svc)
-    if kernel is None:
-      self.train_accuracy = self.score(frames, labels)
-    else:
+    if is_small:
       predictions = self._elect(kernel[:, svc.support_])
-      self.train_accuracy = float((predictions == labels).mean())
+    else:
+      predictions = self.predict(frames)
+    self.train_accuracy = float((predictions == labels).mean())
     return self
 
   def predict(self, frames: np.ndarray) -> np.ndarray:
@@ -69,13 +69,11 @@ class PhaseClassifier:
     """
     if len(self._phases) == 1:
       return np.full(len(frames), self._phases[0])
-    chunks = [
-      frames[start : start + _CHUNK] - self._center
-      for start in range(0, len(frames), _CHUNK)
+    predictions = [
+      self._elect(self._kernel(chunk - self._center, self._support))
+      for chunk in np.split(frames, range(_CHUNK, len(frames), _CHUNK))
     ]
-    return np.concatenate(
-      [self._elect(self._kernel(chunk, self._support)) for chunk in chunks]
-    )
+    return np.concatenate(predictions)
 
   def score(self, frames: np.ndarray, labels: np.ndarray) -> float:
     """Computes the accuracy, [0, 1], on [F, D] frames with [F] phases."""

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
   from algos.algorithm import Algorithm
 
 
+Batch = Mapping[str, "tf.Tensor"]
+Batches = Iterable[Batch]
+
+
 @runtime_checkable
 class EmbeddingTask(Protocol):
   """A task that measures embedded videos."""
@@ -44,8 +48,8 @@ class BatchTask(Protocol):
   def evaluate_batches(
     self,
     algo: "Algorithm",
-    train_batches: Iterable[Mapping[str, "tf.Tensor"]],
-    val_batches: Iterable[Mapping[str, "tf.Tensor"]],
+    train_batches: Batches,
+    val_batches: Batches,
     *,
     dataset_name: str = "dataset",
   ) -> Result:

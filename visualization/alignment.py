@@ -50,11 +50,9 @@ def visualize(
   """
   ending = writing.check_output(video_path, interval)
   videos = _load_videos(embs_path, normalize_embeddings)
-  reference, others = _choose(videos, reference_video, candidate_video)
-  if grid_mode:
-    clip = _grid(reference, others, use_dtw, switch_video, ending)
-  else:
-    clip = _pair(reference, others[0], use_dtw, switch_video, ending)
+  chosen = _choose(videos, reference_video, candidate_video)
+  make_clip = _make_grid if grid_mode else _make_pair
+  clip = make_clip(chosen, use_dtw, switch_video, ending)
   writing.write_clip(video_path, clip, interval)
   logging.info("Wrote %d pictures to %s", clip.length, video_path)
   return clip.length
@@ -102,7 +100,7 @@ def _load_videos(
         f"{embs_path}: expected frames in every video, received none in"
         f" {video.name}; extract the embeddings without this video"
       )
-    if not np.isfinite(video.embs).all():
+    if not video.finite.all():
       raise UserError(
         f"{embs_path}: expected finite embeddings, received NaN or infinity in"
         f" {video.name}; extract them with an earlier checkpoint"
@@ -118,34 +116,26 @@ def _normalize(video: EmbeddedVideo) -> EmbeddedVideo:
 
 def _choose(
   videos: list[EmbeddedVideo], reference: int, candidate: int | None
-) -> tuple[EmbeddedVideo, list[EmbeddedVideo]]:
-  """Returns the reference, and the candidate or all other videos."""
+) -> list[EmbeddedVideo]:
+  """Returns the reference, then the candidate or all other videos."""
   count = len(videos)
-  for flag, index in (
-    ("--reference_video", reference),
-    ("--candidate_video", candidate),
-  ):
+  for role, index in (("reference", reference), ("candidate", candidate)):
     if index is not None and not 0 <= index < count:
       raise UserError(
-        f"{flag}: expected 0 to {count - 1}, as there are {count} videos,"
-        f" received {index}; choose one of them"
+        f"--{role}_video: expected 0 to {count - 1}, as there are {count}"
+        f" videos, received {index}; choose one of them"
       )
   if candidate == reference:
     raise UserError(
       "--candidate_video: expected another video than --reference_video,"
       f" received {candidate} for both; choose another of the {count} videos"
     )
-  if candidate is not None:
-    return videos[reference], [videos[candidate]]
-  return videos[reference], videos[:reference] + videos[reference + 1 :]
+  others = range(count) if candidate is None else [candidate]
+  return [videos[reference], *(videos[i] for i in others if i != reference)]
 
 
-def _grid(
-  reference: EmbeddedVideo,
-  others: list[EmbeddedVideo],
-  use_dtw: bool,
-  switch: int | None,
-  ending: str,
+def _make_grid(
+  videos: list[EmbeddedVideo], use_dtw: bool, switch: int | None, ending: str
 ) -> clips.Clip:
   if switch is not None:
     raise UserError(
@@ -154,25 +144,22 @@ def _grid(
     )
   max_side = writing.MAX_SIDES[ending]
   most = (max_side // _MIN_TILE) ** 2
-  if 1 + len(others) > most:
+  if len(videos) > most:
     raise UserError(
       f"--embs_path: expected at most {most} videos in a grid of {max_side}"
-      f" pixels, received {1 + len(others)}; choose one with"
+      f" pixels, received {len(videos)}; choose one with"
       " --candidate_video or narrow the pattern"
     )
+  reference, *others = (video.embs for video in videos)
   # Two equal frames must not make the reference itself stand still.
-  matches = [np.arange(len(reference.embs))]
-  matches += [align(reference.embs, x.embs, use_dtw)[0] for x in others]
+  matches = [np.arange(len(reference))]
+  matches += [align(reference, embs, use_dtw)[0] for embs in others]
   draw = clips.sheet_clip if ending == ".png" else clips.grid_clip
-  return draw([reference, *others], matches, max_side)
+  return draw(videos, matches, max_side)
 
 
-def _pair(
-  reference: EmbeddedVideo,
-  candidate: EmbeddedVideo,
-  use_dtw: bool,
-  switch: int | None,
-  ending: str,
+def _make_pair(
+  videos: list[EmbeddedVideo], use_dtw: bool, switch: int | None, ending: str
 ) -> clips.Clip:
   if ending == ".png":
     raise UserError(
@@ -180,6 +167,7 @@ def _pair(
       " change its ending"
     )
   max_side = writing.MAX_SIDES[ending]
+  reference, candidate = videos[:2]
   match, cost = align(reference.embs, candidate.embs, use_dtw)
   if switch is None:
     return clips.pair_clip(reference, candidate, match, cost, max_side)

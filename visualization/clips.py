@@ -15,6 +15,9 @@ import numpy as np
 from embeddings.types import EmbeddedVideo
 
 Color = tuple[int, int, int]
+Videos = Sequence[EmbeddedVideo]
+# For each video [R] int, its frame at each of the reference's R frames.
+Matches = Sequence[np.ndarray]
 
 # RGB. The reference is amber, a candidate that stands beside it blue.
 BACKGROUND = (18, 19, 23)
@@ -47,11 +50,7 @@ class Clip(NamedTuple):
   draw: Callable[[int], np.ndarray]
 
 
-def grid_clip(
-  videos: Sequence[EmbeddedVideo],
-  matches: Sequence[np.ndarray],
-  max_side: int = 1920,
-) -> Clip:
+def grid_clip(videos: Videos, matches: Matches, max_side: int = 1920) -> Clip:
   """Draws all videos in a grid, in step with the reference, which is marked.
 
   Args:
@@ -64,26 +63,20 @@ def grid_clip(
     R pictures.
   """
   rows, columns = grid_shape(len(videos))
-  size = _tile_size(videos[0], rows, columns, _GRID_TILE, max_side)
+  size = _tile_size(videos[0], (rows, columns), _GRID_TILE, max_side)
 
   def draw(i: int) -> np.ndarray:
     tiles = _tiles(videos, matches, i, size)
     blank = np.full_like(tiles[0], BACKGROUND)
     tiles += [blank] * (rows * columns - len(tiles))
-    lines = [
-      np.concatenate(tiles[start : start + columns], axis=1)
-      for start in range(0, len(tiles), columns)
-    ]
-    return _frame(np.concatenate(lines))
+    lines = np.reshape(tiles, (rows, columns, *blank.shape))
+    # Rows below each other, then columns side by side.
+    return _frame(np.hstack(np.hstack(lines)))
 
   return Clip(len(matches[0]), draw)
 
 
-def sheet_clip(
-  videos: Sequence[EmbeddedVideo],
-  matches: Sequence[np.ndarray],
-  max_side: int = 1920,
-) -> Clip:
+def sheet_clip(videos: Videos, matches: Matches, max_side: int = 1920) -> Clip:
   """Draws one still picture: a row a video, a column a moment.
 
   Args:
@@ -98,15 +91,12 @@ def sheet_clip(
   videos, matches = videos[:_SHEET_VIDEOS], matches[:_SHEET_VIDEOS]
   last = len(matches[0]) - 1
   moments = np.linspace(0, last, _SHEET_MOMENTS).round().astype(int)
-  size = _tile_size(
-    videos[0], len(videos), _SHEET_MOMENTS, _GRID_TILE, max_side
-  )
+  shape = (len(videos), _SHEET_MOMENTS)
+  size = _tile_size(videos[0], shape, _GRID_TILE, max_side)
 
   def draw(_: int) -> np.ndarray:
-    columns = [
-      np.concatenate(_tiles(videos, matches, i, size)) for i in moments
-    ]
-    return _frame(np.concatenate(columns, axis=1))
+    columns = [np.vstack(_tiles(videos, matches, i, size)) for i in moments]
+    return _frame(np.hstack(columns))
 
   return Clip(1, draw)
 
@@ -133,7 +123,7 @@ def pair_clip(
   Returns:
     R pictures.
   """
-  size = _tile_size(reference, 1, 3, _LARGE_TILE, max_side)
+  size = _tile_size(reference, (1, 3), _LARGE_TILE, max_side)
   side = min(size)
   points = _map_points(match, cost.shape, side)
   backdrop = _alignment_map(cost, points, side)
@@ -144,12 +134,9 @@ def pair_clip(
     chart = _fit(chart, (side, size[1]))
     titles = ["reference across, candidate up", "ref. across, cand. up", ""]
     chart = _caption(chart, titles, "", TEXT)
-    tiles = [
-      _tile(reference, i, size, REFERENCE),
-      _tile(candidate, match[i], size, CANDIDATE),
-      _border(chart, BACKGROUND),
-    ]
-    return _frame(np.concatenate(tiles, axis=1))
+    left = _tile(reference, i, size, REFERENCE)
+    middle = _tile(candidate, match[i], size, CANDIDATE)
+    return _frame(np.hstack([left, middle, _border(chart, BACKGROUND)]))
 
   return Clip(len(match), draw)
 
@@ -177,7 +164,7 @@ def switch_clip(
     switch + (frames of the candidate from the aligned one on) pictures.
   """
   room = max_side - _TIMELINE - _GAP
-  size = _tile_size(reference, 1, 1, _LARGE_TILE, room)
+  size = _tile_size(reference, (1, 1), _LARGE_TILE, room)
   start = int(match[switch])
   length = switch + len(candidate.frames) - start
 
@@ -187,7 +174,7 @@ def switch_clip(
     else:
       tile = _tile(candidate, start + i - switch, size, CANDIDATE)
     timeline = _timeline(tile.shape[1], i, switch, length)
-    return _frame(np.concatenate([tile, timeline]))
+    return _frame(np.vstack([tile, timeline]))
 
   return Clip(length, draw)
 
@@ -207,13 +194,10 @@ def grid_shape(count: int) -> tuple[int, int]:
 
 
 def _tile_size(
-  reference: EmbeddedVideo,
-  rows: int,
-  columns: int,
-  min_side: int,
-  max_side: int,
+  reference: EmbeddedVideo, shape: tuple[int, int], min_side: int, max_side: int
 ) -> tuple[int, int]:
   """Width and height of the image in a tile: as stored, if that has room."""
+  rows, columns = shape
   height, width = reference.frames.shape[1:3]
   around = 2 * _BORDER + _GAP
   scale = min(
@@ -225,24 +209,19 @@ def _tile_size(
 
 
 def _tiles(
-  videos: Sequence[EmbeddedVideo],
-  matches: Sequence[np.ndarray],
-  moment: int,
-  size: tuple[int, int],
+  videos: Videos, matches: Matches, moment: int, size: tuple[int, int]
 ) -> list[np.ndarray]:
   """A tile a video at a moment of the reference, the first."""
   colors = [REFERENCE] + [None] * (len(videos) - 1)
+  indices = [match[moment] for match in matches]
   return [
-    _tile(video, match[moment], size, color)
-    for video, match, color in zip(videos, matches, colors, strict=True)
+    _tile(video, index, size, color)
+    for video, index, color in zip(videos, indices, colors, strict=True)
   ]
 
 
 def _tile(
-  video: EmbeddedVideo,
-  index: int,
-  size: tuple[int, int],
-  color: Color | None,
+  video: EmbeddedVideo, index: int, size: tuple[int, int], color: Color | None
 ) -> np.ndarray:
   """A frame with its caption; a colored border if a color is given."""
   names = [f"reference: {video.name}"] * (color == REFERENCE) + [video.name]
@@ -260,9 +239,8 @@ def _fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
   method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
   left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
   canvas = np.full((size[1], size[0], 3), BACKGROUND, np.uint8)
-  canvas[top : top + inner[1], left : left + inner[0]] = cv2.resize(
-    image, inner, interpolation=method
-  )
+  resized = cv2.resize(image, inner, interpolation=method)
+  canvas[top : top + inner[1], left : left + inner[0]] = resized
   return canvas
 
 
@@ -288,7 +266,7 @@ def _caption(
   shorter = [".." + last[start:] for start in range(1, len(last) - 1)]
   fitting = (text for text in [*left, *shorter] if _text_width(text) <= room)
   write(next(fitting, ""), 2)
-  return np.concatenate([image, strip])
+  return np.vstack([image, strip])
 
 
 def _text_width(text: str) -> int:
@@ -297,22 +275,21 @@ def _text_width(text: str) -> int:
 
 def _border(image: np.ndarray, color: Color) -> np.ndarray:
   """Adds a border, and the gap to the next tile to the right and below."""
-  image = cv2.copyMakeBorder(
-    image, *[_BORDER] * 4, cv2.BORDER_CONSTANT, value=color
-  )
-  return cv2.copyMakeBorder(
-    image, 0, _GAP, 0, _GAP, cv2.BORDER_CONSTANT, value=BACKGROUND
-  )
+  image = _surround(image, [_BORDER] * 4, color)
+  return _surround(image, [0, _GAP, 0, _GAP], BACKGROUND)
 
 
 def _frame(image: np.ndarray) -> np.ndarray:
   """Adds the outer gap; makes sides even, as 4:2:0 color needs them."""
   bottom, right = ((side + _GAP) % 2 for side in image.shape[:2])
-  return cv2.copyMakeBorder(
-    *(image, _GAP, bottom, _GAP, right),
-    cv2.BORDER_CONSTANT,
-    value=BACKGROUND,
-  )
+  return _surround(image, [_GAP, bottom, _GAP, right], BACKGROUND)
+
+
+def _surround(
+  image: np.ndarray, widths: Sequence[int], color: Color
+) -> np.ndarray:
+  """Adds so many pixels at the top, bottom, left and right."""
+  return cv2.copyMakeBorder(image, *widths, cv2.BORDER_CONSTANT, value=color)
 
 
 def _alignment_map(

@@ -67,11 +67,8 @@ def squared_distances(query: np.ndarray, candidate: np.ndarray) -> np.ndarray:
     [M, N] float64, not negative.
   """
   query, candidate = np.float64(query), np.float64(candidate)
-  distances = (
-    np.sum(query**2, axis=1)[:, None]
-    + np.sum(candidate**2, axis=1)
-    - 2 * query @ candidate.T
-  )
+  norms = np.sum(query**2, axis=1)[:, None] + np.sum(candidate**2, axis=1)
+  distances = norms - 2 * query @ candidate.T
   # Rounding can push the distance of equal frames below 0.
   return np.maximum(distances, 0)
 
@@ -102,13 +99,10 @@ def _accumulate(skewed: np.ndarray) -> np.ndarray:
   # Entering the first cell is free.
   totals[0, 0] = 0
   for k, costs in enumerate(skewed, start=2):
-    diagonal, up, left = (
-      totals[k - 2, :-1],
-      totals[k - 1, :-1],
-      totals[k - 1, 1:],
-    )
-    best = np.minimum(np.minimum(diagonal, up), left)
-    np.add(costs, best, out=totals[k, 1:])
+    # From the diagonal or from above, then from the left.
+    before, last = totals[k - 2], totals[k - 1]
+    best = np.minimum(np.minimum(before[:-1], last[:-1]), last[1:])
+    totals[k, 1:] = costs + best
   return totals[2:, 1:]
 
 

@@ -61,5 +61,4 @@ def write_clip(path: str | os.PathLike, clip: Clip, interval: float) -> None:
     with atomic_write(path) as temporary:
       Image.fromarray(clip.draw(0)).save(temporary, "PNG")
   else:
-    pictures = (clip.draw(i) for i in range(clip.length))
-    write_video(path, pictures, fps=1000 / interval)
+    write_video(path, map(clip.draw, range(clip.length)), fps=1000 / interval)
