@@ -16,7 +16,9 @@ from dataset_preparation.conversion import Source
 from dataset_preparation.shards import ShardOptions, SplitPlan
 from media.frame_encoding import FrameEncoding
 from tests.helpers import video_files
+from tests.helpers.errors import message_of
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import run_modules, run_python
 
 ENCODING = FrameEncoding(size=(24, 16))
 
@@ -43,6 +45,21 @@ def write(folder, out, num_workers=1, encoding=ENCODING, **options):
 
 def read_all(folder):
   return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def stamps(folder):
+  """When the records in a folder were written."""
+  return {path.stat().st_mtime_ns for path in folder.glob("[!.]*.tfrecord")}
+
+
+def flags_for(input_dir, out):
+  return [
+    *(f"--input_dir={input_dir}", f"--output_dir={out}", "--name=mine_train"),
+    *("--width=24", "--height=16", "--files_per_shard=2", "--num_workers=2"),
+  ]
+
+
+MODULE = "dataset_preparation.videos_to_tfrecords"
 
 
 @pytest.fixture(scope="module")
@@ -91,15 +108,6 @@ def test_the_report_of_each_video_is_stored(input_dir, expected):
   }
 
 
-def script(input_dir, out, *flags):
-  return [
-    *(sys.executable, "-m", "dataset_preparation.videos_to_tfrecords"),
-    *(f"--input_dir={input_dir}", f"--output_dir={out}", "--name=mine_train"),
-    *("--width=24", "--height=16", "--files_per_shard=2", "--num_workers=2"),
-    *flags,
-  ]
-
-
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGINT"])
 def test_an_interrupted_run_goes_on_where_it_was(
   tmp_path, input_dir, expected, how
@@ -108,8 +116,9 @@ def test_an_interrupted_run_goes_on_where_it_was(
   (folder / "v6.mp4").unlink()
   os.mkfifo(folder / "v6.mp4")  # Keeps its worker waiting.
   work = out / ".mine_train.incomplete"
+  command = [sys.executable, "-m", MODULE, *flags_for(folder, out)]
   with subprocess.Popen(
-    script(folder, out), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    command, cwd=ROOT, stderr=subprocess.PIPE, text=True
   ) as process:
     for line in process.stderr:
       if "3 of 4 shards done" in line:
@@ -128,11 +137,11 @@ def test_an_interrupted_run_goes_on_where_it_was(
 
   (folder / "v6.mp4").unlink()
   repair(folder, input_dir, "v6.mp4")
-  times = {path.stat().st_mtime_ns for path in work.glob("[!.]*.tfrecord")}
+  times = stamps(work)
   assert len(times) == 3
   write(folder, out, num_workers=2)
   assert read_all(out) == expected
-  assert times < {path.stat().st_mtime_ns for path in out.iterdir()}
+  assert times < stamps(out)
 
 
 def interrupt(input_dir, out, monkeypatch, before, **options):
@@ -170,18 +179,19 @@ def test_records_never_mix_with_those_they_replace(
 
 @pytest.mark.parametrize("change", ["more sources", "a record is removed"])
 def test_changes_after_an_interruption_at_the_end(
-  tmp_path, input_dir, monkeypatch, change
+  tmp_path, input_dir, broken_dir, monkeypatch, change
 ):
-  folder, out = shutil.copytree(input_dir, tmp_path / "in"), tmp_path / "out"
-  interrupt(folder, out, monkeypatch, THIRD)
+  out = tmp_path / "out"
+  repair(broken_dir, input_dir)
+  interrupt(broken_dir, out, monkeypatch, THIRD)
   assert len(list(out.glob("*.tfrecord"))) == 2
   if change == "more sources":
     for number in (7, 8):
-      shutil.copy(input_dir / "v1.mp4", folder / f"v{number}.mp4")
+      shutil.copy(input_dir / "v1.mp4", broken_dir / f"v{number}.mp4")
   else:
     (out / "mine_train-0-of-4.tfrecord").unlink()
-  assert write(folder, out).num_videos == len(os.listdir(folder))
-  write(folder, tmp_path / "at once")
+  assert write(broken_dir, out).num_videos == len(os.listdir(broken_dir))
+  write(broken_dir, tmp_path / "at once")
   assert read_all(out) == read_all(tmp_path / "at once")
 
 
@@ -212,9 +222,8 @@ def test_nothing_is_replaced_before_every_split_has_videos(tmp_path, input_dir):
     SplitPlan("mine_val", sources(tmp_path)),
   ]
   options = ShardOptions(num_workers=1, overwrite=True, skip_broken=True)
-  with pytest.raises(UserError) as error:
-    shards.write_splits(plans, ENCODING, out, options)
-  assert str(error.value).startswith(
+  message = message_of(shards.write_splits, plans, ENCODING, out, options)
+  assert message.startswith(
     "mine_val: expected at least one video, received none of 1 whole; the"
     f" first: {tmp_path}/v0.mp4: expected a whole video file"
   )
@@ -252,22 +261,20 @@ def test_shards_of_changed_sources_are_made_again(
   work = out / ".mine_train.incomplete"
   kinds = [path.suffix for path in work.iterdir() if path.name != "lock"]
   assert sorted(kinds) == [".json", ".json", ".tfrecord", ".tfrecord"]
-  times = {path.stat().st_mtime_ns for path in work.glob("[!.]*.tfrecord")}
+  times = stamps(work)
   repair(broken_dir, input_dir)
   shutil.copy(input_dir / "v1.mp4", broken_dir / "v0.mp4")
   write(broken_dir, out)
   found = read_all(out)
   same = {name for name in expected if found[name] == expected[name]}
   assert same == {f"mine_train-{index}-of-4.tfrecord" for index in (1, 2, 3)}
-  kept = times & {path.stat().st_mtime_ns for path in out.iterdir()}
+  kept = times & stamps(out)
   assert kept == {(out / "mine_train-1-of-4.tfrecord").stat().st_mtime_ns}
 
 
 def test_records_that_exist_are_kept(tmp_path, input_dir, expected):
   write(input_dir, tmp_path)
-  with pytest.raises(UserError) as error:
-    write(input_dir, tmp_path)
-  assert str(error.value) == (
+  assert message_of(write, input_dir, tmp_path) == (
     f"{tmp_path}/mine_train-0-of-4.tfrecord: expected no records of mine_train,"
     " received some of an earlier conversion; give --overwrite to replace them,"
     " or another --name or --output_dir"
@@ -277,23 +284,18 @@ def test_records_that_exist_are_kept(tmp_path, input_dir, expected):
 
 
 def test_two_at_once_are_refused(tmp_path, input_dir, monkeypatch):
-  attempts = []
-
   def convert(*arguments):
-    try:
-      write(input_dir, tmp_path)
-    except UserError as error:
-      attempts.append(str(error))
-    raise UserError("enough")
+    raise UserError(message_of(write, input_dir, tmp_path))
 
   monkeypatch.setattr(worker_pool.conversion, "convert", convert)
-  with pytest.raises(UserError, match="enough"):
-    write(input_dir, tmp_path)
-  assert attempts == [
+  assert message_of(write, input_dir, tmp_path) == (
     f"{tmp_path}/.mine_train.incomplete: expected one process to convert"
     " mine_train, received a second; wait for the first"
-  ]
+  )
   assert not os.listdir(tmp_path)
+
+
+STATUSES = {"skip": 2, "stop": 1}
 
 
 def test_broken_videos_are_left_out_if_asked_for(
@@ -309,19 +311,16 @@ def test_broken_videos_are_left_out_if_asked_for(
   )
   info = dataset_info.load_dataset_info(str(out), "mine")
   assert info.splits["train"].num_videos == 5
-  for flag, status in (("--on_error=skip", 2), ("--on_error=stop", 1)):
-    again = tmp_path / flag
-    done = subprocess.run(
-      script(broken_dir, again, flag), cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == status
-    if status == 2:
-      assert f"  skipped v0: {broken_dir / 'v0.mp4'}: expected" in done.stdout
-      assert read_all(again) == read_all(out)
-    else:
-      last = done.stderr.splitlines()[-1]
-      assert last.startswith(f"error: {broken_dir / 'v0.mp4'}: expected")
-      assert not os.listdir(again)
+  flags = {again: flags_for(broken_dir, tmp_path / again) for again in STATUSES}
+  done = run_modules(
+    *(" ".join([MODULE, f"--on_error={x}", *flags[x]]) for x in flags)
+  )
+  for status in STATUSES.values():
+    assert f"{MODULE} ended with {status}\n" in done.stderr
+  assert f"  skipped v0: {broken_dir / 'v0.mp4'}: expected" in done.stdout
+  assert read_all(tmp_path / "skip") == read_all(out)
+  assert f"error: {broken_dir / 'v0.mp4'}: expected" in done.stderr
+  assert not os.listdir(tmp_path / "stop")
 
 
 def test_skipping_goes_on_where_a_broken_video_stopped(
@@ -330,7 +329,7 @@ def test_skipping_goes_on_where_a_broken_video_stopped(
   out, work = tmp_path / "out", tmp_path / "out/.mine_train.incomplete"
   with pytest.raises(UserError, match=r"v5\.mp4: "):
     write(broken_dir, out)
-  times = {path.stat().st_mtime_ns for path in work.glob("[!.]*.tfrecord")}
+  times = stamps(work)
   assert len(times) == 2
   interrupt(broken_dir, out, monkeypatch, THIRD, skip_broken=True)
   # Without skipping, what was skipped is tried again.
@@ -338,7 +337,7 @@ def test_skipping_goes_on_where_a_broken_video_stopped(
     write(broken_dir, out)
   written = write(broken_dir, out, skip_broken=True)
   assert [skipped["name"] for skipped in written.skipped] == ["v5"]
-  assert times < {path.stat().st_mtime_ns for path in out.iterdir()}
+  assert times < stamps(out)
 
 
 def test_a_worker_that_is_killed_is_told(tmp_path, input_dir):
@@ -357,10 +356,10 @@ def test_a_worker_that_is_killed_is_told(tmp_path, input_dir):
 
   killer = threading.Thread(target=kill)
   killer.start()
-  with pytest.raises(UserError) as error:
-    write(folder, tmp_path / "out", num_workers=2, skip_broken=True)
+  options = {"num_workers": 2, "skip_broken": True}
+  message = message_of(write, folder, tmp_path / "out", **options)
   killer.join()
-  video, _, rest = str(error.value).rpartition(": expected a worker")
+  video, _, rest = message.rpartition(": expected a worker")
   assert video.split(", ")[-1] == f"{folder}/v1.mp4"
   assert rest == (
     " process to convert it, received none, as one crashed or was killed,"
@@ -381,13 +380,13 @@ def test_workers_that_are_killed_at_once_are_told(
     write(input_dir, tmp_path, num_workers=2)
 
 
-def test_workers_do_without_tensorflow():
+def test_workers_and_records_do_without_tensorflow():
   code = (
-    "import sys; from dataset_preparation import videos_to_tfrecords;"
-    " sys.exit('tensorflow' in sys.modules)"
+    "import sys\n"
+    "from dataset_preparation import videos_to_tfrecords, visualize_tfrecords\n"
+    "sys.exit('tensorflow' in sys.modules)"
   )
-  done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
-  assert done.returncode == 0
+  assert run_python("-c", code).returncode == 0
 
 
 def test_videos_too_long_for_a_record_are_named_and_left_out(

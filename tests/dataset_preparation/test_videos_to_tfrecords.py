@@ -191,12 +191,13 @@ def test_another_data_set_in_the_folder_is_refused(tmp_path, input_dir):
 
 
 def test_videos_are_found_in_natural_order(tmp_path):
-  names = ["v10.mp4", "v2.MOV", "a.webm", "v2b.avi", "007.mkv", "v02c.mp4"]
+  names = ["v10.mp4", "v2.MOV", "a.webm", "v2b.avi", "v02c.mp4"]
   for folder in ("", "take10", "take9", "take9/a", ".hidden"):
     (tmp_path / folder).mkdir(exist_ok=True)
   for name in (*names, "take10/v1.mp4", "take9/v1.mp4", "take9/a/v1.mp4"):
     (tmp_path / name).touch()
   (tmp_path / ".hidden" / "v1.mp4").touch()
+  (tmp_path / "007.mkv").symlink_to("nowhere.mkv")  # Its conversion tells.
   found = find_videos(tmp_path)
   assert [str(path.relative_to(tmp_path)) for path in found.values()] == [
     *("007.mkv", "a.webm", "take9/a/v1.mp4", "take9/v1.mp4", "take10/v1.mp4"),
@@ -275,7 +276,7 @@ def test_segments_may_go_up_to_the_end_of_the_video(tmp_path, source_fps, fps):
 
   label("mine_val", (0, end // 2), (end // 2, end))
   [record] = record_files.read(out.glob("*.tfrecord"))
-  assert set(record["frame_labels"]) <= {0, 1}
+  assert set(record["frame_labels"]) <= {0, end // 2}
   late = message_of(label, "mine_test", (0, end // 2), (end // 2, end + 0.6))
   assert late == (
     f"{table}: video 'a', row 3: expected an end of at most {end:.3f} s, where"

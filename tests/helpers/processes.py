@@ -7,12 +7,12 @@ from tests.helpers.paths import ROOT
 
 # Runs modules one after the other, since each imports TensorFlow or Beam.
 _RUN_MODULES = """
-import runpy, sys
+import runpy, shlex, sys
 from absl import app, flags
 app.define_help_flags()
 for line in sys.argv[1:]:
   known = set(flags.FLAGS)
-  sys.argv = line.split()
+  sys.argv = shlex.split(line)
   module = sys.argv[0]
   try:
     runpy.run_module(module, run_name="__main__", alter_sys=True)
