@@ -8,7 +8,8 @@ import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from core.errors import UserError
-from data import shard_files
+from data import dataset_info, shard_files
+from data.dataset_info import SplitInfo
 from dataset_preparation import beam_videos_to_tfrecords, build_records
 from dataset_preparation.build_records import LabelOptions, SplitOptions
 from dataset_preparation.shards import ShardOptions
@@ -96,17 +97,13 @@ def test_the_records_are_those_of_one_machine(tmp_path, input_dir):
 
 def test_videos_in_the_cloud_are_found(monkeypatch):
   names = ("a/v10.mp4", "a/v9.mp4", "notes.txt", ".x/v1.mp4")
-  match = types.SimpleNamespace(
-    metadata_list=[
-      types.SimpleNamespace(path=f"mem://bucket/in/{name}") for name in names
-    ]
-  )
+  paths = [types.SimpleNamespace(path=f"mem://bucket/in/{x}") for x in names]
+  match = types.SimpleNamespace(metadata_list=paths)
   systems = beam_videos_to_tfrecords.FileSystems
   monkeypatch.setattr(systems, "match", lambda patterns: [match])
   found = beam_videos_to_tfrecords.find_videos("mem://bucket/in/", ["*.mp4"])
-  assert list(found.items()) == [
-    (f"a/{name}", f"mem://bucket/in/a/{name}.mp4") for name in ("v9", "v10")
-  ]
+  assert list(found) == ["a/v9", "a/v10"]
+  assert found["a/v9"] == "mem://bucket/in/a/v9.mp4"
 
 
 def test_records_are_replaced_when_the_new_ones_are_there(tmp_path, input_dir):
@@ -134,17 +131,12 @@ def test_records_are_replaced_when_the_new_ones_are_there(tmp_path, input_dir):
 
 
 def test_dataset_json_is_read_before_anything_is_converted(tmp_path, input_dir):
-  content = {
-    **{"format_version": 1, "dataset": "yours", "class_names": ["b", "a"]},
-    "splits": {
-      "test": {"num_videos": 1, "num_frames": 2, "phases": {"0": 1, "1": 1}}
-    },
-  }
-  (tmp_path / "dataset.json").write_text(json.dumps(content))
+  test = SplitInfo(1, 2, phase_counts={"0": 1, "1": 1})
+  dataset_info.add_split(tmp_path, "yours", "test", test, ("b", "a"))
   with pytest.raises(UserError, match="'mine', received 'yours'"):
     convert(input_dir, tmp_path)
-  content["dataset"] = "mine"
-  (tmp_path / "dataset.json").write_text(json.dumps(content))
+  (tmp_path / "dataset.json").unlink()
+  dataset_info.add_split(tmp_path, "mine", "test", test, ("b", "a"))
   rows = [f"v{n},0,0.1,a" for n in range(5)]
   labels = tmp_path / "labels.csv"
   labels.write_text("\n".join(["video,start,end,phase", *rows]))
@@ -156,20 +148,18 @@ def test_dataset_json_is_read_before_anything_is_converted(tmp_path, input_dir):
 
 def test_mistakes_are_told_in_one_line(tmp_path, input_dir):
   mistakes = {
-    "--lable_file=x": "--lable_file: expected a known flag, received another;"
-    " did you mean --label_file?",
-    "--runner=No": "--runner: expected flags that Beam takes, received others"
-    " (Unexpected p",
-    "--output_dir=nowhere://x": "--output_dir: expected a path that Beam can"
-    " access, received nowhere://",
+    "--lable_file=x": "expected a known flag, received another; did you mean"
+    " --label_file?",
+    "--runner=No": "expected flags that Beam takes, received others (Unexp",
+    "--output_dir=no://x": "expected a path that Beam can access, received no:",
   }
   flags = flags_for(input_dir, tmp_path / "out")
   module = "dataset_preparation.beam_videos_to_tfrecords"
   done = run_modules(*(" ".join([module, *flags, x]) for x in mistakes))
   told = done.stderr.splitlines()
   told = [told[i - 1 : i + 1] for i, line in enumerate(told) if "ended" in line]
-  for (error, end), message in zip(told, mistakes.values(), strict=True):
-    assert error.startswith(f"error: {message}")
+  for (error, end), (flag, message) in zip(told, mistakes.items(), strict=True):
+    assert error.startswith(f"error: {flag.partition('=')[0]}: {message}")
     assert end == f"{module} ended with 1"
   assert "Traceback" not in done.stderr
 
