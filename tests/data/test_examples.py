@@ -126,11 +126,6 @@ def test_check_names_file_video_and_frame(tmp_path, content, message):
   assert text.endswith("; convert the videos again")
 
 
-def test_check_passes_sound_records(toy_records):
-  paths = sorted(toy_records.iterdir())
-  examples.check_records(tfrecords.list_records(paths))
-
-
 def test_whatever_byte_is_wrong_a_record_is_read_or_refused(tmp_path):
   content = clip(JPEG[:30], labels=[1])
   damaged = []

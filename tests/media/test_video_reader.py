@@ -21,15 +21,22 @@ def times_of(path):
 
 
 @pytest.mark.parametrize(
-  ("name", "codec"),
+  ("ending", "codec", "pix_fmt"),
   [
-    *[("a.mp4", codec) for codec in ("libx264", "libx265", "libsvtav1")],
-    *[(f"a.{e}", "libx264") for e in ("mkv", "mov", "avi", "flv", "ts")],
-    *(("a.webm", "libvpx-vp9"), ("a.avi", "mpeg4")),
+    *(("mp4", x, "yuv420p") for x in ("libx264", "libx265", "libsvtav1")),
+    *((e, "libx264", "yuv420p") for e in ("mkv", "mov", "avi", "flv", "ts")),
+    *(("webm", "libvpx-vp9", "yuv420p"), ("avi", "mpeg4", "yuv420p")),
+    # Ten bits, alpha, and the whole range.
+    *(("mp4", "libx265", "yuv420p10le"), ("mkv", "libx264", "yuv422p10le")),
+    *(("webm", "libsvtav1", "yuv420p10le"), ("mov", "qtrle", "argb")),
+    *(("mov", "png", "rgba"), ("mov", "prores_ks", "yuva444p10le")),
+    ("avi", "mjpeg", "yuvj420p"),
   ],
 )
-def test_codecs_and_containers(tmp_path, name, codec):
-  frames = list(read_frames(video_files.make(tmp_path / name, codec)))
+def test_codecs_containers_and_depths(tmp_path, ending, codec, pix_fmt):
+  path = tmp_path / f"a.{ending}"
+  video_files.make(path, codec, pix_fmt=pix_fmt)
+  frames = list(read_frames(path))
   assert len(frames) == 30
   np.testing.assert_allclose(
     [frame.time for frame in frames], np.arange(30) / 10, atol=1e-9
@@ -64,27 +71,6 @@ def test_the_rate_is_that_of_the_stream_that_is_read(tmp_path, monkeypatch):
 
   monkeypatch.setattr(video_reader, "_video_stream", choose)
   np.testing.assert_allclose(times_of(path), np.arange(5) / 10)
-
-
-@pytest.mark.parametrize(
-  ("name", "codec", "pix_fmt"),
-  [
-    ("ten_bits.mp4", "libx265", "yuv420p10le"),
-    ("ten_bits.mkv", "libx264", "yuv422p10le"),
-    ("ten_bits.webm", "libsvtav1", "yuv420p10le"),
-    ("alpha.mov", "qtrle", "argb"),
-    ("alpha.mov", "png", "rgba"),
-    ("alpha.mov", "prores_ks", "yuva444p10le"),
-    ("photo.avi", "mjpeg", "yuvj420p"),
-  ],
-)
-def test_depths_and_alpha(tmp_path, name, codec, pix_fmt):
-  path = video_files.make(tmp_path / name, codec, 4, pix_fmt=pix_fmt)
-  frames = list(read_frames(path))
-  assert len(frames) == 4
-  for frame in frames:
-    assert frame.image.dtype == np.uint8
-    assert video_files.colors(frame.image) == video_files.QUARTERS
 
 
 @pytest.mark.parametrize(
