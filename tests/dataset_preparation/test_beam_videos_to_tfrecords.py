@@ -17,6 +17,7 @@ from media.frame_encoding import FrameEncoding
 from tests.helpers import video_files
 from tests.helpers.errors import message_of
 from tests.helpers.processes import run_modules, run_python
+from tests.helpers.record_files import contents
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +53,6 @@ def convert(input_dir, out, label_file=None, **options):
     *(plans, FrameEncoding(size=(24, 16), fps=5), str(out)),
     ShardOptions(files_per_shard=2, **options),
   )
-
-
-def read_all(folder):
-  return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_the_records_are_those_of_one_machine(tmp_path, input_dir):
@@ -109,7 +106,7 @@ def test_videos_in_the_cloud_are_found(monkeypatch):
 def test_records_are_replaced_when_the_new_ones_are_there(tmp_path, input_dir):
   out = tmp_path / "out"
   convert(input_dir, out)
-  before = read_all(out)
+  before = contents(out)
   folder = tmp_path / "in"
   folder.mkdir()
   for number in range(2):
@@ -121,10 +118,10 @@ def test_records_are_replaced_when_the_new_ones_are_there(tmp_path, input_dir):
     f"{folder}/v2.mp4: expected a whole video file, received one that can't be"
     " decoded (invalid data found when processing input); replace or remove it"
   )
-  assert read_all(out) == before
+  assert contents(out) == before
   (folder / "v2.mp4").unlink()
   convert(folder, out, overwrite=True)
-  assert set(read_all(out)) == {
+  assert set(contents(out)) == {
     *("dataset.json", "mine_train-0-of-1.tfrecord"),
     "mine_val-0-of-1.tfrecord",
   }

@@ -91,14 +91,12 @@ def test_phases_that_have_other_names_in_another_split(
   out = tmp_path / "out"
   labels = table(tmp_path / "labels.csv")
   run(input_dir, "mine_train", out, labels, pattern="v0.mp4")
-  before = {path.name: path.read_bytes() for path in out.iterdir()}
   monkeypatch.setattr(shards.conversion, "convert", None)
   arguments = (input_dir, "mine_val", out, labels, ("pour", "reach"))
   assert message_of(run, *arguments) == (
     "mine_train: expected 'reach' as phase 0 in all splits, received 'pour';"
     " give --phases in that order, or correct class_names in dataset.json"
   )
-  assert {path.name: path.read_bytes() for path in out.iterdir()} == before
 
 
 @pytest.mark.parametrize("name", ["mine_train", "train", "my videos"])

@@ -80,13 +80,10 @@ def test_phases_of_the_labeled_videos(tmp_path, penn_dir, caplog):
   assert "1 of 4 videos have no labels and are left out" in caplog.text
 
 
-def test_labels_of_other_videos_only(tmp_path, penn_dir):
+def test_wrong_files_are_named(tmp_path, penn_dir):
   (tmp_path / "phases.csv").write_text("video,phase\nclip,0\n")
   with pytest.raises(UserError, match="expected labels of the 4 videos"):
     convert(penn_dir, tmp_path, tmp_path / "phases.csv")
-
-
-def test_wrong_folders_are_named(tmp_path, penn_dir):
   with pytest.raises(UserError, match="labels: expected the .mat files"):
     convert(tmp_path, tmp_path)
   (penn_dir / "labels" / "0009.mat").write_bytes(b"no file of Matlab")

@@ -20,6 +20,7 @@ from tests.helpers import video_files
 from tests.helpers.errors import message_of
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import run_modules, run_python
+from tests.helpers.record_files import contents
 
 ENCODING = FrameEncoding(size=(24, 16))
 
@@ -44,10 +45,6 @@ def write(folder, out, num_workers=1, encoding=ENCODING, **options):
   return shards.write_splits([plan], encoding, out, options)["mine_train"]
 
 
-def read_all(folder):
-  return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def stamps(folder):
   """When the records in a folder were written."""
   return {path.stat().st_mtime_ns for path in folder.glob("[!.]*.tfrecord")}
@@ -68,7 +65,7 @@ def expected(input_dir, tmp_path_factory):
   """What an uninterrupted run writes."""
   out = tmp_path_factory.mktemp("out")
   write(input_dir, out)
-  return read_all(out)
+  return contents(out)
 
 
 @pytest.fixture
@@ -91,7 +88,7 @@ def test_order_and_bytes_do_not_depend_on_the_number_of_workers(
     *(f"mine_train-{index}-of-4.tfrecord" for index in range(4)),
   ]
   written = write(input_dir, tmp_path, num_workers=20)
-  assert read_all(tmp_path) == expected
+  assert contents(tmp_path) == expected
   names = [video["name"] for video in written.videos]
   assert names == [f"v{i}" for i in range(7)]
 
@@ -139,7 +136,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
   times = stamps(work)
   assert len(times) == 3
   write(folder, out, num_workers=2)
-  assert read_all(out) == expected
+  assert contents(out) == expected
   assert times < stamps(out)
 
 
@@ -173,7 +170,7 @@ def test_records_never_mix_with_those_they_replace(
   with pytest.raises(UserError, match="received all but number 2, 3;"):
     shard_files.list_record_files(str(tmp_path), "mine", "train")
   write(input_dir, tmp_path)
-  assert read_all(tmp_path) == expected
+  assert contents(tmp_path) == expected
 
 
 @pytest.mark.parametrize("change", ["more sources", "a record is removed"])
@@ -191,7 +188,7 @@ def test_changes_after_an_interruption_at_the_end(
     (out / "mine_train-0-of-4.tfrecord").unlink()
   assert write(broken_dir, out).num_videos == len(os.listdir(broken_dir))
   write(broken_dir, tmp_path / "at once")
-  assert read_all(out) == read_all(tmp_path / "at once")
+  assert contents(out) == contents(tmp_path / "at once")
 
 
 def test_unfinished_work_does_not_open_records_to_being_replaced(
@@ -199,7 +196,7 @@ def test_unfinished_work_does_not_open_records_to_being_replaced(
 ):
   out = tmp_path / "out"
   write(input_dir, out, encoding=FrameEncoding(size=(8, 8)))
-  before = read_all(out)
+  before = contents(out)
   with pytest.raises(UserError, match=r"v5\.mp4: "):
     write(broken_dir, out, overwrite=True)
   repair(broken_dir, input_dir)
@@ -208,13 +205,13 @@ def test_unfinished_work_does_not_open_records_to_being_replaced(
   with pytest.raises(UserError, match="give --overwrite"):
     write(broken_dir, out)
   shutil.rmtree(work)
-  assert read_all(out) == before
+  assert contents(out) == before
 
 
 def test_nothing_is_replaced_before_every_split_has_videos(tmp_path, input_dir):
   out = tmp_path / "out"
   write(input_dir, out)
-  before = read_all(out)
+  before = contents(out)
   (tmp_path / "v0.mp4").write_bytes(b"no video")
   plans = [
     SplitPlan("mine_train", sources(input_dir)[:1]),
@@ -228,7 +225,7 @@ def test_nothing_is_replaced_before_every_split_has_videos(tmp_path, input_dir):
   )
   for work in out.glob(".*"):
     shutil.rmtree(work)
-  assert read_all(out) == before
+  assert contents(out) == before
 
 
 def test_a_source_that_changes_meanwhile_is_converted_again(
@@ -248,7 +245,7 @@ def test_a_source_that_changes_meanwhile_is_converted_again(
   repair(broken_dir, input_dir)
   write(broken_dir, tmp_path / "out")
   write(broken_dir, tmp_path / "at once")
-  assert read_all(tmp_path / "out") == read_all(tmp_path / "at once")
+  assert contents(tmp_path / "out") == contents(tmp_path / "at once")
 
 
 def test_shards_of_changed_sources_are_made_again(
@@ -264,7 +261,7 @@ def test_shards_of_changed_sources_are_made_again(
   repair(broken_dir, input_dir)
   shutil.copy(input_dir / "v1.mp4", broken_dir / "v0.mp4")
   write(broken_dir, out)
-  found = read_all(out)
+  found = contents(out)
   same = {name for name in expected if found[name] == expected[name]}
   assert same == {f"mine_train-{index}-of-4.tfrecord" for index in (1, 2, 3)}
   kept = times & stamps(out)
@@ -279,7 +276,7 @@ def test_records_that_exist_are_kept(tmp_path, input_dir, expected):
     " or another --name or --output_dir"
   )
   write(input_dir, tmp_path, overwrite=True)
-  assert read_all(tmp_path) == expected
+  assert contents(tmp_path) == expected
 
 
 def test_two_at_once_are_refused(tmp_path, input_dir, monkeypatch):
@@ -314,7 +311,7 @@ def test_broken_videos_are_left_out_if_asked_for(
   done = run_modules(*(" ".join([MODULE, *each]) for each in flags))
   assert re.findall(r"ended with (\d+)", done.stderr) == ["2", "1"]
   assert f"  skipped v0: {broken_dir / 'v0.mp4'}: expected" in done.stdout
-  assert read_all(tmp_path / "skip") == read_all(out)
+  assert contents(tmp_path / "skip") == contents(out)
   assert f"error: {broken_dir / 'v0.mp4'}: expected" in done.stderr
   assert not os.listdir(tmp_path / "stop")
 

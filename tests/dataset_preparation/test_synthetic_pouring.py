@@ -11,15 +11,7 @@ from dataset_preparation.synthetic_pouring import generation, motion, scene
 from evaluation.kendalls_tau import pairwise_taus
 from media import video_reader
 from tests.helpers.processes import run_python
-
-
-def contents(folder):
-  """Gives every file below a folder: {relative path: bytes}."""
-  return {
-    str(path.relative_to(folder)): path.read_bytes()
-    for path in sorted(folder.rglob("*"))
-    if path.is_file()
-  }
+from tests.helpers.record_files import contents
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,6 @@ def read(folder, fps=0):
   return list(image_folders.read_frames(folder, fps, image_folders.ENDINGS))
 
 
-def test_natural_order():
-  names = ["img10.jpg", "img2.jpg", "img1.jpg", "2", "10", "b", "a1b2", "a1b10"]
-  assert sorted(names, key=image_folders.natural_order) == [
-    *("2", "10", "a1b2", "a1b10", "b", "img1.jpg", "img2.jpg", "img10.jpg")
-  ]
-
-
 @pytest.mark.parametrize("ending", ["jpg", "JPEG", "png", "webp"])
 def test_formats_in_natural_order(tmp_path, ending):
   folder = image_files.make(tmp_path, ending=ending)
