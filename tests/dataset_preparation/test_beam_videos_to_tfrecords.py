@@ -66,7 +66,7 @@ def test_the_records_are_those_of_one_machine(tmp_path, input_dir):
     for s, p in ((0, "a"), (0.15, "b"), (0.305, "c"))
   ]
   labels.write_text("\n".join(["video,start,end,phase", *rows]))
-  contents = []
+  infos = []
   for module, *flags in (
     ["videos_to_tfrecords"],
     ["beam_videos_to_tfrecords", "--runner", "DirectRunner"],
@@ -80,15 +80,15 @@ def test_the_records_are_those_of_one_machine(tmp_path, input_dir):
     assert "mine_train: 3 videos, " in done.stdout
     skipped = f"  skipped take/broken: {folder}/take/broken.mp4: expected"
     assert skipped in done.stdout
-    contents.append(json.loads((out / "dataset.json").read_text()))
+    infos.append(json.loads((out / "dataset.json").read_text()))
     for split, count in (("train", 2), ("val", 1)):
       paths = shard_files.list_record_files(str(out), "mine", split)
       assert len(paths) == count
       records = tf.data.TFRecordDataset(paths).as_numpy_iterator()
-      contents[-1][split] = sorted(records)
-  assert contents[0] == contents[1]
-  assert contents[0]["class_names"] == ["a", "b", "c"]
-  [warning] = contents[0]["splits"]["val"]["videos"][0]["warnings"]
+      infos[-1][split] = sorted(records)
+  assert infos[0] == infos[1]
+  assert infos[0]["class_names"] == ["a", "b", "c"]
+  [warning] = infos[0]["splits"]["val"]["videos"][0]["warnings"]
   assert warning.startswith(f"{folder}/take/v")
 
 

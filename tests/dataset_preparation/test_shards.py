@@ -80,6 +80,15 @@ def repair(folder, input_dir, name="v5.mp4"):
   (folder / name).write_bytes((input_dir / name).read_bytes())
 
 
+@pytest.fixture
+def stopped(broken_dir, tmp_path):
+  """The output folder, and that of unfinished work, after v5 stopped a run."""
+  out = tmp_path / "out"
+  with pytest.raises(UserError, match=r"v5\.mp4: "):
+    write(broken_dir, out)
+  return out, out / ".mine_train.incomplete"
+
+
 def test_order_and_bytes_do_not_depend_on_the_number_of_workers(
   tmp_path, input_dir, expected
 ):
@@ -249,12 +258,9 @@ def test_a_source_that_changes_meanwhile_is_converted_again(
 
 
 def test_shards_of_changed_sources_are_made_again(
-  tmp_path, input_dir, broken_dir, expected
+  input_dir, broken_dir, expected, stopped
 ):
-  out = tmp_path / "out"
-  with pytest.raises(UserError, match=r"v5\.mp4: "):
-    write(broken_dir, out)
-  work = out / ".mine_train.incomplete"
+  out, work = stopped
   kinds = [path.suffix for path in work.iterdir() if path.name != "lock"]
   assert sorted(kinds) == [".json", ".json", ".tfrecord", ".tfrecord"]
   times = stamps(work)
@@ -317,11 +323,9 @@ def test_broken_videos_are_left_out_if_asked_for(
 
 
 def test_skipping_goes_on_where_a_broken_video_stopped(
-  tmp_path, broken_dir, monkeypatch
+  broken_dir, monkeypatch, stopped
 ):
-  out, work = tmp_path / "out", tmp_path / "out/.mine_train.incomplete"
-  with pytest.raises(UserError, match=r"v5\.mp4: "):
-    write(broken_dir, out)
+  out, work = stopped
   times = stamps(work)
   assert len(times) == 2
   interrupt(broken_dir, out, monkeypatch, THIRD, skip_broken=True)

@@ -21,7 +21,7 @@ def test_formats_in_natural_order(tmp_path, ending):
   frames = read(folder, fps=5)
   assert [frame.index for frame in frames] == list(range(12))
   np.testing.assert_allclose([f.time for f in frames], np.arange(12) / 5)
-  corners = [image_files.corner(frame.image) for frame in frames]
+  corners = [float(frame.image[-9:, -9:].mean()) for frame in frames]
   assert corners == sorted(corners, reverse=True)
   for frame in frames:
     assert video_files.colors(frame.image) == video_files.QUARTERS
