@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shlex
-import subprocess
-import sys
 
 import av
 import numpy as np
@@ -20,11 +18,13 @@ from dataset_preparation.labels.types import Extent
 from evaluation import TASKS
 from tests.helpers import image_files, video_files
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import run_modules
 
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md")]
 DOCS = "\n".join(path.read_text() for path in PAGES).replace("\\\n", " ")
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", DOCS, re.S | re.M)
 SMOKE = "--config=configs/smoke.yml"
+SPLITS = ("train", "val")
 
 
 def command(*words):
@@ -34,112 +34,96 @@ def command(*words):
   return found.partition("  #")[0]
 
 
-def run(command, home, *more, cwd=ROOT, status=0):
-  """Runs a command with `~` being `home`; returns all that it prints."""
-  words = [word.replace("~", str(home)) for word in shlex.split(command)]
-  done = subprocess.run(
-    [sys.executable, *words[1:], *more],
-    cwd=cwd,
-    env=os.environ | {"HOME": str(home), "CUDA_VISIBLE_DEVICES": ""},
-    stdout=subprocess.PIPE,
-    stderr=subprocess.STDOUT,
-    text=True,
-  )
-  assert done.returncode == status, f"{command}\n{done.stdout}"
-  return done.stdout
+def run(home, *commands):
+  """Runs commands with `~` being `home`; returns all that they print."""
+  lines = []
+  for line in commands:
+    line = line.replace(" -m ", " ").replace("~", str(home))
+    _, script, *words = shlex.split(line)
+    lines.append(shlex.join([script.removesuffix(".py"), *words]))
+  env = os.environ | {"HOME": str(home), "CUDA_VISIBLE_DEVICES": ""}
+  done = run_modules(*lines, env=env)
+  ends = re.findall(r"^\S+ ended with (\w+)$", done.stderr, re.M)
+  assert ends == ["None"] * len(lines), done.stderr
+  return done.stdout + done.stderr
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-  """A home folder, after the five lines for own videos."""
-  folder = tmp_path_factory.mktemp("home")
+def test_own_videos_in_five_lines_and_what_may_follow(tmp_path):
   rows = ["video,start,end,phase"]
   for split, count in (("train", 4), ("val", 3)):
-    (folder / "videos" / split).mkdir(parents=True)
+    (tmp_path / "videos" / split).mkdir(parents=True)
     for number in range(count):
       name, length = f"{split}{number}", 14 + 2 * number
-      path = folder / "videos" / split / f"{name}.mp4"
-      video_files.make(path, num_frames=length, fps=10)
+      path = tmp_path / "videos" / split / f"{name}.mp4"
+      video_files.make(path, num_frames=length)
       middle, end = length / 20, length / 10
       rows += [f"{name},0,{middle},reach", f"{name},{middle},{end},pour"]
-  labels = folder / "labels.csv"
-  labels.write_text("\n".join(rows))
-  for split in ("train", "val"):
-    convert = command("n.videos_to_tfrecords", f"--name mine_{split} ")
-    run(convert, folder, f"--label_file={labels}")
-  run(command("--logdir ~/mine_logs --set"), folder, SMOKE)
-  run(command("extract_embeddings.py"), folder)
-  run(command("visualize_alignment.py"), folder)
-  return folder
-
-
-def test_own_videos_in_five_lines_and_evaluation(home):
-  loaded = embeddings.load(home / "mine.npy")
+  (tmp_path / "labels.csv").write_text("\n".join(rows))
+  (evaluation,) = re.findall(r"`(python evaluate.py --logdir ~/.*?)`", DOCS)
+  convert, labels = "n.videos_to_tfrecords", "--label_file=~/labels.csv"
+  sheet = command("visualize_tfrecords", "--sheet")
+  printed = run(
+    tmp_path,
+    *(f"{command(convert, f'--name mine_{s} ')} {labels}" for s in SPLITS),
+    f"{command('--logdir ~/mine_logs --set')} {SMOKE}",
+    command("extract_embeddings.py"),
+    command("visualize_alignment.py"),
+    evaluation,
+    f"{command('--init_from')} {SMOKE}",
+    sheet.replace("sheet.png", "~/sheet.png"),
+    command("visualize_tfrecords", "--check"),
+  )
+  loaded = embeddings.load(tmp_path / "mine.npy")
   assert loaded["names"] == ["val0", "val1", "val2"]
   assert loaded["seq_lens"] == [14, 16, 18]
-  with av.open(home / "aligned.mp4") as aligned:
+  with av.open(tmp_path / "aligned.mp4") as aligned:
     assert len(list(aligned.decode(video=0))) == 14
-  (evaluation,) = re.findall(r"`(python evaluate.py --logdir ~/.*?)`", DOCS)
-  assert "kendalls_tau/mine_val_align_tau" in run(evaluation, home)
-  lines = (home / "mine_logs/eval_logs/metrics.jsonl").read_text().splitlines()
-  untrained, trained = map(json.loads, lines)
+  assert "kendalls_tau/mine_val_align_tau" in printed
+  metrics = tmp_path / "mine_logs/eval_logs/metrics.jsonl"
+  untrained, trained = map(json.loads, metrics.read_text().splitlines())
   assert (untrained["step"], trained["step"]) == (0, 1)
   assert 0 <= trained["classification/val_mine_1.0_accuracy"] <= 1
+  assert f"Starting from the network of {tmp_path}/mine_logs" in printed
+  assert (tmp_path / "fine" / "ckpt-1.index").exists()
+  assert (tmp_path / "sheet.png").exists()
+  assert "4 records, all sound" in printed
 
 
-@pytest.mark.parametrize(
-  "script, folder", [("videos", "videos/all"), ("images", "frames")]
-)
-def test_one_folder_is_split_by_group(script, folder, tmp_path):
-  (tmp_path / folder).mkdir(parents=True)
+def test_one_folder_is_split_by_group(tmp_path):
   rows = ["video,group"]
+  (tmp_path / "videos" / "all").mkdir(parents=True)
   for number in range(6):
-    take = tmp_path / folder / f"take{number}"
-    if script == "videos":
-      video_files.make(take.with_suffix(".mp4"), num_frames=3)
-    else:
-      image_files.make(take, count=3)
-    rows.append(f"take{number},scene{number // 2}")
+    take = f"take{number}"
+    video_files.make(tmp_path / f"videos/all/{take}.mp4", num_frames=3)
+    image_files.make(tmp_path / "frames" / take, count=3)
+    rows.append(f"{take},scene{number // 2}")
   groups = tmp_path / "groups.csv"
   groups.write_text("\n".join(rows))
-  convert = command(f"n.{script}_to_tfrecords", "--split train=0.8,val=0.2")
   assert "--group_file" in DOCS
-  output = f"--output_dir={tmp_path}/records"
-  run(convert, tmp_path, output, f"--group_file={groups}")
-  info = json.loads((tmp_path / "records" / "dataset.json").read_text())
-  sizes = [split["num_videos"] for split in info["splits"].values()]
-  assert sum(sizes) == 6 and all(size % 2 == 0 for size in sizes)
+  scripts = ("videos", "images")
+  run(
+    tmp_path,
+    *(
+      f"{command(f'n.{script}_to_tfrecords', '--split train=0.8,val=0.2')}"
+      f" --output_dir={tmp_path}/{script} --group_file={groups}"
+      for script in scripts
+    ),
+  )
+  for script in scripts:
+    info = json.loads((tmp_path / script / "dataset.json").read_text())
+    sizes = [split["num_videos"] for split in info["splits"].values()]
+    assert sum(sizes) == 6 and all(size % 2 == 0 for size in sizes)
 
 
-def test_records_are_looked_at(home):
-  draw = command("visualize_tfrecords", "--sheet")
-  run(draw.replace("sheet.png", "~/sheet.png"), home)
-  assert (home / "sheet.png").exists()
-  check = command("visualize_tfrecords", "--check")
-  assert "4 records, all sound" in run(check, home)
-
-
-def test_a_run_starts_from_another(home):
-  printed = run(command("--init_from"), home, SMOKE)
-  assert f"Starting from the network of {home}/mine_logs" in printed
-  assert (home / "fine" / "ckpt-1.index").exists()
-
-
-def test_a_report_of_two_runs(tmp_path):
+def test_a_report_and_embeddings_of_other_programs(tmp_path, monkeypatch):
   for name, tau in (("L1", 0.25), ("L2", 0.75)):
     logs = tmp_path / name / "eval_logs"
     logs.mkdir(parents=True)
     line = {"step": 1, "kendalls_tau/mine_val_align_tau": tau}
     (logs / "metrics.jsonl").write_text(json.dumps(line) + "\n")
-  compare = command("evaluation.report").replace("L1 L2", "~/L1 ~/L2")
-  table = run(compare, tmp_path)
-  assert "0.250" in table and "**0.750**" in table
-
-
-def test_embeddings_of_other_programs_are_evaluated(tmp_path, monkeypatch):
   (code,) = [text for kind, text in BLOCKS if text.startswith("np.savez")]
   monkeypatch.chdir(tmp_path)
-  for split in ("train", "val"):
+  for split in SPLITS:
     values = {
       "np": np,
       "embs": np.random.default_rng(0).normal(size=(18, 3)),
@@ -153,15 +137,13 @@ def test_embeddings_of_other_programs_are_evaluated(tmp_path, monkeypatch):
   assert loaded["names"] == ["a", "b"]
   assert loaded["labels"][1].tolist() == [1] * 4 + [2] * 6
   (evaluation,) = re.findall(r"`(python evaluate.py --train_embs.*?)`", DOCS)
-  table = run(re.sub(r"(\w+\.npz)", r"~/\1", evaluation), tmp_path)
-  assert "kendalls_tau/pouring_val_align_tau" in table
-
-
-@pytest.mark.parametrize("name", ["videos_to", "images_to", "penn_action"])
-def test_preparation_runs_by_its_path(name, tmp_path):
-  (path,) = ROOT.glob(f"dataset_preparation/{name}*.py")
-  flags = run(f"python {path} --help", tmp_path, cwd="/", status=1)
-  assert "--label_file" in flags
+  printed = run(
+    tmp_path,
+    command("evaluation.report").replace("L1 L2", "~/L1 ~/L2"),
+    re.sub(r"(\w+\.npz)", r"~/\1", evaluation),
+  )
+  assert "0.250" in printed and "**0.750**" in printed
+  assert "kendalls_tau/pouring_val_align_tau" in printed
 
 
 def test_flags_are_those_that_scripts_define():
@@ -202,16 +184,16 @@ def test_settings_are_those_of_the_configuration():
   assert len(rows) > 10 and defaults == config.CONFIG
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
-def test_links_lead_somewhere(page):
-  for target in re.findall(r"\]\(((?!http)[^)]+)\)", page.read_text()):
-    name, _, anchor = target.partition("#")
-    path = page.parent / name if name else page
-    assert path.exists(), target
-    if anchor:
-      titles = re.findall(r"^#+ (.+)$", path.read_text(), re.M)
-      words = [re.sub(r"[^\w -]", "", title.lower()) for title in titles]
-      assert anchor in [title.replace(" ", "-") for title in words], target
+def test_links_lead_somewhere():
+  for page in PAGES:
+    for target in re.findall(r"\]\(((?!http)[^)]+)\)", page.read_text()):
+      name, _, anchor = target.partition("#")
+      path = page.parent / name if name else page
+      assert path.exists(), target
+      if anchor:
+        titles = re.findall(r"^#+ (.+)$", path.read_text(), re.M)
+        words = [re.sub(r"[^\w -]", "", title.lower()) for title in titles]
+        assert anchor in [title.replace(" ", "-") for title in words], target
 
 
 def test_files_that_are_named_exist():

@@ -32,7 +32,6 @@ def commands(tmp_path):
 def fake_python(path, version):
   """Writes a Python that reports a version and fails at all else."""
   release = "(" + version.replace(".", ", ") + ")"
-  path.parent.mkdir(parents=True, exist_ok=True)
   path.write_text(
     f"""#!/bin/bash
 [ "$1" = --version ] && echo "Python {version}" && exit
@@ -46,26 +45,24 @@ exit 1
   return path
 
 
-@pytest.mark.parametrize("script", ["run.sh", "test.sh"])
-@pytest.mark.parametrize("version", ["3.9.2", "3.10.14", "3.14.0"])
-def test_unsupported_python_is_refused(script, version, commands, tmp_path):
-  fake = fake_python(commands / "python3", version)
-  done = run(ROOT / script, "out", path=commands, cwd=tmp_path)
+def message_of(script, *arguments, path, cwd):
+  done = run(script, *arguments, path=path, cwd=cwd)
   assert done.returncode == 1
-  assert done.stderr == (
-    f"error: {fake} is Python {version}; Python 3.11 to 3.13 is needed, put one"
-    " first in PATH\n"
-  )
-  assert not (tmp_path / "out").exists()
+  return done.stderr
 
 
 @pytest.mark.parametrize("script", ["run.sh", "test.sh"])
-def test_missing_python_is_refused(script, commands, tmp_path):
-  done = run(ROOT / script, path=commands, cwd=tmp_path)
-  assert done.returncode == 1
-  assert done.stderr == (
-    "error: python3 not found; install Python 3.11 to 3.13\n"
-  )
+def test_missing_and_unsupported_python_is_refused(script, commands, tmp_path):
+  start = {"script": ROOT / script, "path": commands, "cwd": tmp_path}
+  missing = "error: python3 not found; install Python 3.11 to 3.13\n"
+  assert message_of(**start) == missing
+  for version in ("3.9.2", "3.10.14", "3.14.0"):
+    fake = fake_python(commands / "python3", version)
+    assert message_of(**start) == (
+      f"error: {fake} is Python {version}; Python 3.11 to 3.13 is needed, put"
+      " one first in PATH\n"
+    )
+  assert os.listdir(tmp_path) == ["commands"]
 
 
 @pytest.fixture
@@ -81,11 +78,12 @@ def project(tmp_path):
   return folder
 
 
-def assert_starts(project, commands):
-  done = run("start.sh", path=commands, cwd=project)
-  assert done.returncode == 0, done.stderr
-  assert done.stdout.splitlines()[-1] == str(project / ".venv")
-  return done.stdout
+def test_python_without_venv_is_refused(project, commands):
+  fake_python(commands / "python3", "3.12.4")
+  assert message_of("start.sh", path=commands, cwd=project) == (
+    f"error: python3 -m venv can't make {project}/.venv; install python3-venv"
+    " (Debian, Ubuntu: apt install python3-venv) or make room\n"
+  )
 
 
 def test_an_environment_is_made_once_and_healed(project, commands):
@@ -95,23 +93,19 @@ def test_an_environment_is_made_once_and_healed(project, commands):
   base = pathlib.Path(sys.base_prefix) / "bin" / "python3"
   (commands / "python3.12").symlink_to(base)
   # An installation was interrupted early.
-  subprocess.run(
-    [base, "-m", "venv", "--without-pip", project / ".venv"], check=True
-  )
-  assert "Installing the pinned" in assert_starts(project, commands)
-  assert "Installing" not in assert_starts(project, commands)
+  environment = project / ".venv"
+  subprocess.run([base, "-m", "venv", "--without-pip", environment], check=True)
+
+  def start():
+    done = run("start.sh", path=commands, cwd=project)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == str(environment)
+    return "Installing the pinned" in done.stdout
+
+  assert start()
+  assert not start()
   # Another Python made the environment.
-  python = project / ".venv" / "bin" / "python"
+  python = environment / "bin" / "python"
   python.unlink()
   fake_python(python, "3.10.14")
-  assert "Installing the pinned" in assert_starts(project, commands)
-
-
-def test_python_without_venv_is_refused(project, commands):
-  fake_python(commands / "python3", "3.12.4")
-  done = run("start.sh", path=commands, cwd=project)
-  assert done.returncode == 1
-  assert done.stderr == (
-    f"error: python3 -m venv can't make {project}/.venv; install python3-venv"
-    " (Debian, Ubuntu: apt install python3-venv) or make room\n"
-  )
+  assert start()

@@ -1,26 +1,6 @@
 import os
-import subprocess
-import sys
 
-from tests.helpers.paths import ROOT
-
-# Runs scripts one after the other, since each imports TensorFlow.
-RUN = """
-import runpy, sys
-from absl import app, flags
-app.define_help_flags()
-for line in sys.argv[1:]:
-  known = set(flags.FLAGS)
-  sys.argv = line.split()
-  module = sys.argv[0]
-  try:
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
-  except SystemExit as error:
-    print(module, "ended with", error.code, file=sys.stderr)
-  for name in set(flags.FLAGS) - known:
-    delattr(flags.FLAGS, name)
-  flags.FLAGS.unparse_flags()
-"""
+from tests.helpers.processes import run_modules
 
 
 def test_path_flags_know_the_home_folder_and_help_lists_them(tmp_path):
@@ -35,13 +15,9 @@ def test_path_flags_know_the_home_folder_and_help_lists_them(tmp_path):
     "evaluation.metrics --logdir=~/none word",
     "evaluation.metrics --help",
   ]
-  done = subprocess.run(
-    [sys.executable, "-W", "ignore:::runpy", "-c", RUN, *lines],
-    cwd=ROOT,
-    env=os.environ | {"HOME": str(tmp_path)},
-    capture_output=True,
-    text=True,
-  )
+  # A parent process has silenced TensorFlow, or this one does.
+  variables = {"HOME": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3"}
+  done = run_modules(*lines, env=os.environ | variables)
   told = done.stderr.splitlines()
   assert told[1::2] == [f"{line.split()[0]} ended with 1" for line in lines[:7]]
   for error in told[0:12:2]:

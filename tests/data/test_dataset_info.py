@@ -1,10 +1,8 @@
 import json
 import os
-import subprocess
-import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-import tensorflow as tf
 
 from core.errors import UserError
 from data import examples
@@ -20,18 +18,19 @@ from data.dataset_info import (
 )
 from data.known_datasets import name_phases
 from tests.helpers import record_files
-from tests.helpers.paths import ROOT
+from tests.helpers.errors import message_of
 
 
-def write_records(path, *videos):
-  """Writes records; a video is its number of frames and its labels or None."""
-  records = [
-    record_files.bare([examples.JPEG_START] * num_frames, labels)
-    for num_frames, labels in videos
-  ]
-  with tf.io.TFRecordWriter(str(path)) as writer:
-    for record in records:
-      writer.write(record)
+def write_records(folder, shards, split="val", dataset="mine"):
+  """Writes videos, each its number of frames and their labels or None."""
+  frame, bare = examples.JPEG_START, record_files.bare
+  records = [[bare([frame] * n, labels) for n, labels in x] for x in shards]
+  record_files.write(folder, records, dataset, split)
+
+
+def labeled(*phases):
+  frames = {str(phase): 9 for phase in phases}
+  return SplitInfo(1, 9 * len(phases), phase_counts=frames)
 
 
 def test_splits_are_merged_and_read_back(tmp_path):
@@ -50,56 +49,45 @@ def test_splits_are_merged_and_read_back(tmp_path):
   }
 
 
-def test_a_split_that_is_converted_again_is_replaced(tmp_path):
-  add_split(tmp_path, "mine", "train", SplitInfo(1, 10), ("a", "b", "c"))
-  again = SplitInfo(2, 20, phase_counts={"0": 11, "1": 9})
-  add_split(tmp_path, "mine", "train", again)
-  info = load_dataset_info(tmp_path, "mine")
-  assert info == DatasetInfo(("a", "b"), {"train": again})
-  add_split(tmp_path, "mine", "train", again, ("x", "y"))
-  info = load_dataset_info(tmp_path, "mine")
-  assert info.class_names == ("x", "y")
-
-
-def labeled(*phases):
-  frames = {str(phase): 9 for phase in phases}
-  return SplitInfo(1, 9 * len(phases), phase_counts=frames)
-
-
 def test_own_names_of_a_known_data_set_are_not_mixed_with_the_papers(tmp_path):
   add_split(tmp_path, "pouring", "val", SplitInfo(1, 9))
   add_split(tmp_path, "pouring", "train", labeled(0, 1, 2), ("reach", "pour"))
   names = ("reach", "pour", "phase 2")
   assert load_dataset_info(tmp_path, "pouring").class_names == names
   add_split(tmp_path, "pouring", "test", labeled(0, 3))
-  write_records(tmp_path / "pouring_more-0-of-1.tfrecord", (1, [4]))
+  write_records(tmp_path, [[(1, [4])]], "more", "pouring")
   assert load_dataset_info(tmp_path, "pouring").class_names == (
     *(*names, "phase 3", "phase 4"),
   )
 
 
+def test_names_when_splits_are_converted_again(tmp_path):
+  def names_after(split, info, *names):
+    add_split(tmp_path, "mine", split, info, names)
+    return load_dataset_info(tmp_path, "mine").class_names
+
+  assert names_after("train", SplitInfo(1, 9), "a", "b", "c")[2:] == ("c",)
+  assert names_after("train", labeled(0, 1)) == ("a", "b")
+  assert names_after("train", labeled(0, 1), "x", "y") == ("x", "y")
+  # Without labels there are no names to keep.
+  assert names_after("train", SplitInfo(1, 9), "p", "q") == ("p", "q")
+  assert names_after("val", labeled(0, 1), "up", "down") == ("up", "down")
+  info = load_dataset_info(tmp_path, "mine")
+  assert info.splits == {"train": SplitInfo(1, 9), "val": labeled(0, 1)}
+
+
 def test_names_of_another_split_stay(tmp_path):
-  add_split(
-    tmp_path, "mine", "train", labeled(0, 1, 2), ("reach", "pour", "rest")
-  )
+  names = ("reach", "pour", "rest")
+  add_split(tmp_path, "mine", "train", labeled(0, 1, 2), names)
   before = (tmp_path / "dataset.json").read_bytes()
-  with pytest.raises(UserError) as error:
-    add_split(tmp_path, "mine", "val", labeled(0, 1), ("reach", "rest"))
-  assert str(error.value) == (
+  val = (tmp_path, "mine", "val")
+  assert message_of(add_split, *val, labeled(0, 1), ("reach", "rest")) == (
     "mine_train: expected 'pour' as phase 1 in all splits, received 'rest';"
     " give --phases in that order, or correct class_names in dataset.json"
   )
   assert (tmp_path / "dataset.json").read_bytes() == before
-  add_split(tmp_path, "mine", "val", labeled(0), ("reach",))
-  info = load_dataset_info(tmp_path, "mine")
-  assert info.class_names == ("reach", "pour", "rest")
-
-
-def test_splits_without_labels_have_no_names_to_keep(tmp_path):
-  add_split(tmp_path, "mine", "train", SplitInfo(1, 9), ("reach", "pour"))
-  add_split(tmp_path, "mine", "val", labeled(0, 1), ("up", "down"))
-  names = load_dataset_info(tmp_path, "mine").class_names
-  assert names == ("up", "down")
+  add_split(*val, labeled(0), ("reach",))
+  assert load_dataset_info(tmp_path, "mine").class_names == names
 
 
 def test_splits_that_are_dropped(tmp_path):
@@ -113,99 +101,71 @@ def test_splits_that_are_dropped(tmp_path):
   assert info == DatasetInfo(("reach",), {"train": labeled(0)})
 
 
-def test_processes_that_add_splits_at_once(tmp_path):
-  code = (
-    "import pathlib, sys\n"
-    "from data import dataset_info\n"
-    "for number in range(50):\n"
-    "  dataset_info.add_split(pathlib.Path(sys.argv[1]), 'mine',"
-    " f'{sys.argv[2]}{number}', dataset_info.SplitInfo(1, 9))"
-  )
-  processes = [
-    subprocess.Popen([sys.executable, "-c", code, tmp_path, name], cwd=ROOT)
-    for name in "abc"
-  ]
-  assert [process.wait() for process in processes] == [0, 0, 0]
-  assert len(load_dataset_info(tmp_path, "mine").splits) == 150
+def test_splits_that_are_added_at_once(tmp_path):
+  def add(number):
+    add_split(tmp_path, "mine", f"split{number}", SplitInfo(1, 9))
+
+  with ThreadPoolExecutor(4) as pool:
+    list(pool.map(add, range(60)))
+  assert len(load_dataset_info(tmp_path, "mine").splits) == 60
   assert os.listdir(tmp_path) == ["dataset.json"]
 
 
-def test_a_file_of_the_first_version_without_phases_and_videos(tmp_path):
-  (tmp_path / "dataset.json").write_text(
-    '{"format_version": 1, "dataset": "mine", "class_names": ["a"],'
-    ' "splits": {"val": {"num_videos": 2, "num_frames": 9, "fps": null}}}'
-  )
-  info = load_dataset_info(tmp_path, "mine")
-  assert info.splits == {"val": SplitInfo(2, 9)}
-
-
 def test_without_a_file_the_records_are_counted(tmp_path):
-  write_records(tmp_path / "mine_train-0-of-2.tfrecord", (3, [0, 1, 2]))
-  write_records(
-    tmp_path / "mine_train-1-of-2.tfrecord", (4, [0, 0, 3, 3]), (1, None)
-  )
-  write_records(tmp_path / "mine_val-0-of-1.tfrecord", (2, [-1, -1]))
-  write_records(tmp_path / "other_val-0-of-1.tfrecord", (9, [8] * 9))
+  shards = [[(3, [0, 1, 2])], [(4, [0, 0, 3, 3]), (1, None)]]
+  write_records(tmp_path, shards, "train")
+  write_records(tmp_path, [[(2, [-1, -1])]])
+  write_records(tmp_path, [[(9, [8] * 9)]], dataset="other")
   info = load_dataset_info(tmp_path, "mine")
   assert info.splits == {
     "train": SplitInfo(3, 8, phase_counts={"0": 3, "1": 1, "2": 1, "3": 2}),
     "val": SplitInfo(1, 2, phase_counts={"-1": 2}),
   }
   assert info.class_names == ("phase 0", "phase 1", "phase 2", "phase 3")
-
-
-def test_a_known_data_set_brings_its_class_names(tmp_path):
-  write_records(tmp_path / "pouring_val-0-of-1.tfrecord", (2, [0, 1]))
+  write_records(tmp_path, [[(2, [0, 1])]], dataset="pouring")
   names = load_dataset_info(tmp_path, "pouring").class_names
   assert names == name_phases("pouring", 5) and len(names) == 5
 
 
 def test_a_split_beside_the_file_is_counted_too(tmp_path):
-  add_split(tmp_path, "mine", "train", SplitInfo(5, 50), ("a",))
-  write_records(tmp_path / "mine_val-0-of-1.tfrecord", (2, [0, 1]))
-  info = load_dataset_info(tmp_path, "mine")
-  assert info.splits == {
-    "train": SplitInfo(5, 50),
-    "val": SplitInfo(1, 2, phase_counts={"0": 1, "1": 1}),
-  }
-  assert info.class_names == ("a", "phase 1")
-
-
-def test_an_empty_folder_says_how_to_make_records(tmp_path):
   with pytest.raises(UserError, match="--name mine_train"):
     load_dataset_info(tmp_path, "mine")
+  add_split(tmp_path, "mine", "train", SplitInfo(5, 50), ("a",))
+  write_records(tmp_path, [[(2, [0, 1])]])
+  assert load_dataset_info(tmp_path, "mine") == DatasetInfo(
+    ("a", "phase 1"),
+    {
+      "train": SplitInfo(5, 50),
+      "val": SplitInfo(1, 2, phase_counts={"0": 1, "1": 1}),
+    },
+  )
 
 
-@pytest.mark.parametrize(
-  ("text", "message"),
-  [
-    ("{", "expected JSON with format_version"),
-    ("[]", "expected JSON with format_version"),
-    ('{"format_version": 1}', "expected JSON with format_version"),
-    (
-      '{"format_version": 1, "dataset": "mine", "class_names": [],'
-      ' "splits": {"train": {"videos": 3}}}',
-      "num_videos, num_frames and fps",
-    ),
-    (
-      '{"format_version": 2, "dataset": "mine", "class_names": [],'
-      ' "splits": {}}',
-      "expected format_version 1, received 2",
-    ),
-    (
-      '{"format_version": 1, "dataset": "yours", "class_names": [],'
-      ' "splits": {}}',
-      "expected the data set 'mine', received 'yours'",
-    ),
-  ],
-)
-def test_a_damaged_file_is_named(tmp_path, text, message):
-  path = tmp_path / "dataset.json"
-  path.write_text(text)
-  with pytest.raises(UserError) as error:
-    load_dataset_info(tmp_path, "mine")
-  assert str(path) in str(error.value)
-  assert message in str(error.value)
+def write_file(folder, dataset="mine", version=1, **splits):
+  """Writes `dataset.json` as the first version did."""
+  (folder / "dataset.json").write_text(
+    f'{{"format_version": {version}, "dataset": "{dataset}", "class_names":'
+    f' ["a"], "splits": {json.dumps(splits)}}}'
+  )
+
+
+def test_mistakes_in_the_file_name_it(tmp_path):
+  counts = {"num_videos": 2, "num_frames": 9, "fps": None}
+  write_file(tmp_path, val=counts)
+  assert load_dataset_info(tmp_path, "mine").splits == {"val": SplitInfo(2, 9)}
+  path, load = tmp_path / "dataset.json", (load_dataset_info, tmp_path, "mine")
+  write_file(tmp_path, train={"videos": 3})
+  assert "num_videos, num_frames and fps" in message_of(*load)
+  write_file(tmp_path, version=2)
+  message = f"{path}: expected format_version 1, received 2"
+  assert message_of(*load).startswith(message)
+  write_file(tmp_path, dataset="yours")
+  message = f"{path}: expected the data set 'mine', received 'yours'"
+  assert message_of(*load).startswith(message)
+  for text in ("{", "[]", '{"format_version": 1}'):
+    path.write_text(text)
+    message = f"{path}: expected JSON with format_version"
+    assert message_of(*load).startswith(message)
 
 
 @pytest.mark.parametrize("names", [[], ["a"]])

@@ -1,8 +1,6 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
 import types
 
 import pytest
@@ -10,13 +8,16 @@ import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 
 from core.errors import UserError
-from data import shard_files
+from data import dataset_info, shard_files
+from data.dataset_info import SplitInfo
 from dataset_preparation import beam_videos_to_tfrecords, build_records
 from dataset_preparation.build_records import LabelOptions, SplitOptions
 from dataset_preparation.shards import ShardOptions
 from media.frame_encoding import FrameEncoding
 from tests.helpers import video_files
-from tests.helpers.paths import ROOT
+from tests.helpers.errors import message_of
+from tests.helpers.processes import run_modules, run_python
+from tests.helpers.record_files import contents
 
 
 @pytest.fixture(scope="module")
@@ -29,23 +30,16 @@ def input_dir(tmp_path_factory):
   return folder
 
 
-def run(module, input_dir, out, *flags):
-  return subprocess.run(
-    [
-      *(sys.executable, "-m", f"dataset_preparation.{module}"),
-      *(f"--input_dir={input_dir}", f"--output_dir={out}", "--name=mine"),
-      *("--width=24", "--height=16", "--files_per_shard=2", "--fps=5"),
-      *("--split=train=0.6,val=0.4", "--seed=1", *flags),
-    ],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+def flags_for(input_dir, out):
+  return [
+    *(f"--input_dir={input_dir}", f"--output_dir={out}", "--name=mine"),
+    *("--width=24", "--height=16", "--files_per_shard=2", "--fps=5"),
+    *("--split=train=0.6,val=0.4", "--seed=1"),
+  ]
 
 
 def convert(input_dir, out, label_file=None, **options):
-  """Does in this process what the command does with the flags of `run`."""
+  """Does in this process what the command does with those flags."""
   module = beam_videos_to_tfrecords
   division = SplitOptions({"train": 0.6, "val": 0.4}, seed=1)
   videos = module.find_videos(str(input_dir), ["*.mp4"])
@@ -61,108 +55,85 @@ def convert(input_dir, out, label_file=None, **options):
   )
 
 
-def read_all(folder):
-  return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def test_the_records_are_those_of_one_machine(tmp_path, input_dir):
-  labels = tmp_path / "labels.csv"
+  folder, labels = tmp_path / "in", tmp_path / "labels.csv"
+  shutil.copytree(input_dir, folder)
+  (folder / "take" / "broken.mp4").write_text("no video")
   rows = [
-    f"v{n},{s},{s + 0.01},{p}"
-    for n in range(5)
+    f"{video},{s},{s + 0.01},{p}"
+    for video in ("broken", *(f"v{n}" for n in range(5)))
     # No frame lies in the last one: a warning, which names the video.
     for s, p in ((0, "a"), (0.15, "b"), (0.305, "c"))
   ]
   labels.write_text("\n".join(["video,start,end,phase", *rows]))
-  contents = []
-  for module, flags in (
-    ("videos_to_tfrecords", ()),
-    ("beam_videos_to_tfrecords", ("--runner", "DirectRunner")),
+  infos = []
+  for module, *flags in (
+    ["videos_to_tfrecords"],
+    ["beam_videos_to_tfrecords", "--runner", "DirectRunner"],
   ):
     out = tmp_path / module
-    done = run(module, input_dir, out, f"--label_file={labels}", *flags)
-    assert done.returncode == 0, done.stderr
+    done = run_python(
+      *("-m", f"dataset_preparation.{module}", *flags_for(folder, out)),
+      *(f"--label_file={labels}", "--on_error=skip", *flags),
+    )
+    assert done.returncode == 2, done.stderr
     assert "mine_train: 3 videos, " in done.stdout
-    contents.append(json.loads((out / "dataset.json").read_text()))
+    skipped = f"  skipped take/broken: {folder}/take/broken.mp4: expected"
+    assert skipped in done.stdout
+    infos.append(json.loads((out / "dataset.json").read_text()))
     for split, count in (("train", 2), ("val", 1)):
       paths = shard_files.list_record_files(str(out), "mine", split)
       assert len(paths) == count
       records = tf.data.TFRecordDataset(paths).as_numpy_iterator()
-      contents[-1][split] = sorted(records)
-  assert contents[0] == contents[1]
-  assert contents[0]["class_names"] == ["a", "b", "c"]
-  [warning] = contents[0]["splits"]["val"]["videos"][0]["warnings"]
-  assert warning.startswith(f"{input_dir}/take/v")
-
-
-def test_broken_videos(tmp_path, input_dir):
-  folder = shutil.copytree(input_dir / "take", tmp_path / "in")
-  (folder / "broken.mp4").write_text("no video")
-  with pytest.raises(UserError) as error:
-    convert(folder, tmp_path / "out")
-  assert str(error.value) == (
-    f"{folder}/broken.mp4: expected a whole video file, received one that can't"
-    " be decoded (invalid data found when processing input); replace or remove"
-    " it"
-  )
-  assert not os.listdir(tmp_path / "out")
-  module = "beam_videos_to_tfrecords"
-  done = run(module, folder, tmp_path / "out", "--on_error=skip")
-  assert done.returncode == 2, done.stderr
-  assert f"  skipped broken: {folder}/broken.mp4: expected" in done.stdout
-  with pytest.raises(UserError, match="give --overwrite to replace"):
-    convert(folder, tmp_path / "out")
+      infos[-1][split] = sorted(records)
+  assert infos[0] == infos[1]
+  assert infos[0]["class_names"] == ["a", "b", "c"]
+  [warning] = infos[0]["splits"]["val"]["videos"][0]["warnings"]
+  assert warning.startswith(f"{folder}/take/v")
 
 
 def test_videos_in_the_cloud_are_found(monkeypatch):
-  class Match:
-    metadata_list = [
-      types.SimpleNamespace(path=f"mem://bucket/in/{name}")
-      for name in ("a/v10.mp4", "a/v9.mp4", "notes.txt", ".x/v1.mp4")
-    ]
-
-  monkeypatch.setattr(
-    beam_videos_to_tfrecords.FileSystems, "match", lambda patterns: [Match]
-  )
+  names = ("a/v10.mp4", "a/v9.mp4", "notes.txt", ".x/v1.mp4")
+  paths = [types.SimpleNamespace(path=f"mem://bucket/in/{x}") for x in names]
+  match = types.SimpleNamespace(metadata_list=paths)
+  systems = beam_videos_to_tfrecords.FileSystems
+  monkeypatch.setattr(systems, "match", lambda patterns: [match])
   found = beam_videos_to_tfrecords.find_videos("mem://bucket/in/", ["*.mp4"])
-  assert found == {
-    "a/v9": "mem://bucket/in/a/v9.mp4",
-    "a/v10": "mem://bucket/in/a/v10.mp4",
-  }
+  assert list(found) == ["a/v9", "a/v10"]
+  assert found["a/v9"] == "mem://bucket/in/a/v9.mp4"
 
 
 def test_records_are_replaced_when_the_new_ones_are_there(tmp_path, input_dir):
   out = tmp_path / "out"
   convert(input_dir, out)
-  before = read_all(out)
+  before = contents(out)
   folder = tmp_path / "in"
   folder.mkdir()
   for number in range(2):
     shutil.copy(input_dir / "take" / f"v{number}.mp4", folder)
   (folder / "v2.mp4").write_text("no video")
-  with pytest.raises(UserError, match="v2.mp4: "):
-    convert(folder, out, overwrite=True)
-  assert read_all(out) == before
+  with pytest.raises(UserError, match="give --overwrite to replace"):
+    convert(folder, out)
+  assert message_of(convert, folder, out, overwrite=True) == (
+    f"{folder}/v2.mp4: expected a whole video file, received one that can't be"
+    " decoded (invalid data found when processing input); replace or remove it"
+  )
+  assert contents(out) == before
   (folder / "v2.mp4").unlink()
   convert(folder, out, overwrite=True)
-  assert set(read_all(out)) == {
+  assert set(contents(out)) == {
     *("dataset.json", "mine_train-0-of-1.tfrecord"),
     "mine_val-0-of-1.tfrecord",
   }
 
 
 def test_dataset_json_is_read_before_anything_is_converted(tmp_path, input_dir):
-  content = {
-    **{"format_version": 1, "dataset": "yours", "class_names": ["b", "a"]},
-    "splits": {
-      "test": {"num_videos": 1, "num_frames": 2, "phases": {"0": 1, "1": 1}}
-    },
-  }
-  (tmp_path / "dataset.json").write_text(json.dumps(content))
+  test = SplitInfo(1, 2, phase_counts={"0": 1, "1": 1})
+  dataset_info.add_split(tmp_path, "yours", "test", test, ("b", "a"))
   with pytest.raises(UserError, match="'mine', received 'yours'"):
     convert(input_dir, tmp_path)
-  content["dataset"] = "mine"
-  (tmp_path / "dataset.json").write_text(json.dumps(content))
+  (tmp_path / "dataset.json").unlink()
+  dataset_info.add_split(tmp_path, "mine", "test", test, ("b", "a"))
   rows = [f"v{n},0,0.1,a" for n in range(5)]
   labels = tmp_path / "labels.csv"
   labels.write_text("\n".join(["video,start,end,phase", *rows]))
@@ -172,28 +143,22 @@ def test_dataset_json_is_read_before_anything_is_converted(tmp_path, input_dir):
   assert content["splits"]["val"]["phases"].keys() == {"1"}
 
 
-@pytest.mark.parametrize(
-  ("flags", "message"),
-  [
-    (
-      ["--lable_file=x"],
-      "--lable_file: expected a known flag, received another; did you mean --l",
-    ),
-    (
-      ["--runner=No"],
-      "--runner: expected flags that Beam takes, received others (Unexpected p",
-    ),
-    (
-      ["--output_dir=nowhere://x"],
-      "--output_dir: expected a path that Beam can access, received nowhere://",
-    ),
-  ],
-)
-def test_mistakes_are_told_in_one_line(tmp_path, input_dir, flags, message):
-  done = run("beam_videos_to_tfrecords", input_dir, tmp_path / "out", *flags)
-  assert done.returncode == 1
+def test_mistakes_are_told_in_one_line(tmp_path, input_dir):
+  mistakes = {
+    "--lable_file=x": "expected a known flag, received another; did you mean"
+    " --label_file?",
+    "--runner=No": "expected flags that Beam takes, received others (Unexp",
+    "--output_dir=no://x": "expected a path that Beam can access, received no:",
+  }
+  flags = flags_for(input_dir, tmp_path / "out")
+  module = "dataset_preparation.beam_videos_to_tfrecords"
+  done = run_modules(*(" ".join([module, *flags, x]) for x in mistakes))
+  told = done.stderr.splitlines()
+  told = [told[i - 1 : i + 1] for i, line in enumerate(told) if "ended" in line]
+  for (error, end), (flag, message) in zip(told, mistakes.items(), strict=True):
+    assert error.startswith(f"error: {flag.partition('=')[0]}: {message}")
+    assert end == f"{module} ended with 1"
   assert "Traceback" not in done.stderr
-  assert done.stderr.splitlines()[-1].startswith(f"error: {message}")
 
 
 def test_workers_are_beams_too(monkeypatch):
@@ -208,13 +173,9 @@ def test_beam_that_is_missing_is_told(tmp_path):
   (tmp_path / "apache_beam.py").write_text(
     "raise ModuleNotFoundError('', name='apache_beam')"
   )
-  script = ROOT / "dataset_preparation" / "beam_videos_to_tfrecords.py"
-  done = subprocess.run(
-    [sys.executable, script],
-    env={**os.environ, "PYTHONPATH": str(tmp_path)},
-    capture_output=True,
-    text=True,
-    check=False,
+  done = run_python(
+    beam_videos_to_tfrecords.__file__,
+    env=os.environ | {"PYTHONPATH": str(tmp_path)},
   )
   assert done.returncode == 1
   assert done.stderr.splitlines()[-1] == (

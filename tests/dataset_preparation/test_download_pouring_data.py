@@ -71,10 +71,3 @@ def test_download_with_a_stand_in_for_curl(tmp_path):
   assert done.returncode == 1
   assert "received something else than records" in done.stderr
   assert not os.listdir(tmp_path / "page")
-
-
-def test_download_script_parses():
-  bash = shutil.which("bash")
-  assert (
-    subprocess.run([bash, "-n", str(DOWNLOAD)], check=False).returncode == 0
-  )

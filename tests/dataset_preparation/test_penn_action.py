@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import scipy.io
@@ -12,6 +9,7 @@ from dataset_preparation.build_records import LabelOptions
 from dataset_preparation.shards import ShardOptions
 from media.frame_encoding import FrameEncoding
 from tests.helpers import image_files, record_files
+from tests.helpers.processes import run_python
 
 # Number -> Penn Action's name, 1 = train or -1 = test, images.
 VIDEOS = {
@@ -47,26 +45,21 @@ def convert(penn_dir, out, label_file=None):
   )
 
 
-def names_of(folder):
-  return [record["name"] for record in record_files.read(folder)]
-
-
 def test_a_set_an_action_in_the_official_splits(tmp_path, penn_dir, caplog):
   caplog.set_level("WARNING")
   written = convert(penn_dir, tmp_path)
   assert list(written) == ["bowling_train", "squats_train", "squats_val"]
   squats, bowling = (tmp_path / f"{a}_tfrecords" for a in ("squats", "bowling"))
-  assert names_of(squats.glob("squats_train-*")) == ["0001", "0005"]
-  assert names_of(squats.glob("squats_val-*")) == ["0002"]
-  assert names_of(bowling.glob("*.tfrecord")) == ["0003"]
-  assert dataset_info.load_dataset_info(str(squats), "squats").splits[
-    "train"
-  ].num_frames == (17)
-  warnings = [record.getMessage() for record in caplog.records]
-  assert len(warnings) == 13
-  assert (
-    "squats: 2 train and 1 val videos, the paper has 114 and 116" in warnings
-  )
+  for paths, names in (
+    (squats.glob("squats_train-*"), ["0001", "0005"]),
+    (squats.glob("squats_val-*"), ["0002"]),
+    (bowling.glob("*.tfrecord"), ["0003"]),
+  ):
+    assert [record["name"] for record in record_files.read(paths)] == names
+  info = dataset_info.load_dataset_info(squats, "squats")
+  assert info.splits["train"].num_frames == 17
+  warning = "squats: 2 train and 1 val videos, the paper has 114 and 116"
+  assert warning in caplog.messages and len(caplog.messages) == 13
 
 
 def test_phases_of_the_labeled_videos(tmp_path, penn_dir, caplog):
@@ -87,13 +80,10 @@ def test_phases_of_the_labeled_videos(tmp_path, penn_dir, caplog):
   assert "1 of 4 videos have no labels and are left out" in caplog.text
 
 
-def test_labels_of_other_videos_only(tmp_path, penn_dir):
+def test_wrong_files_are_named(tmp_path, penn_dir):
   (tmp_path / "phases.csv").write_text("video,phase\nclip,0\n")
   with pytest.raises(UserError, match="expected labels of the 4 videos"):
     convert(penn_dir, tmp_path, tmp_path / "phases.csv")
-
-
-def test_wrong_folders_are_named(tmp_path, penn_dir):
   with pytest.raises(UserError, match="labels: expected the .mat files"):
     convert(tmp_path, tmp_path)
   (penn_dir / "labels" / "0009.mat").write_bytes(b"no file of Matlab")
@@ -109,15 +99,10 @@ def test_script_and_labels_of_other_videos(tmp_path, penn_dir):
   table = tmp_path / "phases.csv"
   rows = ["0002,0,0.1,down", "0009,0,1,zzz", "0004,0,0.1,jump"]
   table.write_text("\n".join(["video,start,end,phase", *rows]))
-  done = subprocess.run(
-    [
-      *(sys.executable, penn_action.__file__, f"--penn_dir={penn_dir}"),
-      *(f"--output_dir={tmp_path}/out", f"--label_file={table}", "--fps=30"),
-      "--num_workers=1",
-    ],
-    capture_output=True,
-    text=True,
-    check=False,
+  done = run_python(
+    *(penn_action.__file__, f"--penn_dir={penn_dir}", "--num_workers=1"),
+    *(f"--output_dir={tmp_path}/out", f"--label_file={table}", "--fps=30"),
+    cwd=tmp_path,
   )
   assert done.returncode == 0, done.stderr
   assert done.stdout.splitlines()[-1] == (

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,10 @@ from dataset_preparation.conversion import Source
 from dataset_preparation.shards import ShardOptions, SplitPlan
 from media.frame_encoding import FrameEncoding
 from tests.helpers import video_files
+from tests.helpers.errors import message_of
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import run_modules, run_python
+from tests.helpers.record_files import contents
 
 ENCODING = FrameEncoding(size=(24, 16))
 
@@ -41,8 +45,19 @@ def write(folder, out, num_workers=1, encoding=ENCODING, **options):
   return shards.write_splits([plan], encoding, out, options)["mine_train"]
 
 
-def read_all(folder):
-  return {path.name: path.read_bytes() for path in folder.iterdir()}
+def stamps(folder):
+  """When the records in a folder were written."""
+  return {path.stat().st_mtime_ns for path in folder.glob("[!.]*.tfrecord")}
+
+
+def flags_for(input_dir, out):
+  return [
+    *(f"--input_dir={input_dir}", f"--output_dir={out}", "--name=mine_train"),
+    *("--width=24", "--height=16", "--files_per_shard=2", "--num_workers=2"),
+  ]
+
+
+MODULE = "dataset_preparation.videos_to_tfrecords"
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +65,7 @@ def expected(input_dir, tmp_path_factory):
   """What an uninterrupted run writes."""
   out = tmp_path_factory.mktemp("out")
   write(input_dir, out)
-  return read_all(out)
+  return contents(out)
 
 
 @pytest.fixture
@@ -65,6 +80,15 @@ def repair(folder, input_dir, name="v5.mp4"):
   (folder / name).write_bytes((input_dir / name).read_bytes())
 
 
+@pytest.fixture
+def stopped(broken_dir, tmp_path):
+  """The output folder, and that of unfinished work, after v5 stopped a run."""
+  out = tmp_path / "out"
+  with pytest.raises(UserError, match=r"v5\.mp4: "):
+    write(broken_dir, out)
+  return out, out / ".mine_train.incomplete"
+
+
 def test_order_and_bytes_do_not_depend_on_the_number_of_workers(
   tmp_path, input_dir, expected
 ):
@@ -72,12 +96,10 @@ def test_order_and_bytes_do_not_depend_on_the_number_of_workers(
     "dataset.json",
     *(f"mine_train-{index}-of-4.tfrecord" for index in range(4)),
   ]
-  for num_workers in (2, 20):
-    out = tmp_path / str(num_workers)
-    written = write(input_dir, out, num_workers)
-    assert read_all(out) == expected
-    names = [video["name"] for video in written.videos]
-    assert names == [f"v{i}" for i in range(7)]
+  written = write(input_dir, tmp_path, num_workers=20)
+  assert contents(tmp_path) == expected
+  names = [video["name"] for video in written.videos]
+  assert names == [f"v{i}" for i in range(7)]
 
 
 def test_the_report_of_each_video_is_stored(input_dir, expected):
@@ -91,15 +113,6 @@ def test_the_report_of_each_video_is_stored(input_dir, expected):
   }
 
 
-def script(input_dir, out, *flags):
-  return [
-    *(sys.executable, "-m", "dataset_preparation.videos_to_tfrecords"),
-    *(f"--input_dir={input_dir}", f"--output_dir={out}", "--name=mine_train"),
-    *("--width=24", "--height=16", "--files_per_shard=2", "--num_workers=2"),
-    *flags,
-  ]
-
-
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM", "SIGINT"])
 def test_an_interrupted_run_goes_on_where_it_was(
   tmp_path, input_dir, expected, how
@@ -108,8 +121,9 @@ def test_an_interrupted_run_goes_on_where_it_was(
   (folder / "v6.mp4").unlink()
   os.mkfifo(folder / "v6.mp4")  # Keeps its worker waiting.
   work = out / ".mine_train.incomplete"
+  command = [sys.executable, "-m", MODULE, *flags_for(folder, out)]
   with subprocess.Popen(
-    script(folder, out), cwd=ROOT, stderr=subprocess.PIPE, text=True
+    command, cwd=ROOT, stderr=subprocess.PIPE, text=True
   ) as process:
     for line in process.stderr:
       if "3 of 4 shards done" in line:
@@ -128,11 +142,11 @@ def test_an_interrupted_run_goes_on_where_it_was(
 
   (folder / "v6.mp4").unlink()
   repair(folder, input_dir, "v6.mp4")
-  times = {path.stat().st_mtime_ns for path in work.glob("[!.]*.tfrecord")}
+  times = stamps(work)
   assert len(times) == 3
   write(folder, out, num_workers=2)
-  assert read_all(out) == expected
-  assert times < {path.stat().st_mtime_ns for path in out.iterdir()}
+  assert contents(out) == expected
+  assert times < stamps(out)
 
 
 def interrupt(input_dir, out, monkeypatch, before, **options):
@@ -165,24 +179,25 @@ def test_records_never_mix_with_those_they_replace(
   with pytest.raises(UserError, match="received all but number 2, 3;"):
     shard_files.list_record_files(str(tmp_path), "mine", "train")
   write(input_dir, tmp_path)
-  assert read_all(tmp_path) == expected
+  assert contents(tmp_path) == expected
 
 
 @pytest.mark.parametrize("change", ["more sources", "a record is removed"])
 def test_changes_after_an_interruption_at_the_end(
-  tmp_path, input_dir, monkeypatch, change
+  tmp_path, input_dir, broken_dir, monkeypatch, change
 ):
-  folder, out = shutil.copytree(input_dir, tmp_path / "in"), tmp_path / "out"
-  interrupt(folder, out, monkeypatch, THIRD)
+  out = tmp_path / "out"
+  repair(broken_dir, input_dir)
+  interrupt(broken_dir, out, monkeypatch, THIRD)
   assert len(list(out.glob("*.tfrecord"))) == 2
   if change == "more sources":
     for number in (7, 8):
-      shutil.copy(input_dir / "v1.mp4", folder / f"v{number}.mp4")
+      shutil.copy(input_dir / "v1.mp4", broken_dir / f"v{number}.mp4")
   else:
     (out / "mine_train-0-of-4.tfrecord").unlink()
-  assert write(folder, out).num_videos == len(os.listdir(folder))
-  write(folder, tmp_path / "at once")
-  assert read_all(out) == read_all(tmp_path / "at once")
+  assert write(broken_dir, out).num_videos == len(os.listdir(broken_dir))
+  write(broken_dir, tmp_path / "at once")
+  assert contents(out) == contents(tmp_path / "at once")
 
 
 def test_unfinished_work_does_not_open_records_to_being_replaced(
@@ -190,7 +205,7 @@ def test_unfinished_work_does_not_open_records_to_being_replaced(
 ):
   out = tmp_path / "out"
   write(input_dir, out, encoding=FrameEncoding(size=(8, 8)))
-  before = read_all(out)
+  before = contents(out)
   with pytest.raises(UserError, match=r"v5\.mp4: "):
     write(broken_dir, out, overwrite=True)
   repair(broken_dir, input_dir)
@@ -199,28 +214,27 @@ def test_unfinished_work_does_not_open_records_to_being_replaced(
   with pytest.raises(UserError, match="give --overwrite"):
     write(broken_dir, out)
   shutil.rmtree(work)
-  assert read_all(out) == before
+  assert contents(out) == before
 
 
 def test_nothing_is_replaced_before_every_split_has_videos(tmp_path, input_dir):
   out = tmp_path / "out"
   write(input_dir, out)
-  before = read_all(out)
+  before = contents(out)
   (tmp_path / "v0.mp4").write_bytes(b"no video")
   plans = [
     SplitPlan("mine_train", sources(input_dir)[:1]),
     SplitPlan("mine_val", sources(tmp_path)),
   ]
   options = ShardOptions(num_workers=1, overwrite=True, skip_broken=True)
-  with pytest.raises(UserError) as error:
-    shards.write_splits(plans, ENCODING, out, options)
-  assert str(error.value).startswith(
+  message = message_of(shards.write_splits, plans, ENCODING, out, options)
+  assert message.startswith(
     "mine_val: expected at least one video, received none of 1 whole; the"
     f" first: {tmp_path}/v0.mp4: expected a whole video file"
   )
   for work in out.glob(".*"):
     shutil.rmtree(work)
-  assert read_all(out) == before
+  assert contents(out) == before
 
 
 def test_a_source_that_changes_meanwhile_is_converted_again(
@@ -240,59 +254,46 @@ def test_a_source_that_changes_meanwhile_is_converted_again(
   repair(broken_dir, input_dir)
   write(broken_dir, tmp_path / "out")
   write(broken_dir, tmp_path / "at once")
-  assert read_all(tmp_path / "out") == read_all(tmp_path / "at once")
+  assert contents(tmp_path / "out") == contents(tmp_path / "at once")
 
 
 def test_shards_of_changed_sources_are_made_again(
-  tmp_path, input_dir, broken_dir, expected
+  input_dir, broken_dir, expected, stopped
 ):
-  out = tmp_path / "out"
-  with pytest.raises(UserError, match=r"v5\.mp4: "):
-    write(broken_dir, out)
-  work = out / ".mine_train.incomplete"
+  out, work = stopped
   kinds = [path.suffix for path in work.iterdir() if path.name != "lock"]
   assert sorted(kinds) == [".json", ".json", ".tfrecord", ".tfrecord"]
-  times = {path.stat().st_mtime_ns for path in work.glob("[!.]*.tfrecord")}
+  times = stamps(work)
   repair(broken_dir, input_dir)
   shutil.copy(input_dir / "v1.mp4", broken_dir / "v0.mp4")
   write(broken_dir, out)
-  found = read_all(out)
+  found = contents(out)
   same = {name for name in expected if found[name] == expected[name]}
   assert same == {f"mine_train-{index}-of-4.tfrecord" for index in (1, 2, 3)}
-  kept = times & {path.stat().st_mtime_ns for path in out.iterdir()}
+  kept = times & stamps(out)
   assert kept == {(out / "mine_train-1-of-4.tfrecord").stat().st_mtime_ns}
 
 
 def test_records_that_exist_are_kept(tmp_path, input_dir, expected):
   write(input_dir, tmp_path)
-  with pytest.raises(UserError) as error:
-    write(input_dir, tmp_path)
-  assert str(error.value) == (
+  assert message_of(write, input_dir, tmp_path) == (
     f"{tmp_path}/mine_train-0-of-4.tfrecord: expected no records of mine_train,"
     " received some of an earlier conversion; give --overwrite to replace them,"
     " or another --name or --output_dir"
   )
   write(input_dir, tmp_path, overwrite=True)
-  assert read_all(tmp_path) == expected
+  assert contents(tmp_path) == expected
 
 
 def test_two_at_once_are_refused(tmp_path, input_dir, monkeypatch):
-  attempts = []
-
   def convert(*arguments):
-    try:
-      write(input_dir, tmp_path)
-    except UserError as error:
-      attempts.append(str(error))
-    raise UserError("enough")
+    raise UserError(message_of(write, input_dir, tmp_path))
 
   monkeypatch.setattr(worker_pool.conversion, "convert", convert)
-  with pytest.raises(UserError, match="enough"):
-    write(input_dir, tmp_path)
-  assert attempts == [
+  assert message_of(write, input_dir, tmp_path) == (
     f"{tmp_path}/.mine_train.incomplete: expected one process to convert"
     " mine_train, received a second; wait for the first"
-  ]
+  )
   assert not os.listdir(tmp_path)
 
 
@@ -309,28 +310,23 @@ def test_broken_videos_are_left_out_if_asked_for(
   )
   info = dataset_info.load_dataset_info(str(out), "mine")
   assert info.splits["train"].num_videos == 5
-  for flag, status in (("--on_error=skip", 2), ("--on_error=stop", 1)):
-    again = tmp_path / flag
-    done = subprocess.run(
-      script(broken_dir, again, flag), cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == status
-    if status == 2:
-      assert f"  skipped v0: {broken_dir / 'v0.mp4'}: expected" in done.stdout
-      assert read_all(again) == read_all(out)
-    else:
-      last = done.stderr.splitlines()[-1]
-      assert last.startswith(f"error: {broken_dir / 'v0.mp4'}: expected")
-      assert not os.listdir(again)
+  flags = [
+    [f"--on_error={x}", *flags_for(broken_dir, tmp_path / x)]
+    for x in ("skip", "stop")
+  ]
+  done = run_modules(*(" ".join([MODULE, *each]) for each in flags))
+  assert re.findall(r"ended with (\d+)", done.stderr) == ["2", "1"]
+  assert f"  skipped v0: {broken_dir / 'v0.mp4'}: expected" in done.stdout
+  assert contents(tmp_path / "skip") == contents(out)
+  assert f"error: {broken_dir / 'v0.mp4'}: expected" in done.stderr
+  assert not os.listdir(tmp_path / "stop")
 
 
 def test_skipping_goes_on_where_a_broken_video_stopped(
-  tmp_path, broken_dir, monkeypatch
+  broken_dir, monkeypatch, stopped
 ):
-  out, work = tmp_path / "out", tmp_path / "out/.mine_train.incomplete"
-  with pytest.raises(UserError, match=r"v5\.mp4: "):
-    write(broken_dir, out)
-  times = {path.stat().st_mtime_ns for path in work.glob("[!.]*.tfrecord")}
+  out, work = stopped
+  times = stamps(work)
   assert len(times) == 2
   interrupt(broken_dir, out, monkeypatch, THIRD, skip_broken=True)
   # Without skipping, what was skipped is tried again.
@@ -338,7 +334,7 @@ def test_skipping_goes_on_where_a_broken_video_stopped(
     write(broken_dir, out)
   written = write(broken_dir, out, skip_broken=True)
   assert [skipped["name"] for skipped in written.skipped] == ["v5"]
-  assert times < {path.stat().st_mtime_ns for path in out.iterdir()}
+  assert times < stamps(out)
 
 
 def test_a_worker_that_is_killed_is_told(tmp_path, input_dir):
@@ -357,10 +353,10 @@ def test_a_worker_that_is_killed_is_told(tmp_path, input_dir):
 
   killer = threading.Thread(target=kill)
   killer.start()
-  with pytest.raises(UserError) as error:
-    write(folder, tmp_path / "out", num_workers=2, skip_broken=True)
+  options = {"num_workers": 2, "skip_broken": True}
+  message = message_of(write, folder, tmp_path / "out", **options)
   killer.join()
-  video, _, rest = str(error.value).rpartition(": expected a worker")
+  video, _, rest = message.rpartition(": expected a worker")
   assert video.split(", ")[-1] == f"{folder}/v1.mp4"
   assert rest == (
     " process to convert it, received none, as one crashed or was killed,"
@@ -381,13 +377,13 @@ def test_workers_that_are_killed_at_once_are_told(
     write(input_dir, tmp_path, num_workers=2)
 
 
-def test_workers_do_without_tensorflow():
+def test_workers_and_records_do_without_tensorflow():
   code = (
-    "import sys; from dataset_preparation import videos_to_tfrecords;"
-    " sys.exit('tensorflow' in sys.modules)"
+    "import sys\n"
+    "from dataset_preparation import videos_to_tfrecords, visualize_tfrecords\n"
+    "sys.exit('tensorflow' in sys.modules)"
   )
-  done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
-  assert done.returncode == 0
+  assert run_python("-c", code).returncode == 0
 
 
 def test_videos_too_long_for_a_record_are_named_and_left_out(

@@ -5,14 +5,10 @@ import pytest
 
 from core.errors import UserError
 from dataset_preparation import splits
+from tests.helpers.errors import message_of
 
 VIDEOS = [f"v{number}" for number in range(20)]
 SHARES = {"train": 0.8, "val": 0.2}
-
-
-def test_parts_are_read():
-  assert splits.parse_shares(["train=0.8", "val=.2"]) == SHARES
-  assert splits.parse_shares([]) == {}
 
 
 @pytest.mark.parametrize(
@@ -27,28 +23,26 @@ def test_parts_are_read():
   ],
 )
 def test_wrong_parts_are_named(parts, message):
-  with pytest.raises(UserError, match="--split: ") as error:
-    splits.parse_shares(parts)
-  assert message in str(error.value)
+  text = message_of(splits.parse_shares, parts)
+  assert text.startswith("--split: ") and message in text
+
+
+def test_parts_are_read():
+  assert splits.parse_shares(["train=0.8", "val=.2"]) == SHARES
+  assert splits.parse_shares([]) == {}
 
 
 def test_every_video_goes_to_one_split_in_order():
-  found = splits.assign_videos(VIDEOS, SHARES, 0, {})
-  assert {split: len(videos) for split, videos in found.items()} == {
-    **{"train": 16, "val": 4}
-  }
+  found, again, other = (
+    splits.assign_videos(VIDEOS, SHARES, seed, {}) for seed in (0, 0, 1)
+  )
+  assert found == again != other
+  turned = splits.assign_videos(VIDEOS[::-1], SHARES, 0, {})
+  assert set(turned["val"]) == set(found["val"])
+  assert (len(found["train"]), len(found["val"])) == (16, 4)
   assert sorted(found["train"] + found["val"]) == sorted(VIDEOS)
   for videos in found.values():
     assert videos == [video for video in VIDEOS if video in videos]
-
-
-def test_the_seed_sets_the_choice():
-  choices = [
-    splits.assign_videos(VIDEOS, SHARES, seed, {}) for seed in (0, 0, 1)
-  ]
-  assert choices[0] == choices[1] != choices[2]
-  reversed_order = splits.assign_videos(VIDEOS[::-1], SHARES, 0, {})
-  assert set(reversed_order["val"]) == set(choices[0]["val"])
 
 
 def test_groups_stay_together():
@@ -56,19 +50,9 @@ def test_groups_stay_together():
   del groups["v19"]
   for seed in range(20):
     found = splits.assign_videos(VIDEOS, SHARES, seed, groups)
-    of_splits = [
-      {groups.get(video, video) for video in videos}
-      for videos in found.values()
-    ]
-    assert not of_splits[0] & of_splits[1]
+    train, val = ({groups.get(v, v) for v in x} for x in found.values())
+    assert not train & val
     assert 3 <= len(found["val"]) <= 5
-
-
-def distance(found, shares):
-  number = sum(map(len, found.values()))
-  return sum(
-    (len(found[s]) - share * number) ** 2 for s, share in shares.items()
-  )
 
 
 def grouped(sizes):
@@ -84,9 +68,23 @@ def grouped(sizes):
 def test_with_few_groups_no_split_is_empty(sizes):
   groups = grouped(sizes)
   found = splits.assign_videos(list(groups), SHARES, 0, groups)
-  assert len(found["train"]) >= len(found["val"]) >= 1
-  assert {groups[v] for v in found["train"]}.isdisjoint(
-    groups[v] for v in found["val"]
+  train, val = found.values()
+  assert len(train) >= len(val) >= 1
+  assert {groups[v] for v in train}.isdisjoint(groups[v] for v in val)
+
+
+def test_with_many_groups_no_split_is_empty():
+  groups = grouped([10] * 40)
+  shares = {"train": 0.99, "val": 0.005, "test": 0.005}
+  found = splits.assign_videos(list(groups), shares, 0, groups)
+  assert [len(found[split]) for split in shares] == [380, 10, 10]
+
+
+def test_a_split_without_videos_is_named():
+  arguments = (VIDEOS, SHARES, 0, dict.fromkeys(VIDEOS, "one"))
+  assert message_of(splits.assign_videos, *arguments) == (
+    "--split: expected at least a video and a group for each of train, val,"
+    " received 20 videos in 1 groups; add some, or give fewer splits"
   )
 
 
@@ -102,40 +100,14 @@ def test_shares_are_met_as_closely_as_groups_permit():
       for choice in itertools.product(shares, repeat=len(sizes))
       if len(set(choice)) == 3
     ]
-    best = min(distance(each, shares) for each in possible)
-    assert distance(found, shares) == pytest.approx(best)
-
-
-def test_with_many_groups_no_split_is_empty():
-  groups = grouped([10] * 40)
-  shares = {"train": 0.99, "val": 0.005, "test": 0.005}
-  found = splits.assign_videos(list(groups), shares, 0, groups)
-  assert {split: len(videos) for split, videos in found.items()} == {
-    **{"train": 380, "val": 10, "test": 10}
-  }
-
-
-def test_a_split_without_videos_is_named():
-  with pytest.raises(UserError) as error:
-    splits.assign_videos(VIDEOS, SHARES, 0, dict.fromkeys(VIDEOS, "one"))
-  assert str(error.value) == (
-    "--split: expected at least a video and a group for each of train, val,"
-    " received 20 videos in 1 groups; add some, or give fewer splits"
-  )
-
-
-def test_groups_are_read(tmp_path):
-  path = tmp_path / "groups.csv"
-  path.write_text("video,group\nv0,a\nv1, b\n\n")
-  assert splits.read_groups(path, VIDEOS) == {"v0": "a", "v1": "b"}
-  path.write_text("video,group\nv1,a\ntake9/v1,b\nv2,c\n")
-  videos = ["take9/v1", "take10/v1", "take10/v2", "v3"]
-  assert splits.read_groups(path, videos) == {
-    **{"take9/v1": "b", "take10/v1": "a", "take10/v2": "c"}
-  }
-  path.write_text("video,group\nd\u00e9j\u00e0,a\n", encoding="utf-8")
-  parts = "take/de\u0301ja\u0300"
-  assert splits.read_groups(path, [parts]) == {parts: "a"}
+    best, distance = (
+      min(
+        sum((len(x[s]) - shares[s] * len(groups)) ** 2 for s in shares)
+        for x in choices
+      )
+      for choices in (possible, [found])
+    )
+    assert distance == pytest.approx(best)
 
 
 @pytest.mark.parametrize(
@@ -143,6 +115,10 @@ def test_groups_are_read(tmp_path):
   [
     ("", "expected the heading video,group, received ''"),
     ("a,b\n", "received 'a,b'"),
+    (
+      "video,group\nv0,a\nv1,\n",
+      "row 3: expected one group for video 'v1', received '' and before ''",
+    ),
     (
       "video,group\nv0\n",
       "row 2: expected the 2 columns of the heading (video,group), received 1",
@@ -165,26 +141,36 @@ def test_groups_are_read(tmp_path):
 def test_wrong_groups_are_named(tmp_path, text, message):
   path = tmp_path / "groups.csv"
   path.write_text(text)
-  with pytest.raises(UserError) as error:
-    splits.read_groups(path, ["v0", "take9/v1", "take10/v1"])
-  assert str(error.value).startswith(f"{path}: ")
-  assert message in str(error.value)
-
-
-def test_a_missing_group_file_is_named(tmp_path):
+  videos = ["v0", "take9/v1", "take10/v1"]
+  found = message_of(splits.read_groups, path, videos)
+  assert found.startswith(f"{path}: ") and message in found
   with pytest.raises(UserError, match="none.csv: expected.*--group_file"):
     splits.read_groups(tmp_path / "none.csv", VIDEOS)
 
 
-def test_groups_of_spreadsheets(tmp_path):
+@pytest.mark.parametrize(
+  ("text", "videos", "groups"),
+  [
+    ("video,group\nv0,a\nv1, b\n\n", VIDEOS, {"v0": "a", "v1": "b"}),
+    # As spreadsheets write tables.
+    (
+      "\ufeffWho;Group;Video\nann;a;v0.mp4\nben;b;v1\n",
+      VIDEOS,
+      {"v0": "a", "v1": "b"},
+    ),
+    (
+      "video,group\nv1,a\ntake9/v1,b\nv2,c\n",
+      ["take9/v1", "take10/v1", "take10/v2", "v3"],
+      {"take9/v1": "b", "take10/v1": "a", "take10/v2": "c"},
+    ),
+    (
+      "video,group\nd\u00e9j\u00e0,a\n",
+      ["take/de\u0301ja\u0300"],
+      {"take/de\u0301ja\u0300": "a"},
+    ),
+  ],
+)
+def test_groups_are_read(tmp_path, text, videos, groups):
   path = tmp_path / "groups.csv"
-  text = "\ufeffWho;Group;Video\nann;a;v0.mp4\nben;b;v1\n"
   path.write_text(text, encoding="utf-8")
-  assert splits.read_groups(path, VIDEOS) == {"v0": "a", "v1": "b"}
-  path.write_text("video,group\nv0,a\nv1,\n")
-  with pytest.raises(UserError) as error:
-    splits.read_groups(path, VIDEOS)
-  assert str(error.value) == (
-    f"{path}: row 3: expected one group for video 'v1', received '' and before"
-    " ''; correct it or remove the row"
-  )
+  assert splits.read_groups(path, videos) == groups

@@ -1,7 +1,5 @@
 import itertools
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -12,40 +10,62 @@ from dataset_preparation.synthetic_pouring import __main__ as script
 from dataset_preparation.synthetic_pouring import generation, motion, scene
 from evaluation.kendalls_tau import pairwise_taus
 from media import video_reader
-
-
-def contents(folder):
-  """Gives every file below a folder: {relative path: bytes}."""
-  return {
-    str(path.relative_to(folder)): path.read_bytes()
-    for path in sorted(folder.rglob("*"))
-    if path.is_file()
-  }
+from tests.helpers.processes import run_python
+from tests.helpers.record_files import contents
 
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory):
-  """A small data set: two training videos and one for validation."""
+  """A folder with a video for training and one for validation."""
   folder = tmp_path_factory.mktemp("small")
-  return folder, generation.generate_dataset(folder, 2, 1, seed=5)
+  generation.generate_dataset(folder, 1, 1, seed=5)
+  return folder
 
 
-def test_files_and_labels_name_the_same_videos(small):
-  folder, labels = small
-  assert set(contents(folder)) == {
-    "labels.json",
-    "train/pouring_train_0000.mp4",
-    "train/pouring_train_0001.mp4",
-    "val/pouring_val_0000.mp4",
-  }
-  assert json.loads((folder / "labels.json").read_text()) == labels
-  stems = {path.stem for path in folder.glob("*/*.mp4")}
-  assert set(labels) == stems
+@pytest.mark.parametrize("name", ["num_train", "num_val", "seed"])
+def test_wrong_numbers_and_folders_are_refused(tmp_path, name):
+  arguments = {"num_train": 0, "num_val": 0, "seed": 0, name: -2}
+  with pytest.raises(UserError, match=f"--{name}: expected 0 or more, .* -2"):
+    generation.generate_dataset(tmp_path / "out", **arguments)
+  assert not (tmp_path / "out").exists()
+  (tmp_path / "file").touch()
+  with pytest.raises(UserError, match="file: expected a folder to write"):
+    generation.generate_dataset(tmp_path / "file", 1, 0, seed=0)
+
+
+def test_a_larger_set_starts_with_the_smaller_one(small, tmp_path, monkeypatch):
+  """Whether made at once, by one process, or by the script."""
+  before = contents(small)
+  train = [f"train/pouring_train_000{index}.mp4" for index in range(2)]
+  val = "val/pouring_val_0000.mp4"
+  assert set(before) == {"labels.json", train[0], val}
+  labels = json.loads(before["labels.json"])
+  assert set(labels) == {path.stem for path in small.glob("*/*.mp4")}
+  flags = ("--num_train=0", "--num_val=1", "--seed=5", "--output_dir=out")
+  done = run_python(script.__file__, *flags, cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
+  made = contents(tmp_path / "out")
+  assert set(made) == {"labels.json", val} and made[val] == before[val]
+  # Files of others stay.
+  (tmp_path / "out" / train[0]).write_text("old")
+  (tmp_path / "out" / "train" / "mine.txt").write_text("mine")
+  monkeypatch.setattr("os.cpu_count", lambda: 1)
+  larger = generation.generate_dataset(tmp_path / "out", 2, 0, seed=5)
+  made = contents(tmp_path / "out")
+  assert set(made) == {"labels.json", "train/mine.txt", *train, val}
+  assert made["train/mine.txt"] == b"mine"
+  assert made[train[0]] == before[train[0]]
+  name = "pouring_train_0000"
+  assert len(larger) == 2 and larger[name] == labels[name]
+  # Each of another seed, split or number is another.
+  generation.generate_dataset(tmp_path / "other", 1, 0, seed=6)
+  clips = {*contents(small).values(), *contents(tmp_path / "other").values()}
+  assert len(clips) == 5  # Three videos and two files of labels.
 
 
 def test_labels_are_five_phases_that_fill_the_video(small):
-  folder, labels = small
-  for path in folder.glob("*/*.mp4"):
+  labels = json.loads((small / "labels.json").read_text())
+  for path in small.glob("*/*.mp4"):
     frames = list(video_reader.read_frames(path))
     assert 58 <= len(frames) <= 142
     assert frames[0].image.shape == (144, 192, 3)
@@ -62,78 +82,6 @@ def test_labels_are_five_phases_that_fill_the_video(small):
     events = np.array([phases[str(k)][0] for k in range(1, 5)])
     gaps = np.abs(times[:, None] - events)
     assert gaps.min() > 1e6 / motion.FPS / 3
-
-
-def test_a_larger_set_by_one_process_starts_with_the_smaller_one(
-  small, tmp_path, monkeypatch
-):
-  (tmp_path / "train").mkdir()
-  (tmp_path / "train" / "mine.txt").write_text("mine")
-  (tmp_path / "train" / "pouring_train_0000.mp4").write_text("old")
-  monkeypatch.setattr("os.cpu_count", lambda: 1)
-  labels = generation.generate_dataset(tmp_path, 3, 0, seed=5)
-  made, before = contents(tmp_path), contents(small[0])
-  names = [f"train/pouring_train_000{index}.mp4" for index in range(3)]
-  assert set(made) == {"labels.json", "train/mine.txt", *names}
-  assert made["train/mine.txt"] == b"mine"
-  for name in names[:2]:
-    assert made[name] == before[name]
-    stem = name[6:-4]
-    assert labels[stem] == small[1][stem]
-  assert len(labels) == 3
-
-
-def test_seeds_splits_and_numbers_give_different_videos(small, tmp_path):
-  generation.generate_dataset(tmp_path, 1, 0, seed=6)
-  clips = [
-    content
-    for folder in (small[0], tmp_path)
-    for path, content in contents(folder).items()
-    if path.endswith(".mp4")
-  ]
-  assert len(set(clips)) == len(clips) == 4
-
-
-@pytest.mark.parametrize("name", ["num_train", "num_val", "seed"])
-def test_negative_numbers_are_refused(tmp_path, name):
-  arguments = {"num_train": 0, "num_val": 0, "seed": 0, name: -2}
-  with pytest.raises(UserError, match=f"--{name}: expected 0 or more, .* -2"):
-    generation.generate_dataset(tmp_path / "out", **arguments)
-  assert not (tmp_path / "out").exists()
-
-
-def test_a_file_in_the_folders_place_is_refused(tmp_path):
-  (tmp_path / "file").write_text("")
-  with pytest.raises(UserError, match="file: expected a folder to write"):
-    generation.generate_dataset(tmp_path / "file", 1, 0, seed=0)
-
-
-@pytest.mark.parametrize(
-  ("command", "flags", "name"),
-  [
-    (
-      [script.__file__],
-      ["--num_train=1", "--num_val=0"],
-      "train/pouring_train_0000.mp4",
-    ),
-    (
-      ["-m", "dataset_preparation.synthetic_pouring"],
-      ["--num_train=0", "--num_val=1"],
-      "val/pouring_val_0000.mp4",
-    ),
-  ],
-)
-def test_script_runs_by_path_and_as_a_module(
-  small, tmp_path, command, flags, name
-):
-  subprocess.run(
-    [sys.executable, *command, *flags, "--seed=5", f"--output_dir={tmp_path}"],
-    check=True,
-    capture_output=True,
-  )
-  made = contents(tmp_path)
-  assert set(made) == {"labels.json", name}
-  assert made[name] == contents(small[0])[name]
 
 
 def test_what_happens_in_the_script():

@@ -3,7 +3,6 @@ import json
 import os
 import pty
 import struct
-import subprocess
 import sys
 import termios
 
@@ -16,6 +15,7 @@ from core.errors import UserError
 from data import dataset_info, shard_files
 from dataset_preparation.build_records import LabelOptions, build_records
 from dataset_preparation.shards import ShardOptions
+from dataset_preparation.video_names import ENDINGS
 from dataset_preparation.videos_to_tfrecords import (
   FILE_PATTERNS,
   describe_left_out,
@@ -23,9 +23,10 @@ from dataset_preparation.videos_to_tfrecords import (
   list_files,
 )
 from media.frame_encoding import FrameEncoding
-from media.video_reader import read_frames
 from tests.helpers import record_files, video_files
+from tests.helpers.errors import message_of
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import run_python
 
 SCRIPT = ROOT / "dataset_preparation" / "videos_to_tfrecords.py"
 
@@ -43,9 +44,9 @@ def input_dir(tmp_path_factory):
   return folder
 
 
-@pytest.fixture
-def label_file(tmp_path):
-  path = tmp_path / "labels.json"
+@pytest.fixture(scope="module")
+def label_file(tmp_path_factory):
+  path = tmp_path_factory.mktemp("labels") / "labels.json"
   labels = {
     "Clip1": {"ann": {"0": [0, 5e5], "1": [5e5, 1e6], "2": [1e6, 2e6]}},
     "clip2": {
@@ -74,28 +75,19 @@ def convert(
   output_dir,
   file_pattern=FILE_PATTERNS,
   *,
-  files_per_shard=50,
-  overwrite=False,
-  label_file=None,
-  expected_segments=0,
-  action_label=-1,
+  labels=None,
+  sharding=None,
   **storing,
 ):
   """Prepares the videos of a folder in this process."""
   written = build_records(
     find_videos(input_dir, file_pattern),
-    name,
-    output_dir,
+    *(name, output_dir),
     encoding=FrameEncoding(**storing),
-    labels=LabelOptions(label_file, (), expected_segments, action_label),
-    options=ShardOptions(files_per_shard, num_workers=1, overwrite=overwrite),
+    labels=LabelOptions(**(labels or {})),
+    options=ShardOptions(num_workers=1, **(sharding or {})),
   )
   return written[name]
-
-
-def listing(folder):
-  """Names and bytes of all files, those that start with a dot too."""
-  return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def test_unlabeled_videos(tmp_path, input_dir):
@@ -121,9 +113,8 @@ def test_unlabeled_videos(tmp_path, input_dir):
 
 def test_labeled_videos(tmp_path, input_dir, label_file):
   out = tmp_path / "out"
-  convert(
-    input_dir, "mine_val", out, label_file=label_file, expected_segments=3
-  )
+  labels = {"label_file": label_file, "expected_segments": 3, "action_label": 4}
+  convert(input_dir, "mine_val", out, labels=labels, size=None)
   found = {v["name"]: v for v in read_records(out.glob("*.tfrecord"))}
   assert found["Clip1"]["frame_labels"] == [0] * 5 + [1] * 5 + [2] * 10
   # Means: [0, .9], [1.3, 1.5], [1.7, 3]; middles: 1.1 and 1.6.
@@ -133,26 +124,24 @@ def test_labeled_videos(tmp_path, input_dir, label_file):
   assert found["clip10"]["frame_labels"] == [0] * 5 + [1] * 7
   info = dataset_info.load_dataset_info(str(out), "mine")
   assert info.class_names == ("phase 0", "phase 1", "phase 2")
-
-
-def test_a_label_of_the_whole_video(tmp_path, input_dir):
-  out = tmp_path / "out"
-  convert(
-    *(input_dir, "mine_val", out),
-    action_label=4,
-    size=None,
-  )
-  for video in read_records(out.glob("*.tfrecord")):
-    assert video["frame_labels"] is None
+  for video in found.values():
     assert video["label"] == 4
     sides = (video_files.HEIGHT, video_files.WIDTH, 3)
     assert video["video"][0].shape == sides
+  # Frames that are dropped take their labels with them.
+  labels, out = {"label_file": label_file}, tmp_path / "slow"
+  info = convert(input_dir, "mine_val", out, labels=labels, fps=5, size=(8, 8))
+  assert (info.num_frames, info.fps) == (10 + 15 + 6, 5.0)
+  [first, *_] = read_records(out.glob("*.tfrecord"))
+  assert first["frame_labels"] == [0] * 3 + [1] * 2 + [2] * 5
 
 
 def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
   out = tmp_path / "out"
-  convert(input_dir, "mine_train", out, files_per_shard=2)
-  convert(input_dir, "mine_val", out, files_per_shard=1, label_file=label_file)
+  labels = {"label_file": label_file}
+  convert(input_dir, "mine_train", out, sharding={"files_per_shard": 2})
+  sharding = {"files_per_shard": 1}
+  convert(input_dir, "mine_val", out, labels=labels, sharding=sharding)
   convert(input_dir, "mine_val_extra", tmp_path / "extra")
   train = shard_files.list_record_files(str(out), "mine", "train")
   val = shard_files.list_record_files(str(out), "mine", "val")
@@ -162,60 +151,31 @@ def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
   ]
   info = dataset_info.load_dataset_info(str(out), "mine")
   assert set(info.splits) == {"train", "val"}
-  before = listing(out)
+  before = {path: path.read_bytes() for path in out.iterdir()}
+  with pytest.raises(UserError, match="received 'mine'; keep one data set a"):
+    convert(input_dir, "yours_val", out)
+  assert {path: path.read_bytes() for path in out.iterdir()} == before
 
-  convert(input_dir, "mine_train", out, ["*2.mp4"], overwrite=True)
-  after = listing(out)
-  assert set(before) - set(after) == {
-    *("mine_train-0-of-2.tfrecord", "mine_train-1-of-2.tfrecord")
+  sharding = {"overwrite": True}
+  convert(input_dir, "mine_train", out, ["*2.mp4"], sharding=sharding)
+  assert {path.name for path in before} ^ set(os.listdir(out)) == {
+    *("mine_train-0-of-1.tfrecord", "mine_train-0-of-2.tfrecord"),
+    "mine_train-1-of-2.tfrecord",
   }
-  assert set(after) - set(before) == {"mine_train-0-of-1.tfrecord"}
   info = dataset_info.load_dataset_info(str(out), "mine")
   assert info.splits["train"].num_videos == 1
   assert info.splits["val"].num_videos == 3
   assert len(info.class_names) == 3
 
 
-def test_the_output_folder_may_be_a_template(tmp_path, input_dir):
-  convert(input_dir, "mine_val", f"{tmp_path}/%s_records", size=(8, 8))
-  paths = shard_files.list_record_files(f"{tmp_path}/%s_records", "mine", "val")
-  assert paths == [tmp_path / "mine_records/mine_val-0-of-1.tfrecord"]
-
-
-def test_fps_drops_frames_and_their_labels(tmp_path, input_dir, label_file):
-  out = tmp_path / "out"
-  info = convert(
-    input_dir, "mine_val", out, label_file=label_file, fps=5, size=(8, 8)
-  )
-  assert (info.num_frames, info.fps) == (10 + 15 + 6, 5.0)
-  found = {v["name"]: v for v in read_records(out.glob("*.tfrecord"))}
-  # Frames at 0, 0.2, 0.4, ... s.
-  assert found["Clip1"]["frame_labels"] == [0] * 3 + [1] * 2 + [2] * 5
-
-
-def test_a_video_without_labels_is_found_before_decoding(tmp_path, input_dir):
-  (tmp_path / "labels.json").write_text('{"Clip1": [0], "clip2": [0]}')
-  labels, out = tmp_path / "labels.json", tmp_path / "out"
-  with pytest.raises(UserError, match="expected labels of video 'clip10'"):
-    convert(input_dir, "mine_val", out, label_file=labels)
-  assert not out.exists()
-
-
-def test_another_data_set_in_the_folder_is_refused(tmp_path, input_dir):
-  convert(input_dir, "mine_val", tmp_path, size=(8, 8))
-  before = listing(tmp_path)
-  with pytest.raises(UserError, match="received 'mine'; keep one data set a"):
-    convert(input_dir, "yours_val", tmp_path)
-  assert listing(tmp_path) == before
-
-
 def test_videos_are_found_in_natural_order(tmp_path):
-  names = ["v10.mp4", "v2.MOV", "a.webm", "v2b.avi", "007.mkv", "v02c.mp4"]
+  names = ["v10.mp4", "v2.MOV", "a.webm", "v2b.avi", "v02c.mp4"]
   for folder in ("", "take10", "take9", "take9/a", ".hidden"):
     (tmp_path / folder).mkdir(exist_ok=True)
   for name in (*names, "take10/v1.mp4", "take9/v1.mp4", "take9/a/v1.mp4"):
     (tmp_path / name).touch()
   (tmp_path / ".hidden" / "v1.mp4").touch()
+  (tmp_path / "007.mkv").symlink_to("nowhere.mkv")  # Its conversion tells.
   found = find_videos(tmp_path)
   assert [str(path.relative_to(tmp_path)) for path in found.values()] == [
     *("007.mkv", "a.webm", "take9/a/v1.mp4", "take9/v1.mp4", "take10/v1.mp4"),
@@ -223,28 +183,30 @@ def test_videos_are_found_in_natural_order(tmp_path):
   ]
   assert list(found)[:4] == ["007", "a", "take9/a/v1", "take9/v1"]
   assert list(find_videos(tmp_path, ["V*c.mp4", "*.MOV"])) == ["v2", "v02c"]
+  paths = list_files(tmp_path)
+  assert describe_left_out(paths, FILE_PATTERNS) == []
+  assert describe_left_out(paths, ["*.MP4", "*.mov"]) == [
+    "3 files match no --file_pattern and are left out, the first is 007.mkv"
+  ]
+  assert {".ts", ".vob", ".mxf", ".gif", ".y4m", ".h264"} <= set(ENDINGS)
 
 
-def test_two_videos_of_one_name_are_refused(tmp_path):
+def test_wrong_folders_are_named(tmp_path, input_dir, monkeypatch):
   (tmp_path / "a.mp4").touch()
   (tmp_path / "a.avi").touch()
   with pytest.raises(UserError, match="record 'a', received a.avi and a.mp4"):
     find_videos(tmp_path)
-
-
-def test_no_videos_and_no_folder_are_named(tmp_path, input_dir):
   with pytest.raises(UserError, match=r"videos that match \*.webm, received"):
     find_videos(input_dir, ["*.webm"])
   with pytest.raises(UserError, match="nowhere: expected a folder of videos"):
     find_videos(tmp_path / "nowhere")
-
-
-def test_an_output_that_is_a_file_is_named(tmp_path, input_dir):
-  (tmp_path / "out").touch()
-  with pytest.raises(
-    UserError, match=f"{tmp_path}/out: expected a folder to write"
-  ):
-    convert(input_dir, "mine_val", tmp_path / "out")
+  message = ": expected a folder to write"
+  for out in (str(tmp_path / "a.mp4"), "/proc/out"):
+    assert message_of(convert, input_dir, "a_b", out).startswith(out + message)
+  # The administrator, as whom tests may run, may write everywhere.
+  monkeypatch.setattr(files.os, "access", lambda path, mode: False)
+  with pytest.raises(UserError, match=f"^{tmp_path}{message}"):
+    convert(input_dir, "mine_val", tmp_path)
 
 
 def test_script_by_its_path_from_elsewhere(tmp_path, input_dir, label_file):
@@ -257,13 +219,7 @@ def test_script_by_its_path_from_elsewhere(tmp_path, input_dir, label_file):
     "--height=8",
     "--file_pattern=*.mp4,*.mkv",
   ]
-  done = subprocess.run(
-    [sys.executable, str(SCRIPT), *arguments],
-    cwd=tmp_path,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  done = run_python(SCRIPT, *arguments, cwd=tmp_path)
   assert done.returncode == 0, done.stderr
   folder = tmp_path / "mine_out"
   assert done.stdout.splitlines() == [
@@ -285,12 +241,6 @@ def test_script_by_its_path_from_elsewhere(tmp_path, input_dir, label_file):
   assert first["video"][0].shape == (8, 16, 3)
 
 
-def segments(path, *bounds):
-  rows = [f"a,{s},{e},phase {i}" for i, (s, e) in enumerate(bounds)]
-  path.write_text("\n".join(["video,start,end,phase", *rows]))
-  return path
-
-
 @pytest.mark.parametrize(
   ("source_fps", "fps"), [(10, 0), (10, 1), (10, 0.3), (1, 0), (1, 0.5)]
 )
@@ -298,68 +248,28 @@ def test_segments_may_go_up_to_the_end_of_the_video(tmp_path, source_fps, fps):
   folder, out = tmp_path / "in", tmp_path / "out"
   folder.mkdir()
   video_files.make(folder / "a.mp4", num_frames=20, fps=source_fps)
-  end = 20 / source_fps
-  table = segments(tmp_path / "l.csv", (0, end / 2), (end / 2, end))
-  convert(folder, "mine_val", out, label_file=table, fps=fps, size=(8, 8))
+  end = 20 // source_fps
+  table = tmp_path / "l.csv"
+
+  def label(name, *segments):
+    rows = [f"a,{start},{end},{start}" for start, end in segments]
+    table.write_text("\n".join(["video,start,end,phase", *rows]))
+    labels = {"label_file": table}
+    return convert(folder, name, out, labels=labels, fps=fps, size=(8, 8))
+
+  label("mine_val", (0, end // 2), (end // 2, end))
   [record] = record_files.read(out.glob("*.tfrecord"))
-  assert set(record["frame_labels"]) <= {0, 1}
-  late = segments(tmp_path / "l.csv", (0, end / 2), (end / 2, end + 0.6))
-  with pytest.raises(UserError) as error:
-    convert(folder, "mine_test", out, label_file=late, fps=fps)
-  assert str(error.value) == (
-    f"{late}: video 'a', row 3: expected an end of at most {end:.3f} s, where"
+  assert set(record["frame_labels"]) <= {0, end // 2}
+  late = message_of(label, "mine_test", (0, end // 2), (end // 2, end + 0.6))
+  assert late == (
+    f"{table}: video 'a', row 3: expected an end of at most {end:.3f} s, where"
     f" the video ends, received {end + 0.6:g} s; correct it"
   )
-  late = segments(tmp_path / "l.csv", (0, end), (end + 0.1, end + 0.2))
-  with pytest.raises(UserError) as error:
-    convert(folder, "mine_test", out, label_file=late, fps=fps)
-  assert str(error.value) == (
-    f"{late}: video 'a', row 3: expected a start before {end:.3f} s, where the"
-    f" video ends, received {end + 0.1:g} s; correct it"
+  later = message_of(label, "mine_test", (0, end), (end + 1, end + 2))
+  assert later == (
+    f"{table}: video 'a', row 3: expected a start before {end:.3f} s, where the"
+    f" video ends, received {end + 1:g} s; correct it"
   )
-
-
-def test_rotate_comes_on_top_of_the_metadata(tmp_path):
-  folder, out = tmp_path / "in", tmp_path / "out"
-  folder.mkdir()
-  video_files.make(folder / "a.mp4", num_frames=2, rotation=90)
-  [shown, _] = [frame.image for frame in read_frames(folder / "a.mp4")]
-  assert shown.shape[:2] == (video_files.WIDTH, video_files.HEIGHT)
-  convert(folder, "mine_val", out, rotate=90, size=None)
-  [record] = read_records(out.glob("*.tfrecord"))
-  turned = np.rot90(shown, -1)
-  assert record["video"][0].shape == turned.shape
-  assert video_files.colors(record["video"][0]) == video_files.colors(turned)
-  assert video_files.colors(turned) != video_files.colors(shown)
-
-
-@pytest.mark.parametrize(
-  ("name", "codec", "pix_fmt"),
-  [
-    ("a.ts", "libx264", "yuv420p"),
-    ("a.vob", "mpeg2video", "yuv420p"),
-    ("a.mxf", "mpeg2video", "yuv420p"),
-    ("a.gif", "gif", "rgb8"),
-    ("a.y4m", "rawvideo", "yuv420p"),
-    ("a.h264", "libx264", "yuv420p"),
-  ],
-)
-def test_less_common_containers_are_found(tmp_path, name, codec, pix_fmt):
-  folder, out = tmp_path / "in", tmp_path / "out"
-  folder.mkdir()
-  video_files.make(folder / name, codec, 5, fps=25, pix_fmt=pix_fmt)
-  assert convert(folder, "mine_val", out, size=(8, 8)).num_frames == 5
-
-
-def test_files_that_match_no_pattern_are_counted(input_dir):
-  files = list_files(input_dir)
-  assert describe_left_out(files, FILE_PATTERNS) == [
-    "1 files match no --file_pattern and are left out, the first is notes.txt"
-  ]
-  assert describe_left_out(files, ["*.MKV"]) == [
-    "3 files match no --file_pattern and are left out, the first is Clip1.MP4"
-  ]
-  assert describe_left_out(files, ["*"]) == []
 
 
 def test_a_terminal_shows_a_progress_bar(tmp_path, input_dir, monkeypatch):
@@ -373,12 +283,3 @@ def test_a_terminal_shows_a_progress_bar(tmp_path, input_dir, monkeypatch):
   os.close(terminal)
   assert "mine_val:   0%|" in shown
   assert "0/3 [" in shown
-
-
-def test_an_output_that_cannot_be_written(tmp_path, input_dir, monkeypatch):
-  with pytest.raises(UserError, match="^/proc/out: expected a folder to write"):
-    convert(input_dir, "mine_val", "/proc/out")
-  # The administrator, as whom tests may run, may write everywhere.
-  monkeypatch.setattr(files.os, "access", lambda path, mode: False)
-  with pytest.raises(UserError, match=f"^{tmp_path}: expected a folder to"):
-    convert(input_dir, "mine_val", tmp_path)

@@ -1,18 +1,14 @@
-import subprocess
-import sys
-
 import cv2
 import pytest
 
-from core.errors import UserError
 from data import tfrecords
 from dataset_preparation import visualize_tfrecords
 from tests.helpers import record_files
-from tests.helpers.paths import ROOT
+from tests.helpers.errors import message_of
+from tests.helpers.processes import run_python
 
 
-def damaged(tmp_path):
-  """Records of which all but the first have some damage."""
+def test_problems_are_listed(tmp_path):
   jpegs = [record_files.jpeg(0, t) for t in range(3)]
   records = [
     record_files.sequence_example("sound", jpegs, [0, 1, -1]),
@@ -28,12 +24,21 @@ def damaged(tmp_path):
   ]
   [path] = record_files.write(tmp_path, [records], "toy", "val")
   record_files.flip_bit(path, -20)
-  return [path]
-
-
-def test_problems_are_listed(tmp_path):
-  records = tfrecords.list_records(damaged(tmp_path))
-  found = visualize_tfrecords.find_problems(records, num_phases=2)
+  (tmp_path / "dataset.json").write_text(
+    '{"format_version": 1, "dataset": "toy", "class_names": ["a", "b"],'
+    ' "splits": {"val": {"num_videos": 7, "num_frames": 9}}}'
+  )
+  # Run by its path, as only that finds out what it imports.
+  done = run_python(
+    *(visualize_tfrecords.__file__, f"--path_to_tfrecords={tmp_path}"),
+    *("--dataset=toy", "--split=val", "--check"),
+    cwd=tmp_path,
+  )
+  assert done.returncode == 1
+  assert done.stderr.splitlines()[-1] == (
+    "error: toy_val: expected 7 sound records, received 6 that are not, see"
+    " above; convert their videos again"
+  )
   messages = [
     ", video 'label': expected label -1 to 1 in frame 2, received 2",
     ", video 'labels': expected 3 frame_labels, one a frame, received 2",
@@ -42,26 +47,16 @@ def test_problems_are_listed(tmp_path):
     ": expected a SequenceExample, received other data",
     ": expected data that fit their checksum, received damaged data",
   ]
-  for line, record, message in zip(found, records[1:], messages, strict=True):
+  lines = done.stdout.splitlines()
+  _, *wrong = tfrecords.list_records([path])
+  for line, record, message in zip(lines, wrong, messages, strict=True):
     assert line.startswith(f"{record}{message}; ")
 
 
-def run(*flags):
-  """Runs the script by its path, as only that finds out what it imports."""
-  return subprocess.run(
-    [sys.executable, visualize_tfrecords.__file__, *flags],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-
-
-def test_script(tmp_path, toy_records):
-  flags = (f"--path_to_tfrecords={toy_records}", "--dataset=toy")
-  sheet = tmp_path / "new" / "sheet.png"
-  done = run(*flags, f"--sheet={sheet}", "--max_videos=3")
-  assert done.returncode == 0, done.stderr
-  assert done.stdout.splitlines() == [
+def test_a_sheet_and_a_summary(tmp_path, toy_records, capsys):
+  split, sheet = (toy_records, "toy", "train"), tmp_path / "new" / "sheet.png"
+  visualize_tfrecords.visualize(*split, str(sheet), max_videos=3)
+  assert capsys.readouterr().out.splitlines() == [
     "toy_train: 7 videos, 230 frames (rate unknown)",
     "   0 phase 0: 55 frames, 23.9%",
     "   1 phase 1: 50 frames, 21.7%",
@@ -72,35 +67,10 @@ def test_script(tmp_path, toy_records):
     f"Contact sheet: {sheet}",
   ]
   assert cv2.imread(str(sheet)) is not None
-  done = run(*flags, "--sheet=sheet.txt")
-  assert done.returncode == 1
-  assert done.stderr.splitlines()[-1] == (
-    "error: --sheet: expected the name of a picture, received 'sheet.txt'; give"
-    " one such as sheet.png"
+  assert message_of(visualize_tfrecords.visualize, *split, "sheet.txt") == (
+    "--sheet: expected the name of a picture, received 'sheet.txt'; give one"
+    " such as sheet.png"
   )
-
-
-def test_script_ends_in_error_where_records_are_not_sound(tmp_path):
-  damaged(tmp_path)
-  (tmp_path / "dataset.json").write_text(
-    '{"format_version": 1, "dataset": "toy", "class_names": ["a", "b"],'
-    ' "splits": {"val": {"num_videos": 7, "num_frames": 9}}}'
-  )
-  done = run(
-    f"--path_to_tfrecords={tmp_path}", "--dataset=toy", "--split=val", "--check"
-  )
-  assert done.returncode == 1
-  assert len(done.stdout.splitlines()) == 6
-  assert done.stderr.splitlines()[-1] == (
-    "error: toy_val: expected 7 sound records, received 6 that are not, see"
-    " above; convert their videos again"
-  )
-
-
-def write_labels(folder, dataset, *labels):
-  jpegs = [record_files.jpeg(0, t) for t in range(len(labels))]
-  record = record_files.sequence_example("a", jpegs, labels)
-  record_files.write(folder, [[record]], dataset, "val")
 
 
 @pytest.mark.parametrize(
@@ -115,25 +85,20 @@ def write_labels(folder, dataset, *labels):
 def test_labels_are_checked_without_a_file(
   tmp_path, capsys, dataset, labels, problem
 ):
-  write_labels(tmp_path, dataset, *labels)
+  jpegs = [record_files.jpeg(0, t) for t in range(len(labels))]
+  record = record_files.sequence_example("a", jpegs, labels)
+  record_files.write(tmp_path, [[record]], dataset, "val")
+  arguments = (tmp_path, dataset, "val")
   if problem:
-    with pytest.raises(UserError, match="expected 1 sound records, received 1"):
-      visualize_tfrecords.check(tmp_path, dataset, "val")
+    message = message_of(visualize_tfrecords.check, *arguments)
+    assert "expected 1 sound records, received 1" in message
     assert f", video 'a': {problem};" in capsys.readouterr().out
     return
-  visualize_tfrecords.check(tmp_path, dataset, "val")
-  lines = capsys.readouterr().out.splitlines()
-  assert lines[0] == f"{dataset}_val: 1 records, all sound"
-  unknown = (
+  visualize_tfrecords.check(*arguments)
+  sound, *unknown = capsys.readouterr().out.splitlines()
+  assert sound == f"{dataset}_val: 1 records, all sound"
+  message = (
     "How many phases there may be is not known, as no dataset.json names them;"
     " labels may be any number."
   )
-  assert lines[1:] == ([unknown] if dataset == "toy" else [])
-
-
-def test_tensorflow_is_not_loaded():
-  code = (
-    "import sys; from dataset_preparation import visualize_tfrecords;"
-    "sys.exit('tensorflow' in sys.modules)"
-  )
-  subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+  assert unknown == [message] * (dataset == "toy")

@@ -1,6 +1,5 @@
 """Makes folders of images for tests."""
 
-import numpy as np
 from PIL import Image
 
 from tests.helpers import video_files
@@ -16,8 +15,3 @@ def make(folder, count=12, ending="jpg", size=None, pattern="img{}", **options):
     name = pattern.format(number)
     image.save(folder / f"{name}.{ending}", **options)
   return folder
-
-
-def corner(image):
-  """How dark the corner is that darkens frame by frame."""
-  return float(np.asarray(image)[-9:, -9:].mean())

@@ -70,6 +70,15 @@ def write(folder, shards, dataset="toy", split="train"):
   return paths
 
 
+def contents(folder):
+  """Gives every file below a folder: {relative path: bytes}."""
+  return {
+    path.relative_to(folder).as_posix(): path.read_bytes()
+    for path in folder.rglob("*")
+    if path.is_file()
+  }
+
+
 def flip_bit(path, position):
   """Damages a byte of a file."""
   content = bytearray(path.read_bytes())

@@ -33,11 +33,8 @@ def test_shrinking_averages_over_areas():
 @pytest.mark.parametrize(
   ("width", "height", "rotate", "expected"),
   [
-    (96, 64, 0, (48, 32)),
-    (64, 96, 0, (32, 48)),
-    (96, 64, 90, (32, 48)),
-    (33, 65, 0, (32, 63)),
-    (7, 7, 0, (32, 32)),
+    *((96, 64, 0, (48, 32)), (64, 96, 0, (32, 48)), (96, 64, 90, (32, 48))),
+    *((33, 65, 0, (32, 63)), (7, 7, 0, (32, 32))),
   ],
 )
 def test_short_side_keeps_the_aspect_ratio(width, height, rotate, expected):
@@ -58,10 +55,8 @@ def test_rotate_turns_clockwise_before_resizing(rotate, expected):
 
 def test_quality_sets_the_size_of_the_file():
   image = np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)
-  small, large = (
-    len(encode(image, FrameEncoding(quality=q))[0]) for q in (20, 95)
-  )
-  assert small < large / 2
+  jpegs = [encode(image, FrameEncoding(quality=q))[0] for q in (20, 95)]
+  assert len(jpegs[0]) < len(jpegs[1]) / 2
 
 
 def test_a_jpeg_is_taken_over_unless_something_has_to_be_changed():

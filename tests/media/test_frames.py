@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from core.errors import UserError
 from media.frames import Frame, select_frames
+from tests.helpers.errors import message_of
 
 
 def select_times(times, fps):
@@ -33,9 +33,7 @@ def test_even_rates_are_kept_evenly(rate):
 
 
 def test_a_rate_above_the_videos_is_refused():
-  with pytest.raises(UserError) as error:
-    select_times([k / 10 for k in range(20)], 15)
-  assert str(error.value) == (
+  assert message_of(select_times, [k / 10 for k in range(20)], 15) == (
     "a.mp4: expected at least the 15 frames per second of --fps, received 10;"
     " give a lower --fps (frames are dropped, never made up)"
   )

@@ -7,17 +7,11 @@ from PIL import Image
 from core.errors import UserError
 from media import image_folders
 from tests.helpers import image_files, video_files
+from tests.helpers.errors import message_of
 
 
 def read(folder, fps=0):
   return list(image_folders.read_frames(folder, fps, image_folders.ENDINGS))
-
-
-def test_natural_order():
-  names = ["img10.jpg", "img2.jpg", "img1.jpg", "2", "10", "b", "a1b2", "a1b10"]
-  assert sorted(names, key=image_folders.natural_order) == [
-    *("2", "10", "a1b2", "a1b10", "b", "img1.jpg", "img2.jpg", "img10.jpg")
-  ]
 
 
 @pytest.mark.parametrize("ending", ["jpg", "JPEG", "png", "webp"])
@@ -27,7 +21,7 @@ def test_formats_in_natural_order(tmp_path, ending):
   frames = read(folder, fps=5)
   assert [frame.index for frame in frames] == list(range(12))
   np.testing.assert_allclose([f.time for f in frames], np.arange(12) / 5)
-  corners = [image_files.corner(frame.image) for frame in frames]
+  corners = [float(frame.image[-9:, -9:].mean()) for frame in frames]
   assert corners == sorted(corners, reverse=True)
   for frame in frames:
     assert video_files.colors(frame.image) == video_files.QUARTERS
@@ -50,8 +44,7 @@ def test_gray_deep_and_transparent_images(tmp_path):
   Image.fromarray(np.full(shape, 200, np.uint8)).save(tmp_path / "0.png")
   Image.fromarray(np.full(shape, 200 << 8, np.uint16)).save(tmp_path / "1.png")
   half = np.full((*shape, 4), 200, np.uint8)
-  half[:16, :, 3] = 255
-  half[16:, :, 3] = 0
+  half[..., 3] = 255 * (np.arange(32) < 16)[:, None]
   Image.fromarray(half).save(tmp_path / "2.png")
   Image.fromarray(half).convert("P").save(tmp_path / "3.png")
   Image.new("CMYK", shape, (55, 55, 55, 0)).save(tmp_path / "4.jpg")
@@ -77,9 +70,7 @@ def test_damaged_images_are_named(tmp_path):
   ):
     path.unlink(missing_ok=True)
     path.symlink_to(target)
-    with pytest.raises(UserError) as error:
-      read(tmp_path)
-    assert str(error.value) == (
+    assert message_of(read, tmp_path) == (
       f"{path}: expected a whole image file, received one that can't be decoded"
       f" ({reason}); replace or remove it"
     )
