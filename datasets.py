@@ -132,16 +132,9 @@ def train_batches(
   Raises:
     UserError: A data set of DATASETS has no records.
   """
-  return _make_batches(
-    [list_training_records(config, name) for name in config.DATASETS],
-    config,
-    batch_size,
-    range(start_step, config.TRAIN.MAX_ITERS),
-    config.TRAIN.NUM_FRAMES,
-    sampler or FrameSampler(config.DATA),
-    seed=config.SEED,
-    augment=True,
-  )
+  records = [list_training_records(config, name) for name in config.DATASETS]
+  steps = range(start_step, config.TRAIN.MAX_ITERS)
+  return _make_batches(config, records, steps, batch_size, sampler, True)
 
 
 def eval_batches(
@@ -164,16 +157,9 @@ def eval_batches(
   Raises:
     UserError: The split has no records.
   """
-  return _make_batches(
-    [list_split_records(config, dataset, split)],
-    config,
-    config.EVAL.BATCH_SIZE,
-    range(config.EVAL.VAL_ITERS),
-    config.EVAL.NUM_FRAMES,
-    sampler or FrameSampler(config.DATA),
-    seed=config.SEED + _EVAL_SEED,
-    augment=False,
-  )
+  records = [list_split_records(config, dataset, split)]
+  steps, batch_size = range(config.EVAL.VAL_ITERS), config.EVAL.BATCH_SIZE
+  return _make_batches(config, records, steps, batch_size, sampler, False)
 
 
 def checked_batches(
@@ -200,23 +186,20 @@ def checked_batches(
 
 
 def _make_batches(
-  records: list[list[Record]],
   config: EasyDict,
+  records: list[list[Record]],
+  steps: range,
   batch_size: int,
-  step_range: range,
-  num_frames: int,
-  sampler: FrameSampler,
-  seed: int,
-  augment: bool,
+  sampler: FrameSampler | None,
+  training: bool,
 ) -> tf.data.Dataset:
   """Build the pipeline: number of an example -> record -> video -> batch."""
-  choices = choose_records(
-    list(map(len, records)),
-    step_range,
-    batch_size,
-    seed,
-    config.DATA.SHUFFLE_QUEUE_SIZE,
-  )
+  data, augmentation, size = config.DATA, config.AUGMENTATION, config.IMAGE_SIZE
+  num_frames = (config.TRAIN if training else config.EVAL).NUM_FRAMES
+  seed = config.SEED if training else config.SEED + _EVAL_SEED
+  sampler = sampler or FrameSampler(data)
+  counts, block = list(map(len, records)), data.SHUFFLE_QUEUE_SIZE
+  choices = choose_records(counts, steps, batch_size, seed, block)
   places = list(itertools.chain.from_iterable(records))
   paths = tf.constant([str(place.path) for place in places])
   offsets = tf.constant([place.offset for place in places], tf.int64)
@@ -225,22 +208,17 @@ def _make_batches(
     number: tf.Tensor, choice: tf.Tensor
   ) -> dict[str, tf.Tensor]:
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), num=3)
-    video = example_parser.parse_example(
-      _read_record(paths[choice], offsets[choice]), config.DATA.FRAME_LABELS
-    )
+    serialized = _read_record(paths[choice], offsets[choice])
+    video = example_parser.parse_example(serialized, data.FRAME_LABELS)
     steps = sampler(video["seq_len"], num_frames, seeds)
     # A frame may be in several contexts: prepare it once.
-    distinct, where = tf.unique(context_steps(steps, config.DATA))
+    distinct, where = tf.unique(context_steps(steps, data))
     frames = example_parser.decode_frames(tf.gather(video["jpegs"], distinct))
-    if augment:
-      frames = preprocessing.augment(
-        frames, config.AUGMENTATION, config.IMAGE_SIZE, seeds[1]
-      )
+    if training:
+      frames = preprocessing.augment(frames, augmentation, size, seeds[1])
     else:
-      frames = preprocessing.prepare(
-        frames, config.IMAGE_SIZE, config.AUGMENTATION.RANDOM_CROP
-      )
-    shape = [steps.shape[0], config.DATA.NUM_STEPS, *frames.shape[1:]]
+      frames = preprocessing.prepare(frames, size, augmentation.RANDOM_CROP)
+    shape = [steps.shape[0], data.NUM_STEPS, *frames.shape[1:]]
     return {
       "frames": tf.reshape(tf.gather(frames, where), shape),
       "steps": steps,
@@ -250,14 +228,12 @@ def _make_batches(
       "name": video["name"],
     }
 
-  numbers = np.arange(
-    step_range.start * batch_size, step_range.stop * batch_size
-  )
+  numbers = np.arange(steps.start * batch_size, steps.stop * batch_size)
   return (
     tf.data.Dataset.from_tensor_slices((numbers, choices.ravel()))
     .map(make_example, num_parallel_calls=tf.data.AUTOTUNE)
     .batch(batch_size, drop_remainder=True)
-    .prefetch(config.DATA.NUM_PREFETCH_BATCHES)
+    .prefetch(data.NUM_PREFETCH_BATCHES)
   )
 
 
@@ -272,10 +248,9 @@ def _read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     buffer_size=_READ_BUFFER_BYTES,
     byte_offsets=[offset - tfrecords.HEADER_BYTES],
   )
-  data = tf.data.experimental.from_variant(
-    variant, tf.TensorSpec([], tf.string)
-  )
-  return data.take(1).get_single_element()
+  spec = tf.TensorSpec([], tf.string)
+  records = tf.data.experimental.from_variant(variant, spec)
+  return records.take(1).get_single_element()
 
 
 def choose_records(
@@ -351,13 +326,11 @@ def iterate_videos(
   """
   for record in list_split_records(config, dataset, split):
     example = examples.read_example(record, config.DATA.FRAME_LABELS)
-    num_frames = len(example.jpegs)
+    labels = example.frame_labels or [-1] * len(example.jpegs)
     yield {
       "name": example.name.encode(),
       "seq_label": np.int64(example.label),
-      "seq_len": np.int64(num_frames),
+      "seq_len": np.int64(len(example.jpegs)),
       "jpegs": np.array(example.jpegs, object),
-      "frame_labels": np.array(
-        example.frame_labels or [-1] * num_frames, np.int64
-      ),
+      "frame_labels": np.array(labels, np.int64),
     }

@@ -111,11 +111,9 @@ class Algorithm(keras.Model):
     Returns:
       [B, S, D] float32 embeddings.
     """
-    frames = batch["frames"]
-    *sampled, height, width, channels = keras.ops.shape(frames)
-    features = self.features(
-      tf.reshape(frames, [-1, height, width, channels]), training
-    )
+    *sampled, height, width, channels = keras.ops.shape(batch["frames"])
+    frames = tf.reshape(batch["frames"], [-1, height, width, channels])
+    features = self.features(frames, training)
     features = tf.reshape(features, [*sampled, *keras.ops.shape(features)[1:]])
     return self.emb(features, training=training and self._trains_embedder)
 

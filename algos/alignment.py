@@ -37,19 +37,11 @@ class AlignmentLoss(Loss):
           f"{section}.BATCH_SIZE: expected at least {needed} videos to cycle"
           f" through, received {received}; raise it"
         )
-    self._fraction = settings.FRACTION
-    self._options = {
-      "stochastic_matching": settings.STOCHASTIC_MATCHING,
-      "normalize_embeddings": False,
-      "loss_type": settings.LOSS_TYPE,
-      "similarity_type": settings.SIMILARITY_TYPE,
-      "cycle_length": settings.CYCLE_LENGTH,
-      "temperature": settings.SOFTMAX_TEMPERATURE,
-      "label_smoothing": settings.LABEL_SMOOTHING,
-      "variance_lambda": settings.VARIANCE_LAMBDA,
-      "huber_delta": settings.HUBER_DELTA,
-      "normalize_indices": settings.NORMALIZE_INDICES,
-    }
+    # The other settings have the names of arguments of the loss.
+    options = {key.lower(): value for key, value in settings.items()}
+    options["temperature"] = options.pop("softmax_temperature")
+    self._fraction = options.pop("fraction")
+    self._options = options
 
   def __call__(
     self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool

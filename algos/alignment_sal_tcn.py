@@ -67,10 +67,7 @@ def compute_weights(settings: EasyDict) -> dict[str, float]:
       f" {first} and {second}; lower them, TCN gets the rest"
     )
   weights = {"alignment": first, "sal": second, "tcn": rest}
-  return {
-    name: weight if weight > _MIN_WEIGHT else 0.0
-    for name, weight in weights.items()
-  }
+  return {name: x if x > _MIN_WEIGHT else 0.0 for name, x in weights.items()}
 
 
 def _take_one_of_each_pair(

@@ -21,13 +21,10 @@ def mean_cross_entropy(
   Returns:
     A scalar, 0 if no row counts.
   """
+  targets = tf.one_hot(labels, logits.shape[-1])
   losses = keras.losses.categorical_crossentropy(
-    tf.one_hot(labels, logits.shape[-1]),
-    logits,
-    from_logits=True,
-    label_smoothing=label_smoothing,
+    targets, logits, from_logits=True, label_smoothing=label_smoothing
   )
   weights = tf.cast(is_counted, losses.dtype)
-  return tf.math.divide_no_nan(
-    tf.reduce_sum(weights * losses), tf.reduce_sum(weights)
-  )
+  total, count = tf.reduce_sum(weights * losses), tf.reduce_sum(weights)
+  return tf.math.divide_no_nan(total, count)

@@ -59,7 +59,6 @@ def npairs_loss(
   contrast = tf.nn.sparse_softmax_cross_entropy_with_logits(
     labels, similarities
   )
-  squared_lengths = tf.reduce_sum(
-    tf.square(firsts) + tf.square(seconds), axis=-1
-  )
+  squares = tf.square(firsts) + tf.square(seconds)
+  squared_lengths = tf.reduce_sum(squares, axis=-1)
   return tf.reduce_mean(contrast + 0.25 * reg_lambda * squared_lengths, axis=-1)

@@ -51,6 +51,11 @@ class Setting:
   not_above: str = ""
 
 
+def one_of(*choices: str, default: str = "") -> Setting:
+  """Declare a text among `choices`; without a default, the first is it."""
+  return Setting(default or choices[0], choices=choices)
+
+
 def declare(
   tree: Mapping[str, Any], prefix: str = ""
 ) -> tuple[EasyDict, dict[str, Setting]]:

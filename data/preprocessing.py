@@ -1,5 +1,6 @@
 """Turn uint8 frames into augmented float frames in [-1, 1]."""
 
+import functools
 from collections.abc import Callable
 
 import tensorflow as tf
@@ -54,9 +55,8 @@ def prepare(
   if central_crop:
     height, width = tf.shape(frames)[1], tf.shape(frames)[2]
     side = tf.minimum(height, width)
-    frames = tf.image.crop_to_bounding_box(
-      frames, (height - side) // 2, (width - side) // 2, side, side
-    )
+    top, left = (height - side) // 2, (width - side) // 2
+    frames = tf.image.crop_to_bounding_box(frames, top, left, side, side)
   return _finish(frames, image_size)
 
 
@@ -115,12 +115,9 @@ def _in_random_order(
 ) -> tf.Tensor:
   if not operations:
     return frames
-  order = tf.random.experimental.stateless_shuffle(
-    tf.range(len(operations)), seed
-  )
+  numbers = tf.range(len(operations))
+  order = tf.random.experimental.stateless_shuffle(numbers, seed)
   for position in range(len(operations)):
-    branches = [
-      lambda op=operation, x=frames: op(x) for operation in operations
-    ]
+    branches = [functools.partial(op, frames) for op in operations]
     frames = tf.switch_case(order[position], branches)
   return frames

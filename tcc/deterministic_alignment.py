@@ -90,14 +90,9 @@ def compute_deterministic_alignment_loss(
   Raises:
     ValueError: An argument has the wrong shape, type or range.
   """
+  numbers = temperature, label_smoothing, variance_lambda, huber_delta
   settings = LossSettings(
-    loss_type,
-    similarity_type,
-    temperature,
-    label_smoothing,
-    variance_lambda,
-    huber_delta,
-    normalize_indices,
+    loss_type, similarity_type, *numbers, normalize_indices
   )
   embs, times, settings = check_loss_arguments(
     embs, steps, seq_lens, num_steps, batch_size, 2, settings
