@@ -111,10 +111,8 @@ _SETTINGS = {
     # Share of the moving statistics that a step keeps. A run of a few hundred
     # steps needs less than 0.99; otherwise evaluation sees stale statistics.
     "BATCH_NORM_MOMENTUM": Setting(0.99, low=0, high=1),
-    "VGGM": {
-      # Whether VGGM has batch norm.
-      "USE_BN": True,
-    },
+    # Whether VGGM has batch norm.
+    "VGGM": {"USE_BN": True},
     "CONV_EMBEDDER_MODEL": {
       # 3-D convolutions: [channels, kernel size, ReLU].
       "CONV_LAYERS": Setting([[256, 3, True], [256, 3, True]], low=1),
@@ -265,10 +263,8 @@ _SETTINGS = {
     "SATURATION_LOWER": Setting(0.5, low=0, not_above="SATURATION_UPPER"),
     "SATURATION_UPPER": Setting(1.5, low=0),
   },
-  "LOGGING": {
-    # Steps between two lines of the log and points of the curves.
-    "REPORT_INTERVAL": Setting(100, low=1),
-  },
+  # Steps between two lines of the log and points of the curves.
+  "LOGGING": {"REPORT_INTERVAL": Setting(100, low=1)},
   "CHECKPOINT": {
     # Steps between two checkpoints; the first and last step save one, too.
     "SAVE_INTERVAL": Setting(1000, low=1),
@@ -300,9 +296,7 @@ def load(
 
 
 def merge_run(
-  logdir: str | None,
-  file: str | None = None,
-  settings: Sequence[str] = (),
+  logdir: str | None, file: str | None = None, settings: Sequence[str] = ()
 ) -> EasyDict:
   """Merge a file and settings over the configuration of a run, if it has one.
 

@@ -24,6 +24,8 @@ from data.sampling import FrameSampler, context_steps
 from data.subsets import first_fraction
 from data.tfrecords import Record
 
+# Tensors by key: a video, or a batch of them.
+Batch = dict[str, tf.Tensor]
 # Keeps the frames that algo_loss sees apart from those of training.
 _EVAL_SEED = 1 << 20
 _READ_BUFFER_BYTES = 1 << 18
@@ -45,9 +47,8 @@ def list_split_records(
   Raises:
     UserError: There are none, or a file is truncated.
   """
-  paths = shard_files.list_record_files(
-    config.PATH_TO_TFRECORDS, dataset, split, config.DATA.PER_CLASS
-  )
+  folder, per_class = config.PATH_TO_TFRECORDS, config.DATA.PER_CLASS
+  paths = shard_files.list_record_files(folder, dataset, split, per_class)
   records = tfrecords.list_records(paths)
   if not records:
     raise UserError(
@@ -163,8 +164,8 @@ def eval_batches(
 
 
 def checked_batches(
-  batches: Iterable[dict[str, tf.Tensor]], records: Iterable[Record]
-) -> Iterator[dict[str, tf.Tensor]]:
+  batches: Iterable[Batch], records: Iterable[Record]
+) -> Iterator[Batch]:
   """Yield batches; where one can't be made, name the damaged record.
 
   Args:
@@ -204,9 +205,7 @@ def _make_batches(
   paths = tf.constant([str(place.path) for place in places])
   offsets = tf.constant([place.offset for place in places], tf.int64)
 
-  def make_example(
-    number: tf.Tensor, choice: tf.Tensor
-  ) -> dict[str, tf.Tensor]:
+  def make_example(number: tf.Tensor, choice: tf.Tensor) -> Batch:
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), num=3)
     serialized = _read_record(paths[choice], offsets[choice])
     video = example_parser.parse_example(serialized, data.FRAME_LABELS)
@@ -283,18 +282,13 @@ def choose_records(
   for dataset, count in enumerate(num_videos):
     mine = numbers % len(num_videos) == dataset
     turns = numbers[mine, np.newaxis] // len(num_videos)
-    epochs, rows = np.unique(
-      turns // max(1, count // batch_size), return_inverse=True
-    )
-    orders = [
-      _shuffle(count, (seed, dataset, epoch), shuffle_block)
-      for epoch in epochs.tolist()
-    ]
+    epoch_length = max(1, count // batch_size)
+    epochs, rows = np.unique(turns // epoch_length, return_inverse=True)
+    seeds = [(seed, dataset, epoch) for epoch in epochs.tolist()]
+    orders = [_shuffle(count, each, shuffle_block) for each in seeds]
     places = (turns * batch_size + np.arange(batch_size)) % count
-    chosen[mine] = (
-      sum(num_videos[:dataset])
-      + np.reshape(orders, [-1, count])[rows.reshape(-1, 1), places]
-    )
+    videos = np.reshape(orders, [-1, count])[rows.reshape(-1, 1), places]
+    chosen[mine] = sum(num_videos[:dataset]) + videos
   return chosen
 
 

@@ -67,10 +67,7 @@ class Algorithm(keras.Model):
   needs_labels = False
 
   def __init__(
-    self,
-    config: EasyDict,
-    *losses: Loss,
-    sampler: FrameSampler | None = None,
+    self, config: EasyDict, *losses: Loss, sampler: FrameSampler | None = None
   ) -> None:
     super().__init__(name=config.TRAINING_ALGO)
     self.cnn = models.build_backbone(config)
@@ -139,9 +136,8 @@ class Algorithm(keras.Model):
       return tf.cast(self._seeds.next(), tf.int64)
     steps = tf.cast(batch["steps"], tf.int64)
     # A sum of random multiples tells batches apart; it may overflow.
-    multiples = tf.random.stateless_uniform(
-      tf.shape(steps), [0, self._seed], None, None, tf.int64
-    )
+    shape, seed = tf.shape(steps), [0, self._seed]
+    multiples = tf.random.stateless_uniform(shape, seed, None, None, tf.int64)
     return tf.stack([self._seed, tf.reduce_sum(steps * multiples)])
 
   def compute_losses(

@@ -47,15 +47,11 @@ class AlignmentLoss(Loss):
     self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
   ) -> tf.Tensor:
     """Computes the loss; the seed decides the cycles of stochastic matching."""
-    steps = batch["steps"]
+    steps, batch_size = batch["steps"], embs.shape[0] or tf.shape(embs)[0]
+    num_cycles = count_cycles(tf.size(steps, tf.int64), self._fraction)
+    options = {"num_cycles": num_cycles, "seed": seed, **self._options}
     return compute_alignment_loss(
-      embs,
-      embs.shape[0] or tf.shape(embs)[0],
-      steps=steps,
-      seq_lens=batch["seq_lens"],
-      num_cycles=count_cycles(tf.size(steps, tf.int64), self._fraction),
-      seed=seed,
-      **self._options,
+      embs, batch_size, steps, batch["seq_lens"], **options
     )
 
 

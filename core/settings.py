@@ -19,12 +19,8 @@ from easydict import EasyDict
 
 from core.errors import UserError, first_line
 
-_TYPE_NAMES = {
-  bool: "true or false",
-  int: "a whole number",
-  float: "a number",
-  str: "text",
-}
+_TYPE_NAMES = {bool: "true or false", int: "a whole number"}
+_TYPE_NAMES |= {float: "a number", str: "text"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -226,9 +222,8 @@ class _Loader(yaml.SafeLoader):
     seen = []
     for key, _ in node.value:
       if key.value in seen:
-        raise yaml.constructor.ConstructorError(
-          problem=f"the key {key.value} twice", problem_mark=key.start_mark
-        )
+        problem = f"the key {key.value} twice", key.start_mark
+        raise yaml.constructor.ConstructorError(None, None, *problem)
       seen.append(key.value)
     return super().construct_mapping(node, deep)
 
@@ -252,9 +247,9 @@ def _find_nearest_key(key: str, rules: Mapping[str, Setting]) -> str:
   """Return a key or section with the same last name, or the most similar."""
   sections = {full.rpartition(".")[0] for full in rules} - {""}
   known = [*rules, *sorted(sections)]
-  name = key.split(".")[-1]
-  same_name = [full for full in known if full.split(".")[-1] == name]
-  return same_name[0] if same_name else nearest(key, known)
+  ending = "." + key.rpartition(".")[2]
+  same_name = (full for full in known if f".{full}".endswith(ending))
+  return next(same_name, None) or nearest(key, known)
 
 
 def _check_value(value: Any, rule: Setting, label: str) -> Any:

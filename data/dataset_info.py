@@ -91,17 +91,15 @@ def load_dataset_info(
   folder = shard_files.records_folder(path_to_tfrecords, dataset)
   stored = read_dataset_file(folder, dataset)
   splits = dict(stored.splits) if stored else {}
-  num_phases = 0
   for split in shard_files.list_splits(folder, dataset) - splits.keys():
     paths = shard_files.list_record_files(folder, dataset, split)
     *totals, counts = examples.count_examples(tfrecords.list_records(paths))
     phase_counts = {str(phase): count for phase, count in counts.items()}
     splits[split] = SplitInfo(*totals, phase_counts=phase_counts)
-    num_phases = max(num_phases, splits[split].num_phases)
   if not splits:  # Raise an error that says how to make records.
     shard_files.list_record_files(folder, dataset, "train")
   names = stored.class_names if stored else ()
-  names = _complete_names(dataset, names, num_phases)
+  names = _complete_names(dataset, names, splits)
   return DatasetInfo(names, dict(sorted(splits.items())))
 
 
@@ -126,9 +124,10 @@ def load_class_names(
 
 
 def _complete_names(
-  dataset: str, names: Sequence[str], num_phases: int
+  dataset: str, names: Sequence[str], splits: dict[str, SplitInfo]
 ) -> tuple[str, ...]:
-  """Name all phases, of which some or all may have names."""
+  """Name all phases of the splits, of which some or all may have names."""
+  num_phases = max((x.num_phases for x in splits.values()), default=0)
   return pad_names(names or name_phases(dataset, num_phases), num_phases)
 
 
@@ -180,8 +179,9 @@ def parse_dataset_file(
       split: SplitInfo(**{_FIELDS.get(key, key): fields[key] for key in fields})
       for split, fields in content["splits"].items()
     }
-    names = tuple(map(str, content["class_names"]))
-    num_phases = max((x.num_phases for x in splits.values()), default=0)
+    # Whoever edits the names by hand may have left some out.
+    names = map(str, content["class_names"])
+    names = _complete_names(dataset, tuple(names), splits)
   except (KeyError, TypeError, AttributeError, ValueError) as error:
     raise UserError(
       f"{path}: expected JSON with format_version, dataset, class_names and"
@@ -198,8 +198,7 @@ def parse_dataset_file(
       f"{path}: expected the data set {dataset!r}, received {about!r}; keep one"
       f" data set a folder, such as /tmp/{dataset}_tfrecords"
     )
-  # Whoever edits the names by hand may have left some out.
-  return DatasetInfo(_complete_names(dataset, names, num_phases), splits)
+  return DatasetInfo(names, splits)
 
 
 def format_dataset_file(dataset: str, info: DatasetInfo) -> str:

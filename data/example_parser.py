@@ -40,9 +40,8 @@ def parse_example(
   num_frames = tf.shape(jpegs, tf.int64)[0]
   # The decoder would take other formats as well.
   starts = tf.strings.substr(jpegs, 0, len(examples.JPEG_START))
-  tf.debugging.Assert(
-    tf.reduce_all(starts == examples.JPEG_START), ["a frame is no JPEG image"]
-  )
+  are_jpegs = tf.reduce_all(starts == examples.JPEG_START)
+  tf.debugging.Assert(are_jpegs, ["a frame is no JPEG image"])
   labels = tf.fill([num_frames], tf.constant(-1, tf.int64))
   if use_frame_labels:
     stored = sequence[examples.FRAME_LABELS]

@@ -67,9 +67,8 @@ class PositivePairSampler(FrameSampler):
   ) -> tf.Tensor:
     """Sample [2 S] int64 steps: positive, anchor, positive, anchor, ..."""
     anchors = super().__call__(seq_len, num_frames, seeds)
-    back = tf.random.stateless_uniform(
-      [num_frames], seeds[2], 1, self._window + 1, tf.int64
-    )
+    shape, limit = [num_frames], self._window + 1
+    back = tf.random.stateless_uniform(shape, seeds[2], 1, limit, tf.int64)
     positives = tf.maximum(anchors - back, 0)
     return tf.reshape(tf.stack([positives, anchors], axis=1), [2 * num_frames])
 

@@ -36,12 +36,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
       images = tf.reshape(inputs, [-1, 1, 1, *channels])
     scale = self.gamma if self.scale else tf.ones(channels)
     offset = self.beta if self.center else tf.zeros(channels)
+    scale, offset = tf.cast(scale, tf.float32), tf.cast(offset, tf.float32)
     outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-      images,
-      scale=tf.cast(scale, tf.float32),
-      offset=tf.cast(offset, tf.float32),
-      epsilon=self.epsilon,
-      is_training=True,
+      images, scale, offset, epsilon=self.epsilon, is_training=True
     )
     mean, variance = _mean_over_replicas([mean, variance])
     self._average_in(self.moving_mean, mean)

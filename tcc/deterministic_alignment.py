@@ -17,10 +17,7 @@ MAX_PAIRWISE_ELEMENTS = 2**24
 
 
 def align_pair_of_sequences(
-  embs1: tf.Tensor,
-  embs2: tf.Tensor,
-  similarity_type: str,
-  temperature: float,
+  embs1: tf.Tensor, embs2: tf.Tensor, similarity_type: str, temperature: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
   """Cycles every frame of one sequence through another and back.
 
@@ -38,9 +35,7 @@ def align_pair_of_sequences(
     ValueError: An argument has the wrong shape, type or range.
   """
   embs1, embs2 = check_pair(embs1, embs2)
-  settings = LossSettings(
-    similarity_type=similarity_type, temperature=temperature
-  )
+  settings = LossSettings("classification", similarity_type, temperature)
   settings = check_settings(settings, embs1.dtype)
   center = find_center(embs1, settings)
   embs1, embs2 = embs1 - center, embs2 - center
@@ -156,14 +151,11 @@ def _losses(
 
 
 def _cycle_back(
-  queries: tf.Tensor,
-  candidates: tf.Tensor,
-  sequence: tf.Tensor,
-  settings: LossSettings,
+  queries: tf.Tensor, others: tf.Tensor, own: tf.Tensor, settings: LossSettings
 ) -> tf.Tensor:
   """[..., M, T] similarities of the queries' neighbors to their sequence."""
-  neighbors = soft_nearest_neighbors(queries, candidates, settings)
-  return similarities(neighbors, sequence, settings)
+  neighbors = soft_nearest_neighbors(queries, others, settings)
+  return similarities(neighbors, own, settings)
 
 
 def _others(embs: tf.Tensor, sequences: tf.Tensor) -> tf.Tensor:

@@ -92,10 +92,8 @@ def mean_over_cycles(
     ValueError: `num_cycles` or `seed` has the wrong shape, type or range.
   """
   num_cycles = arguments.check_whole_number("num_cycles", num_cycles)
-  batch_size, num_steps, _ = (
-    known or size
-    for known, size in zip(embs.shape, tf.unstack(tf.shape(embs)), strict=True)
-  )
+  batch_size = embs.shape[0] or tf.shape(embs)[0]
+  num_steps = embs.shape[1] or tf.shape(embs)[1]
   if seed is None:
     seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
   seed = arguments.check_shape("seed", seed, [2])

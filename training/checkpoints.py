@@ -20,18 +20,12 @@ from core import run_directory
 from core.errors import UserError, first_line
 from core.settings import check_name
 
-_KEEP_EVERY_N_HOURS = 1
 _PATHS_KEY = "trainable_paths/.ATTRIBUTES/VARIABLE_VALUE"
 
 
-# What TensorFlow raises about a checkpoint of another network or a damaged one.
-_DAMAGE = (
-  AssertionError,
-  IndexError,
-  RuntimeError,
-  ValueError,
-  tf.errors.OpError,
-)
+# What TensorFlow raises, beside its own errors, about a checkpoint that is
+# damaged or belongs to another network.
+_DAMAGE = AssertionError, IndexError, RuntimeError, ValueError
 
 
 class CheckpointError(UserError):
@@ -93,7 +87,7 @@ class Saver:
       self._checkpoint,
       logdir,
       max_to_keep=max_to_keep,
-      keep_checkpoint_every_n_hours=_KEEP_EVERY_N_HOURS,
+      keep_checkpoint_every_n_hours=1,
       checkpoint_name=run_directory.CHECKPOINT_NAME,
     )
 
@@ -168,7 +162,7 @@ def _damage_explained(path: str) -> Iterator[None]:
   """Turn what TensorFlow raises about a checkpoint into a CheckpointError."""
   try:
     yield
-  except _DAMAGE as error:
+  except (*_DAMAGE, tf.errors.OpError) as error:
     raise CheckpointError(
       f"{path}: expected a sound checkpoint of the network in its config.yml,"
       f" received {first_line(error)!r}; restore that file or take another"

@@ -32,9 +32,7 @@ def _fixed(step: tf.Tensor, settings: EasyDict, max_iters: int) -> tf.Tensor:
   return tf.ones_like(step)
 
 
-def _exp_decay(
-  step: tf.Tensor, settings: EasyDict, max_iters: int
-) -> tf.Tensor:
+def _stairs(step: tf.Tensor, settings: EasyDict, max_iters: int) -> tf.Tensor:
   return settings.EXP_DECAY_RATE ** tf.floor(step / settings.EXP_DECAY_STEPS)
 
 
@@ -50,7 +48,7 @@ def _poly(step: tf.Tensor, settings: EasyDict, max_iters: int) -> tf.Tensor:
 
 SCHEDULES = {
   "fixed": _fixed,
-  "exp_decay": _exp_decay,
+  "exp_decay": _stairs,
   "manual": _manual,
   "poly": _poly,
 }
