@@ -77,9 +77,7 @@ _SETTINGS = {
       [0.1, 0.5, 1.0], low=0, high=1, can_be_empty=False
     ),
     # Numbers of labeled videos in few-shot classification.
-    "FEW_SHOT_NUM_LABELED": Setting(
-      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], low=1, can_be_empty=False
-    ),
+    "FEW_SHOT_NUM_LABELED": Setting([*range(1, 11)], low=1, can_be_empty=False),
     # Random draws of labeled videos for each number.
     "FEW_SHOT_NUM_EPISODES": Setting(50, low=1),
     # Numbers of nearest frames whose phases retrieval compares.
@@ -349,13 +347,9 @@ def load_run(logdir: str | os.PathLike) -> EasyDict:
 def unused_settings(config: EasyDict) -> list[str]:
   """List the full keys that were set for an embedder that is not used."""
   used = f"MODEL.{config.MODEL.EMBEDDER_TYPE.upper()}_EMBEDDER_MODEL."
-  return [
-    key
-    for key, value in flatten(config).items()
-    if "_EMBEDDER_MODEL." in key
-    and not key.startswith(used)
-    and value != _RULES[key].default
-  ]
+  others = [x for x in _RULES if "_EMBEDDER_MODEL." in x and used not in x]
+  values = flatten(config)
+  return [key for key in others if values[key] != _RULES[key].default]
 
 
 def save(config: EasyDict, logdir: str | os.PathLike) -> None:

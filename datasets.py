@@ -12,14 +12,9 @@ import tensorflow as tf
 from easydict import EasyDict
 
 from core.errors import UserError
-from data import (
-  dataset_info,
-  example_parser,
-  examples,
-  preprocessing,
-  shard_files,
-  tfrecords,
-)
+from data import examples, preprocessing, shard_files, tfrecords
+from data.dataset_info import read_dataset_file
+from data.example_parser import decode_frames, parse_example
 from data.sampling import FrameSampler, context_steps
 from data.subsets import first_fraction
 from data.tfrecords import Record
@@ -107,7 +102,7 @@ def count_phases(config: EasyDict) -> int:
       f" training videos of {dataset} have labels from 0 to {labeled - 1},"
       f" received {given}; raise it, or set 0, which counts them"
     )
-  stored = dataset_info.read_dataset_file(config.PATH_TO_TFRECORDS, dataset)
+  stored = read_dataset_file(config.PATH_TO_TFRECORDS, dataset)
   return given or max(labeled, len(stored.class_names) if stored else 0)
 
 
@@ -208,11 +203,11 @@ def _make_batches(
   def make_example(number: tf.Tensor, choice: tf.Tensor) -> Batch:
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), num=3)
     serialized = _read_record(paths[choice], offsets[choice])
-    video = example_parser.parse_example(serialized, data.FRAME_LABELS)
+    video = parse_example(serialized, data.FRAME_LABELS)
     steps = sampler(video["seq_len"], num_frames, seeds)
     # A frame may be in several contexts: prepare it once.
     distinct, where = tf.unique(context_steps(steps, data))
-    frames = example_parser.decode_frames(tf.gather(video["jpegs"], distinct))
+    frames = decode_frames(tf.gather(video["jpegs"], distinct))
     if training:
       frames = preprocessing.augment(frames, augmentation, size, seeds[1])
     else:
@@ -292,11 +287,9 @@ def choose_records(
   return chosen
 
 
-def _shuffle(
-  num_videos: int, seed: tuple[int, ...], shuffle_block: int
-) -> np.ndarray:
+def _shuffle(num_videos: int, seed: tuple[int, ...], block: int) -> np.ndarray:
   order, rng = np.arange(num_videos), np.random.default_rng(seed)
-  block = shuffle_block or num_videos
+  block = block or num_videos
   for start in range(0, num_videos, block):
     rng.shuffle(order[start : start + block])
   return order

@@ -127,12 +127,10 @@ def _has_order(steps: tf.Tensor) -> tf.Tensor:
   return tf.reduce_sum(different, 1) >= _NUM_FRAMES
 
 
-def _five_places(
-  steps: tf.Tensor, num_samples: int, seed: tf.Tensor
-) -> tf.Tensor:
-  """[B, num_samples, 5] ascending places, those of repeated frames last."""
+def _five_places(steps: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
+  """[B, count, 5] ascending places, those of repeated frames last."""
   shape = tf.shape(steps)
-  order = tf.random.stateless_uniform([shape[0], num_samples, shape[1]], seed)
+  order = tf.random.stateless_uniform([shape[0], count, shape[1]], seed)
   order += tf.cast(_repeats(steps), tf.float32)[:, None]
   return tf.sort(tf.argsort(order, axis=-1)[..., :_NUM_FRAMES], axis=-1)
 

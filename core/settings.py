@@ -19,8 +19,12 @@ from easydict import EasyDict
 
 from core.errors import UserError, first_line
 
-_TYPE_NAMES = {bool: "true or false", int: "a whole number"}
-_TYPE_NAMES |= {float: "a number", str: "text"}
+_TYPE_NAMES = {
+  bool: "true or false",
+  int: "a whole number",
+  float: "a number",
+  str: "text",
+}
 
 
 @dataclasses.dataclass(frozen=True)

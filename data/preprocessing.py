@@ -63,11 +63,9 @@ def _finish(frames: tf.Tensor, image_size: int) -> tf.Tensor:
   size = [image_size, image_size]
   # Enlarged frames are the same without antialiasing, and done much faster;
   # frames of that size already are just copied.
-  frames = tf.cond(
-    tf.reduce_any(tf.shape(frames)[1:3] > size),
-    lambda: tf.image.resize(frames, size, antialias=True),
-    lambda: tf.image.resize(frames, size),
-  )
+  shrinks = tf.reduce_any(tf.shape(frames)[1:3] > size)
+  resize = functools.partial(tf.image.resize, frames, size)
+  frames = tf.cond(shrinks, lambda: resize(antialias=True), resize)
   frames = tf.clip_by_value(frames, 0.0, 1.0) * 2.0 - 1.0
   return tf.ensure_shape(frames, [None, *size, 3])
 

@@ -131,11 +131,9 @@ def _copy_to_train(network: keras.Model, config: EasyDict) -> keras.Model:
       settings |= {"momentum": momentum, "trainable": trains != "frozen"}
     return kind.from_config(settings)
 
-  result = keras.models.clone_model(
-    network, clone_function=copy, recursive=True
-  )
-  result.set_weights(network.get_weights())
-  return result
+  clone = keras.models.clone_model(network, clone_function=copy, recursive=True)
+  clone.set_weights(network.get_weights())
+  return clone
 
 
 def build_resnet(weights: str | None = None) -> keras.Model:
@@ -226,10 +224,8 @@ def _build_application(config: EasyDict) -> keras.Model:
 # Name, or ending of a file's name -> backbone.
 BACKBONES = {
   "Resnet50_pretrained": Backbone(_build_pretrained_resnet, "conv4_block3_out"),
-  "Resnet50": Backbone(lambda config: build_resnet(), "conv4_block3_out"),
-  "VGGM": Backbone(
-    lambda config: build_vggm(config.MODEL.VGGM.USE_BN), "conv4"
-  ),
+  "Resnet50": Backbone(lambda _: build_resnet(), "conv4_block3_out"),
+  "VGGM": Backbone(lambda c: build_vggm(c.MODEL.VGGM.USE_BN), "conv4"),
   ".keras": Backbone(_load_keras_file),
 }
 BACKBONES |= {

@@ -208,9 +208,7 @@ def _block_shape(sizes: list) -> tuple[tf.Tensor, tf.Tensor]:
   return num_sequences, tf.clip_by_value(num_frames, 1, num_steps)
 
 
-def _block(
-  number: tf.Tensor, sizes: list
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _block(number: tf.Tensor, sizes: list) -> tuple[tf.Tensor, ...]:
   """Finds the sequences and frames of a block.
 
   All blocks have the same shape, as XLA needs. What lies behind the last

@@ -112,9 +112,8 @@ class Saver:
     if not path:
       return 0
     with _damage_explained(path):
-      saved, paths = tf.train.load_checkpoint(path), None
-      if saved.has_tensor(_PATHS_KEY):
-        paths = saved.get_tensor(_PATHS_KEY)
+      saved = tf.train.load_checkpoint(path)
+      paths = saved.has_tensor(_PATHS_KEY) and saved.get_tensor(_PATHS_KEY)
       if paths != self._paths.numpy():
         raise UserError(
           f"{path}: expected the trainable variables of this configuration,"
