@@ -19,8 +19,8 @@ from data.sampling import FrameSampler, context_steps
 from data.subsets import first_fraction
 from data.tfrecords import Record
 
-# Tensors by key: a video, or a batch of them.
-Batch = dict[str, tf.Tensor]
+# Of a video or of a batch, by key.
+Tensors = dict[str, tf.Tensor]
 # Keeps the frames that algo_loss sees apart from those of training.
 _EVAL_SEED = 1 << 20
 _READ_BUFFER_BYTES = 1 << 18
@@ -159,8 +159,8 @@ def eval_batches(
 
 
 def checked_batches(
-  batches: Iterable[Batch], records: Iterable[Record]
-) -> Iterator[Batch]:
+  batches: Iterable[Tensors], records: Iterable[Record]
+) -> Iterator[Tensors]:
   """Yield batches; where one can't be made, name the damaged record.
 
   Args:
@@ -200,7 +200,7 @@ def _make_batches(
   paths = tf.constant([str(place.path) for place in places])
   offsets = tf.constant([place.offset for place in places], tf.int64)
 
-  def make_example(number: tf.Tensor, choice: tf.Tensor) -> Batch:
+  def make_example(number: tf.Tensor, choice: tf.Tensor) -> Tensors:
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), num=3)
     serialized = _read_record(paths[choice], offsets[choice])
     video = parse_example(serialized, data.FRAME_LABELS)

@@ -109,14 +109,14 @@ def _check_start(
     checkpoints.latest_checkpoint(init_from)
     own = run_directory.list_checkpoints(config.LOGDIR)
     if own and own[-1][0] > 0:
-      effect = (
-        f"has no effect: this run continues from its own step {own[-1][0]}"
+      logging.warning(
+        "--init_from %s has no effect: this run continues from its own step %d",
+        *(init_from, own[-1][0]),
       )
-      logging.warning("--init_from %s %s", init_from, effect)
   if unused := configuration.unused_settings(config):
-    names, embedder = ", ".join(unused), config.MODEL.EMBEDDER_TYPE
     logging.warning(
-      "%s: no effect with MODEL.EMBEDDER_TYPE=%s", names, embedder
+      "%s: no effect with MODEL.EMBEDDER_TYPE=%s",
+      *(", ".join(unused), config.MODEL.EMBEDDER_TYPE),
     )
 
 

@@ -51,14 +51,16 @@ class Setting:
   not_above: str = ""
 
 
+# The settings by their full keys, such as `TRAIN.MAX_ITERS`.
+Rules = dict[str, Setting]
+
+
 def one_of(*choices: str, default: str = "") -> Setting:
   """Declare a text among `choices`; without a default, the first is it."""
   return Setting(default or choices[0], choices=choices)
 
 
-def declare(
-  tree: Mapping[str, Any], prefix: str = ""
-) -> tuple[EasyDict, dict[str, Setting]]:
+def declare(tree: dict[str, Any], prefix: str = "") -> tuple[EasyDict, Rules]:
   """Split a tree of settings into its defaults and its rules.
 
   Args:
@@ -83,7 +85,7 @@ def declare(
 
 def merge_settings(
   defaults: EasyDict,
-  rules: Mapping[str, Setting],
+  rules: Rules,
   files: Iterable[str | os.PathLike],
   settings: Iterable[str],
 ) -> EasyDict:
@@ -164,11 +166,7 @@ def check_name(
 
 
 def _merge(
-  config: EasyDict,
-  changes: Any,
-  source: str,
-  rules: Mapping[str, Setting],
-  prefix: str = "",
+  config: EasyDict, changes: Any, source: str, rules: Rules, prefix: str = ""
 ) -> None:
   """Merge nested dicts into the section of a configuration at `prefix`."""
   if not isinstance(changes, dict):
@@ -247,7 +245,7 @@ def _parse_yaml(text: str, source: str) -> Any:
     ) from error
 
 
-def _find_nearest_key(key: str, rules: Mapping[str, Setting]) -> str:
+def _find_nearest_key(key: str, rules: Rules) -> str:
   """Return a key or section with the same last name, or the most similar."""
   sections = {full.rpartition(".")[0] for full in rules} - {""}
   known = [*rules, *sorted(sections)]

@@ -278,9 +278,7 @@ def check_records(records: Iterable[Record]) -> None:
     check_frames(read_example(record))
 
 
-def count_examples(
-  records: Iterable[Record],
-) -> tuple[int, int, dict[int, int]]:
+def count_examples(records: list[Record]) -> tuple[int, int, dict[int, int]]:
   """Count videos, frames and phases by reading records.
 
   Args:

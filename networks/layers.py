@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+# Units of each dense layer and whether a ReLU follows.
+DenseLayers = Sequence[tuple[int, bool]]
+
 
 @keras.saving.register_keras_serializable(package="tcc")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -104,7 +107,7 @@ def l2_penalties(weight: float, *parts: str) -> dict[str, keras.Regularizer]:
 
 def dense_layers(
   x: keras.KerasTensor,
-  layers: Sequence[tuple[int, bool]],
+  layers: DenseLayers,
   dropout_rate: float,
   l2_weight: float,
   policy: str = "float32",
