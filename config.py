@@ -18,7 +18,7 @@ from easydict import EasyDict
 from core import run_directory
 from core.errors import UserError
 from core.files import atomic_write
-from core.settings import Setting, declare, flatten, merge_settings
+from core.settings import Setting, declare, flatten, merge_settings, one_of
 
 _SETTINGS = {
   # Folder of checkpoints, TensorBoard logs and the merged configuration.
@@ -35,7 +35,7 @@ _SETTINGS = {
   "SEED": Setting(0, low=0, high=2**32 - 1),
   # bfloat16 is twice as fast on hardware that supports it and slower on other
   # hardware; embeddings and loss stay float32. auto: bfloat16 where it is fast.
-  "PRECISION": Setting("float32", choices=("float32", "bfloat16", "auto")),
+  "PRECISION": one_of("float32", "bfloat16", "auto"),
   "TRAIN": {
     # Optimizer steps.
     "MAX_ITERS": Setting(150000, low=0),
@@ -71,17 +71,13 @@ _SETTINGS = {
     # (Penn Action: 2).
     "KENDALLS_TAU_STRIDE": Setting(5, low=1),
     # Distance between embeddings.
-    "KENDALLS_TAU_DISTANCE": Setting(
-      "sqeuclidean", choices=("sqeuclidean", "cosine")
-    ),
+    "KENDALLS_TAU_DISTANCE": one_of("sqeuclidean", "cosine"),
     # Fractions of the training videos whose labels are used.
     "CLASSIFICATION_FRACTIONS": Setting(
       [0.1, 0.5, 1.0], low=0, high=1, can_be_empty=False
     ),
     # Numbers of labeled videos in few-shot classification.
-    "FEW_SHOT_NUM_LABELED": Setting(
-      [1, 2, 3, 4, 5, 6, 7, 8, 9, 10], low=1, can_be_empty=False
-    ),
+    "FEW_SHOT_NUM_LABELED": Setting([*range(1, 11)], low=1, can_be_empty=False),
     # Random draws of labeled videos for each number.
     "FEW_SHOT_NUM_EPISODES": Setting(50, low=1),
     # Numbers of nearest frames whose phases retrieval compares.
@@ -100,9 +96,7 @@ _SETTINGS = {
     },
     # Which weights of the backbone to train. only_bn: scales and offsets of
     # batch norm.
-    "TRAIN_BASE": Setting(
-      "only_bn", choices=("train_all", "only_bn", "frozen")
-    ),
+    "TRAIN_BASE": one_of("train_all", "only_bn", "frozen", default="only_bn"),
     # Whether to train the embedder.
     "TRAIN_EMBEDDING": True,
     # Weights of Resnet50_pretrained: a file, or `imagenet` to download them.
@@ -115,17 +109,13 @@ _SETTINGS = {
     # Share of the moving statistics that a step keeps. A run of a few hundred
     # steps needs less than 0.99; otherwise evaluation sees stale statistics.
     "BATCH_NORM_MOMENTUM": Setting(0.99, low=0, high=1),
-    "VGGM": {
-      # Whether VGGM has batch norm.
-      "USE_BN": True,
-    },
+    # Whether VGGM has batch norm.
+    "VGGM": {"USE_BN": True},
     "CONV_EMBEDDER_MODEL": {
       # 3-D convolutions: [channels, kernel size, ReLU].
       "CONV_LAYERS": Setting([[256, 3, True], [256, 3, True]], low=1),
       # How the last feature map becomes a vector.
-      "FLATTEN_METHOD": Setting(
-        "max_pool", choices=("max_pool", "avg_pool", "flatten")
-      ),
+      "FLATTEN_METHOD": one_of("max_pool", "avg_pool", "flatten"),
       # Dense layers: [units, ReLU].
       "FC_LAYERS": Setting([[256, True], [256, True]], low=1),
       # Factor of the channels and units above.
@@ -161,14 +151,12 @@ _SETTINGS = {
     "LABEL_SMOOTHING": Setting(0.1, low=0, high=1),
     # Temperature that divides the similarities.
     "SOFTMAX_TEMPERATURE": Setting(0.1, low=1e-9),
-    "LOSS_TYPE": Setting(
+    "LOSS_TYPE": one_of(
+      "classification",
+      "regression_mse",
       "regression_mse_var",
-      choices=(
-        "classification",
-        "regression_mse",
-        "regression_mse_var",
-        "regression_huber",
-      ),
+      "regression_huber",
+      default="regression_mse_var",
     ),
     # Whether regression losses divide time by the video's length.
     "NORMALIZE_INDICES": True,
@@ -179,7 +167,7 @@ _SETTINGS = {
     # Where regression_huber turns from quadratic to linear.
     "HUBER_DELTA": Setting(0.1, low=1e-9),
     # l2: negative squared distance; cosine: inner product.
-    "SIMILARITY_TYPE": Setting("l2", choices=("l2", "cosine")),
+    "SIMILARITY_TYPE": one_of("l2", "cosine"),
     # Whether to match random cycles instead of all pairs of videos.
     "STOCHASTIC_MATCHING": False,
   },
@@ -214,15 +202,11 @@ _SETTINGS = {
   },
   "OPTIMIZER": {
     # MomentumOptimizer has a momentum of 0.9.
-    "TYPE": Setting(
-      "AdamOptimizer", choices=("AdamOptimizer", "MomentumOptimizer")
-    ),
+    "TYPE": one_of("AdamOptimizer", "MomentumOptimizer"),
     "LR": {
       "INITIAL_LR": Setting(1e-4, low=0),
       # exp_decay: a staircase; poly: linear to 0 at MAX_ITERS.
-      "DECAY_TYPE": Setting(
-        "fixed", choices=("fixed", "exp_decay", "manual", "poly")
-      ),
+      "DECAY_TYPE": one_of("fixed", "exp_decay", "manual", "poly"),
       # Factor of each stair of exp_decay.
       "EXP_DECAY_RATE": Setting(0.97, low=0),
       # Steps of each stair of exp_decay.
@@ -245,9 +229,7 @@ _SETTINGS = {
     # Frames between two samples of the strategy stride.
     "STRIDE": Setting(16, low=1),
     # How to sample the frames of a training batch.
-    "SAMPLING_STRATEGY": Setting(
-      "offset_uniform", choices=("offset_uniform", "stride")
-    ),
+    "SAMPLING_STRATEGY": one_of("offset_uniform", "stride"),
     # Context frames of an embedding, including the frame itself.
     "NUM_STEPS": Setting(2, low=1),
     # Frames of the source video between two context frames.
@@ -279,10 +261,8 @@ _SETTINGS = {
     "SATURATION_LOWER": Setting(0.5, low=0, not_above="SATURATION_UPPER"),
     "SATURATION_UPPER": Setting(1.5, low=0),
   },
-  "LOGGING": {
-    # Steps between two lines of the log and points of the curves.
-    "REPORT_INTERVAL": Setting(100, low=1),
-  },
+  # Steps between two lines of the log and points of the curves.
+  "LOGGING": {"REPORT_INTERVAL": Setting(100, low=1)},
   "CHECKPOINT": {
     # Steps between two checkpoints; the first and last step save one, too.
     "SAVE_INTERVAL": Setting(1000, low=1),
@@ -314,9 +294,7 @@ def load(
 
 
 def merge_run(
-  logdir: str | None,
-  file: str | None = None,
-  settings: Sequence[str] = (),
+  logdir: str | None, file: str | None = None, settings: Sequence[str] = ()
 ) -> EasyDict:
   """Merge a file and settings over the configuration of a run, if it has one.
 
@@ -369,13 +347,9 @@ def load_run(logdir: str | os.PathLike) -> EasyDict:
 def unused_settings(config: EasyDict) -> list[str]:
   """List the full keys that were set for an embedder that is not used."""
   used = f"MODEL.{config.MODEL.EMBEDDER_TYPE.upper()}_EMBEDDER_MODEL."
-  return [
-    key
-    for key, value in flatten(config).items()
-    if "_EMBEDDER_MODEL." in key
-    and not key.startswith(used)
-    and value != _RULES[key].default
-  ]
+  others = [x for x in _RULES if "_EMBEDDER_MODEL." in x and used not in x]
+  values = flatten(config)
+  return [key for key in others if values[key] != _RULES[key].default]
 
 
 def save(config: EasyDict, logdir: str | os.PathLike) -> None:

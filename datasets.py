@@ -12,18 +12,15 @@ import tensorflow as tf
 from easydict import EasyDict
 
 from core.errors import UserError
-from data import (
-  dataset_info,
-  example_parser,
-  examples,
-  preprocessing,
-  shard_files,
-  tfrecords,
-)
+from data import examples, preprocessing, shard_files, tfrecords
+from data.dataset_info import read_dataset_file
+from data.example_parser import decode_frames, parse_example
 from data.sampling import FrameSampler, context_steps
 from data.subsets import first_fraction
 from data.tfrecords import Record
 
+# Of a video or of a batch, by key.
+Tensors = dict[str, tf.Tensor]
 # Keeps the frames that algo_loss sees apart from those of training.
 _EVAL_SEED = 1 << 20
 _READ_BUFFER_BYTES = 1 << 18
@@ -45,9 +42,8 @@ def list_split_records(
   Raises:
     UserError: There are none, or a file is truncated.
   """
-  paths = shard_files.list_record_files(
-    config.PATH_TO_TFRECORDS, dataset, split, config.DATA.PER_CLASS
-  )
+  folder, per_class = config.PATH_TO_TFRECORDS, config.DATA.PER_CLASS
+  paths = shard_files.list_record_files(folder, dataset, split, per_class)
   records = tfrecords.list_records(paths)
   if not records:
     raise UserError(
@@ -106,7 +102,7 @@ def count_phases(config: EasyDict) -> int:
       f" training videos of {dataset} have labels from 0 to {labeled - 1},"
       f" received {given}; raise it, or set 0, which counts them"
     )
-  stored = dataset_info.read_dataset_file(config.PATH_TO_TFRECORDS, dataset)
+  stored = read_dataset_file(config.PATH_TO_TFRECORDS, dataset)
   return given or max(labeled, len(stored.class_names) if stored else 0)
 
 
@@ -132,16 +128,9 @@ def train_batches(
   Raises:
     UserError: A data set of DATASETS has no records.
   """
-  return _make_batches(
-    [list_training_records(config, name) for name in config.DATASETS],
-    config,
-    batch_size,
-    range(start_step, config.TRAIN.MAX_ITERS),
-    config.TRAIN.NUM_FRAMES,
-    sampler or FrameSampler(config.DATA),
-    seed=config.SEED,
-    augment=True,
-  )
+  records = [list_training_records(config, name) for name in config.DATASETS]
+  steps = range(start_step, config.TRAIN.MAX_ITERS)
+  return _make_batches(config, records, steps, batch_size, sampler, True)
 
 
 def eval_batches(
@@ -164,21 +153,14 @@ def eval_batches(
   Raises:
     UserError: The split has no records.
   """
-  return _make_batches(
-    [list_split_records(config, dataset, split)],
-    config,
-    config.EVAL.BATCH_SIZE,
-    range(config.EVAL.VAL_ITERS),
-    config.EVAL.NUM_FRAMES,
-    sampler or FrameSampler(config.DATA),
-    seed=config.SEED + _EVAL_SEED,
-    augment=False,
-  )
+  records = [list_split_records(config, dataset, split)]
+  steps, batch_size = range(config.EVAL.VAL_ITERS), config.EVAL.BATCH_SIZE
+  return _make_batches(config, records, steps, batch_size, sampler, False)
 
 
 def checked_batches(
-  batches: Iterable[dict[str, tf.Tensor]], records: Iterable[Record]
-) -> Iterator[dict[str, tf.Tensor]]:
+  batches: Iterable[Tensors], records: Iterable[Record]
+) -> Iterator[Tensors]:
   """Yield batches; where one can't be made, name the damaged record.
 
   Args:
@@ -200,47 +182,37 @@ def checked_batches(
 
 
 def _make_batches(
-  records: list[list[Record]],
   config: EasyDict,
+  records: list[list[Record]],
+  steps: range,
   batch_size: int,
-  step_range: range,
-  num_frames: int,
-  sampler: FrameSampler,
-  seed: int,
-  augment: bool,
+  sampler: FrameSampler | None,
+  training: bool,
 ) -> tf.data.Dataset:
   """Build the pipeline: number of an example -> record -> video -> batch."""
-  choices = choose_records(
-    list(map(len, records)),
-    step_range,
-    batch_size,
-    seed,
-    config.DATA.SHUFFLE_QUEUE_SIZE,
-  )
+  data, augmentation, size = config.DATA, config.AUGMENTATION, config.IMAGE_SIZE
+  num_frames = (config.TRAIN if training else config.EVAL).NUM_FRAMES
+  seed = config.SEED if training else config.SEED + _EVAL_SEED
+  sampler = sampler or FrameSampler(data)
+  counts, block = list(map(len, records)), data.SHUFFLE_QUEUE_SIZE
+  choices = choose_records(counts, steps, batch_size, seed, block)
   places = list(itertools.chain.from_iterable(records))
   paths = tf.constant([str(place.path) for place in places])
   offsets = tf.constant([place.offset for place in places], tf.int64)
 
-  def make_example(
-    number: tf.Tensor, choice: tf.Tensor
-  ) -> dict[str, tf.Tensor]:
+  def make_example(number: tf.Tensor, choice: tf.Tensor) -> Tensors:
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), num=3)
-    video = example_parser.parse_example(
-      _read_record(paths[choice], offsets[choice]), config.DATA.FRAME_LABELS
-    )
+    serialized = _read_record(paths[choice], offsets[choice])
+    video = parse_example(serialized, data.FRAME_LABELS)
     steps = sampler(video["seq_len"], num_frames, seeds)
     # A frame may be in several contexts: prepare it once.
-    distinct, where = tf.unique(context_steps(steps, config.DATA))
-    frames = example_parser.decode_frames(tf.gather(video["jpegs"], distinct))
-    if augment:
-      frames = preprocessing.augment(
-        frames, config.AUGMENTATION, config.IMAGE_SIZE, seeds[1]
-      )
+    distinct, where = tf.unique(context_steps(steps, data))
+    frames = decode_frames(tf.gather(video["jpegs"], distinct))
+    if training:
+      frames = preprocessing.augment(frames, augmentation, size, seeds[1])
     else:
-      frames = preprocessing.prepare(
-        frames, config.IMAGE_SIZE, config.AUGMENTATION.RANDOM_CROP
-      )
-    shape = [steps.shape[0], config.DATA.NUM_STEPS, *frames.shape[1:]]
+      frames = preprocessing.prepare(frames, size, augmentation.RANDOM_CROP)
+    shape = [steps.shape[0], data.NUM_STEPS, *frames.shape[1:]]
     return {
       "frames": tf.reshape(tf.gather(frames, where), shape),
       "steps": steps,
@@ -250,14 +222,12 @@ def _make_batches(
       "name": video["name"],
     }
 
-  numbers = np.arange(
-    step_range.start * batch_size, step_range.stop * batch_size
-  )
+  numbers = np.arange(steps.start * batch_size, steps.stop * batch_size)
   return (
     tf.data.Dataset.from_tensor_slices((numbers, choices.ravel()))
     .map(make_example, num_parallel_calls=tf.data.AUTOTUNE)
     .batch(batch_size, drop_remainder=True)
-    .prefetch(config.DATA.NUM_PREFETCH_BATCHES)
+    .prefetch(data.NUM_PREFETCH_BATCHES)
   )
 
 
@@ -272,10 +242,9 @@ def _read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     buffer_size=_READ_BUFFER_BYTES,
     byte_offsets=[offset - tfrecords.HEADER_BYTES],
   )
-  data = tf.data.experimental.from_variant(
-    variant, tf.TensorSpec([], tf.string)
-  )
-  return data.take(1).get_single_element()
+  spec = tf.TensorSpec([], tf.string)
+  records = tf.data.experimental.from_variant(variant, spec)
+  return records.take(1).get_single_element()
 
 
 def choose_records(
@@ -308,26 +277,19 @@ def choose_records(
   for dataset, count in enumerate(num_videos):
     mine = numbers % len(num_videos) == dataset
     turns = numbers[mine, np.newaxis] // len(num_videos)
-    epochs, rows = np.unique(
-      turns // max(1, count // batch_size), return_inverse=True
-    )
-    orders = [
-      _shuffle(count, (seed, dataset, epoch), shuffle_block)
-      for epoch in epochs.tolist()
-    ]
+    epoch_length = max(1, count // batch_size)
+    epochs, rows = np.unique(turns // epoch_length, return_inverse=True)
+    seeds = [(seed, dataset, epoch) for epoch in epochs.tolist()]
+    orders = [_shuffle(count, each, shuffle_block) for each in seeds]
     places = (turns * batch_size + np.arange(batch_size)) % count
-    chosen[mine] = (
-      sum(num_videos[:dataset])
-      + np.reshape(orders, [-1, count])[rows.reshape(-1, 1), places]
-    )
+    videos = np.reshape(orders, [-1, count])[rows.reshape(-1, 1), places]
+    chosen[mine] = sum(num_videos[:dataset]) + videos
   return chosen
 
 
-def _shuffle(
-  num_videos: int, seed: tuple[int, ...], shuffle_block: int
-) -> np.ndarray:
+def _shuffle(num_videos: int, seed: tuple[int, ...], block: int) -> np.ndarray:
   order, rng = np.arange(num_videos), np.random.default_rng(seed)
-  block = shuffle_block or num_videos
+  block = block or num_videos
   for start in range(0, num_videos, block):
     rng.shuffle(order[start : start + block])
   return order
@@ -351,13 +313,11 @@ def iterate_videos(
   """
   for record in list_split_records(config, dataset, split):
     example = examples.read_example(record, config.DATA.FRAME_LABELS)
-    num_frames = len(example.jpegs)
+    labels = example.frame_labels or [-1] * len(example.jpegs)
     yield {
       "name": example.name.encode(),
       "seq_label": np.int64(example.label),
-      "seq_len": np.int64(num_frames),
+      "seq_len": np.int64(len(example.jpegs)),
       "jpegs": np.array(example.jpegs, object),
-      "frame_labels": np.array(
-        example.frame_labels or [-1] * num_frames, np.int64
-      ),
+      "frame_labels": np.array(labels, np.int64),
     }

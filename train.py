@@ -21,6 +21,7 @@ import config as configuration
 import datasets
 import models
 from algos import ALGOS
+from algos.algorithm import Batch
 from core import command_line, run_directory
 from core.errors import UserError
 from core.settings import check_name
@@ -59,27 +60,22 @@ def train(
     UserError: The user made a mistake, or the loss is not finite.
   """
   _check_start(config, force_train, init_from)
-  records = [  # Fails early and clean, too.
-    record
-    for dataset in config.DATASETS
-    for record in datasets.list_training_records(config, dataset)
-  ]
+  records = []
+  for dataset in config.DATASETS:  # Fails early and clean, too.
+    records += datasets.list_training_records(config, dataset)
   config = _resolve(config)
   strategy = strategy or tf.distribute.get_strategy()
   keras.utils.set_random_seed(config.SEED)  # First weights and dropout.
   # Where a checkpoint gives the weights, those of ImageNet need not be there.
   restores = init_from or run_directory.list_checkpoints(config.LOGDIR)
   with strategy.scope():
-    build = (
-      checkpoints.build_to_restore if restores else ALGOS[config.TRAINING_ALGO]
-    )
-    algo = build(config)
+    build = ALGOS[config.TRAINING_ALGO]
+    algo = (checkpoints.build_to_restore if restores else build)(config)
     variables = checkpoints.trainable_variables(algo)
     optimizer = build_optimizer(config)
     optimizer.build(variables)
-  saver = checkpoints.Saver(
-    algo, optimizer, config.LOGDIR, config.CHECKPOINT.MAX_TO_KEEP
-  )
+  max_to_keep = config.CHECKPOINT.MAX_TO_KEEP
+  saver = checkpoints.Saver(algo, optimizer, config.LOGDIR, max_to_keep)
   step = saver.restore_latest()
   if init_from and step == 0:
     checkpoints.init_from(algo, init_from)
@@ -133,8 +129,8 @@ def _resolve(config: EasyDict) -> EasyDict:
 
 def _take_steps(
   config: EasyDict,
-  batches: Iterable[dict[str, tf.Tensor]],
-  train_step: Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]],
+  batches: Iterable[Batch],
+  train_step: Callable[[Batch], dict[str, tf.Tensor]],
   saver: checkpoints.Saver,
   log: TrainLog,
 ) -> int:
@@ -171,23 +167,16 @@ def _take_steps(
 def _caught_signals() -> Iterator[list[int]]:
   """Collect the first Ctrl-C or SIGTERM; a second one has its usual effect."""
   caught: list[int] = []
+  with contextlib.ExitStack() as handlers:
 
-  def catch(number: int, _: object) -> None:
-    caught.append(number)
-    restore()
+    def catch(number: int, _: object) -> None:
+      caught.append(number)
+      handlers.close()  # Puts the handlers back that were there before.
 
-  def restore() -> None:
-    for number, handler in handlers.items():
-      signal.signal(number, handler)
-
-  handlers = {
-    number: signal.signal(number, catch)
-    for number in (signal.SIGINT, signal.SIGTERM)
-  }
-  try:
+    for number in (signal.SIGINT, signal.SIGTERM):
+      before = signal.signal(number, catch)
+      handlers.callback(signal.signal, number, before)
     yield caught
-  finally:
-    restore()
 
 
 def main() -> None:
@@ -195,15 +184,8 @@ def main() -> None:
   config = configuration.merge_run(FLAGS.logdir, FLAGS.config, FLAGS.set)
   strategy = tf.distribute.MirroredStrategy()
   logging.info("Devices: %s", ", ".join(strategy.extended.worker_devices))
-  stopped_by = train(
-    config,
-    FLAGS.force_train,
-    FLAGS.debug,
-    FLAGS.visualize,
-    FLAGS.init_from,
-    strategy,
-  )
-  if stopped_by:
+  options = FLAGS.force_train, FLAGS.debug, FLAGS.visualize, FLAGS.init_from
+  if stopped_by := train(config, *options, strategy):
     sys.exit(128 + stopped_by)
 
 

@@ -67,10 +67,7 @@ class Algorithm(keras.Model):
   needs_labels = False
 
   def __init__(
-    self,
-    config: EasyDict,
-    *losses: Loss,
-    sampler: FrameSampler | None = None,
+    self, config: EasyDict, *losses: Loss, sampler: FrameSampler | None = None
   ) -> None:
     super().__init__(name=config.TRAINING_ALGO)
     self.cnn = models.build_backbone(config)
@@ -111,11 +108,9 @@ class Algorithm(keras.Model):
     Returns:
       [B, S, D] float32 embeddings.
     """
-    frames = batch["frames"]
-    *sampled, height, width, channels = keras.ops.shape(frames)
-    features = self.features(
-      tf.reshape(frames, [-1, height, width, channels]), training
-    )
+    *sampled, height, width, channels = keras.ops.shape(batch["frames"])
+    frames = tf.reshape(batch["frames"], [-1, height, width, channels])
+    features = self.features(frames, training)
     features = tf.reshape(features, [*sampled, *keras.ops.shape(features)[1:]])
     return self.emb(features, training=training and self._trains_embedder)
 
@@ -141,9 +136,8 @@ class Algorithm(keras.Model):
       return tf.cast(self._seeds.next(), tf.int64)
     steps = tf.cast(batch["steps"], tf.int64)
     # A sum of random multiples tells batches apart; it may overflow.
-    multiples = tf.random.stateless_uniform(
-      tf.shape(steps), [0, self._seed], None, None, tf.int64
-    )
+    shape, seed = tf.shape(steps), [0, self._seed]
+    multiples = tf.random.stateless_uniform(shape, seed, None, None, tf.int64)
     return tf.stack([self._seed, tf.reduce_sum(steps * multiples)])
 
   def compute_losses(

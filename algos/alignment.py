@@ -37,33 +37,21 @@ class AlignmentLoss(Loss):
           f"{section}.BATCH_SIZE: expected at least {needed} videos to cycle"
           f" through, received {received}; raise it"
         )
-    self._fraction = settings.FRACTION
-    self._options = {
-      "stochastic_matching": settings.STOCHASTIC_MATCHING,
-      "normalize_embeddings": False,
-      "loss_type": settings.LOSS_TYPE,
-      "similarity_type": settings.SIMILARITY_TYPE,
-      "cycle_length": settings.CYCLE_LENGTH,
-      "temperature": settings.SOFTMAX_TEMPERATURE,
-      "label_smoothing": settings.LABEL_SMOOTHING,
-      "variance_lambda": settings.VARIANCE_LAMBDA,
-      "huber_delta": settings.HUBER_DELTA,
-      "normalize_indices": settings.NORMALIZE_INDICES,
-    }
+    # The other settings have the names of arguments of the loss.
+    options = {key.lower(): value for key, value in settings.items()}
+    options["temperature"] = options.pop("softmax_temperature")
+    self._fraction = options.pop("fraction")
+    self._options = options
 
   def __call__(
     self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
   ) -> tf.Tensor:
     """Computes the loss; the seed decides the cycles of stochastic matching."""
-    steps = batch["steps"]
+    steps, batch_size = batch["steps"], embs.shape[0] or tf.shape(embs)[0]
+    num_cycles = count_cycles(tf.size(steps, tf.int64), self._fraction)
+    options = {"num_cycles": num_cycles, "seed": seed, **self._options}
     return compute_alignment_loss(
-      embs,
-      embs.shape[0] or tf.shape(embs)[0],
-      steps=steps,
-      seq_lens=batch["seq_lens"],
-      num_cycles=count_cycles(tf.size(steps, tf.int64), self._fraction),
-      seed=seed,
-      **self._options,
+      embs, batch_size, steps, batch["seq_lens"], **options
     )
 
 

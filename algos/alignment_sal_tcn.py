@@ -20,9 +20,7 @@ class AlignmentSalTcn(Algorithm):
 
   def __init__(self, config: EasyDict) -> None:
     weights = compute_weights(config.ALIGNMENT_SAL_TCN)
-    losses = {
-      name: make(config) for name, make in _LOSSES.items() if weights[name]
-    }
+    losses = {name: _LOSSES[name](config) for name in _LOSSES if weights[name]}
     sampler = build_sampler(config) if "tcn" in losses else None
     super().__init__(config, *losses.values(), sampler=sampler)
     self._parts = [(name, weights[name], losses[name]) for name in losses]
@@ -67,10 +65,7 @@ def compute_weights(settings: EasyDict) -> dict[str, float]:
       f" {first} and {second}; lower them, TCN gets the rest"
     )
   weights = {"alignment": first, "sal": second, "tcn": rest}
-  return {
-    name: weight if weight > _MIN_WEIGHT else 0.0
-    for name, weight in weights.items()
-  }
+  return {name: x if x > _MIN_WEIGHT else 0.0 for name, x in weights.items()}
 
 
 def _take_one_of_each_pair(

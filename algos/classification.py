@@ -34,24 +34,19 @@ class ClassificationLoss(Loss):
 
   def build(self, embedding_size: int) -> None:
     """Builds the classifier of frames."""
-    self.head = models.build_head(
-      embedding_size,
-      [(self._settings.NUM_CLASSES, False)],
-      self._settings.DROPOUT_RATE,
-      self._l2_weight,
-    )
+    rate, l2_weight = self._settings.DROPOUT_RATE, self._l2_weight
+    layers = [(self._settings.NUM_CLASSES, False)]
+    self.head = models.build_head(embedding_size, layers, rate, l2_weight)
 
   def __call__(
     self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
   ) -> tf.Tensor:
     """Computes the loss; nothing but dropout is random."""
     labels = tf.reshape(batch["frame_labels"], [-1])
-    logits = self.head(
-      tf.reshape(embs, [-1, embs.shape[-1]]), training=training
-    )
-    return mean_cross_entropy(
-      labels, logits, labels >= 0, self._settings.LABEL_SMOOTHING
-    )
+    rows = tf.reshape(embs, [-1, embs.shape[-1]])
+    logits = self.head(rows, training=training)
+    smoothing = self._settings.LABEL_SMOOTHING
+    return mean_cross_entropy(labels, logits, labels >= 0, smoothing)
 
 
 class Classification(Algorithm):

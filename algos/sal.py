@@ -51,31 +51,24 @@ class SalLoss(Loss):
 
   def build(self, embedding_size: int) -> None:
     """Builds the classifier of triplets."""
-    self.head = models.build_head(
-      3 * embedding_size,
-      self._settings.FC_LAYERS,
-      self._settings.DROPOUT_RATE,
-      self._l2_weight,
-    )
+    layers, rate = self._settings.FC_LAYERS, self._settings.DROPOUT_RATE
+    size, l2_weight = 3 * embedding_size, self._l2_weight
+    self.head = models.build_head(size, layers, rate, l2_weight)
 
   def __call__(
     self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
   ) -> tf.Tensor:
     """Computes the loss; the seed decides the triplets."""
-    steps, num_samples = batch["steps"], self._settings.NUM_SAMPLES
-    places, labels = sample_triplets(
-      steps, num_samples, self._settings.SHUFFLE_FRACTION, seed
-    )
+    steps, settings = batch["steps"], self._settings
+    count, fraction = settings.NUM_SAMPLES, settings.SHUFFLE_FRACTION
+    places, labels = sample_triplets(steps, count, fraction, seed)
     triplets = tf.gather(embs, places, batch_dims=1)
-    logits = self.head(
-      tf.reshape(triplets, [-1, 3 * embs.shape[-1]]), training=training
-    )
-    return mean_cross_entropy(
-      tf.reshape(labels, [-1]),
-      logits,
-      tf.repeat(_has_order(steps), num_samples),
-      self._settings.LABEL_SMOOTHING,
-    )
+    rows = tf.reshape(triplets, [-1, 3 * embs.shape[-1]])
+    logits = self.head(rows, training=training)
+    labels, is_counted = tf.reshape(labels, [-1]), _has_order(steps)
+    is_counted = tf.repeat(is_counted, count)
+    smoothing = settings.LABEL_SMOOTHING
+    return mean_cross_entropy(labels, logits, is_counted, smoothing)
 
 
 class Sal(Algorithm):
@@ -112,9 +105,8 @@ def sample_triplets(
   backwards = tf.random.stateless_uniform(shape, seeds[1]) < 0.5
   places = tf.where(backwards[..., None], places[..., ::-1], places)
   rank = _even_ranks(shape, seeds[2])
-  kind = tf.cast(rank < shuffle_fraction, tf.int32) + tf.cast(
-    rank < shuffle_fraction / 2, tf.int32
-  )
+  bounds = tf.constant([shuffle_fraction, shuffle_fraction / 2])
+  kind = tf.reduce_sum(tf.cast(rank[..., None] < bounds, tf.int32), axis=-1)
   choice = tf.gather([_IN_ORDER, _TOO_EARLY, _TOO_LATE], kind)
   triplets = tf.gather(places, choice, batch_dims=2)
   return triplets, tf.cast(tf.equal(kind, 0), tf.int32)
@@ -135,12 +127,10 @@ def _has_order(steps: tf.Tensor) -> tf.Tensor:
   return tf.reduce_sum(different, 1) >= _NUM_FRAMES
 
 
-def _five_places(
-  steps: tf.Tensor, num_samples: int, seed: tf.Tensor
-) -> tf.Tensor:
-  """[B, num_samples, 5] ascending places, those of repeated frames last."""
+def _five_places(steps: tf.Tensor, count: int, seed: tf.Tensor) -> tf.Tensor:
+  """[B, count, 5] ascending places, those of repeated frames last."""
   shape = tf.shape(steps)
-  order = tf.random.stateless_uniform([shape[0], num_samples, shape[1]], seed)
+  order = tf.random.stateless_uniform([shape[0], count, shape[1]], seed)
   order += tf.cast(_repeats(steps), tf.float32)[:, None]
   return tf.sort(tf.argsort(order, axis=-1)[..., :_NUM_FRAMES], axis=-1)
 

@@ -56,10 +56,7 @@ def npairs_loss(
   similarities = tf.matmul(firsts, seconds, transpose_b=True)
   shape = tf.shape(similarities)
   labels = tf.broadcast_to(tf.range(shape[1]), shape[:2])
-  contrast = tf.nn.sparse_softmax_cross_entropy_with_logits(
-    labels, similarities
-  )
-  squared_lengths = tf.reduce_sum(
-    tf.square(firsts) + tf.square(seconds), axis=-1
-  )
-  return tf.reduce_mean(contrast + 0.25 * reg_lambda * squared_lengths, axis=-1)
+  losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, similarities)
+  squares = tf.square(firsts) + tf.square(seconds)
+  squared_lengths = tf.reduce_sum(squares, axis=-1)
+  return tf.reduce_mean(losses + 0.25 * reg_lambda * squared_lengths, axis=-1)

@@ -55,9 +55,8 @@ def _stop(message: str, status: int = 1) -> None:
 def _is_ours_or_serious(record: LogRecord) -> bool:
   """Select our own log records, and warnings of libraries."""
   ours = pathlib.Path(record.pathname).is_relative_to(_PROJECT)
-  return record.levelno >= WARNING or (
-    ours and "site-packages" not in record.pathname
-  )
+  ours = ours and "site-packages" not in record.pathname
+  return ours or record.levelno >= WARNING
 
 
 def run(

@@ -128,9 +128,8 @@ def walk_folders(root: str | os.PathLike) -> Iterator[pathlib.Path]:
     UserError: A folder can't be read, or a link leads to one a second time.
   """
   found: dict[str, str] = {}
-  for folder, subfolders, _ in os.walk(
-    root, onerror=raise_unreadable, followlinks=True
-  ):
+  walk = os.walk(root, onerror=raise_unreadable, followlinks=True)
+  for folder, subfolders, _ in walk:
     real = os.path.realpath(folder)
     if real in found:
       raise UserError(

@@ -48,8 +48,7 @@ def list_checkpoints(logdir: str | os.PathLike) -> list[tuple[int, str]]:
   """
   found = []
   for path in pathlib.Path(logdir).glob(f"{CHECKPOINT_NAME}-*.index"):
-    match = re.fullmatch(rf"{CHECKPOINT_NAME}-(\d+)\.index", path.name)
-    if match:
+    if match := re.fullmatch(rf"{CHECKPOINT_NAME}-(\d+)\.index", path.name):
       found.append((int(match[1]), str(path.with_suffix(""))))
   return sorted(found)
 

@@ -51,9 +51,16 @@ class Setting:
   not_above: str = ""
 
 
-def declare(
-  tree: Mapping[str, Any], prefix: str = ""
-) -> tuple[EasyDict, dict[str, Setting]]:
+# The settings by their full keys, such as `TRAIN.MAX_ITERS`.
+Rules = dict[str, Setting]
+
+
+def one_of(*choices: str, default: str = "") -> Setting:
+  """Declare a text among `choices`; without a default, the first is it."""
+  return Setting(default or choices[0], choices=choices)
+
+
+def declare(tree: dict[str, Any], prefix: str = "") -> tuple[EasyDict, Rules]:
   """Split a tree of settings into its defaults and its rules.
 
   Args:
@@ -78,7 +85,7 @@ def declare(
 
 def merge_settings(
   defaults: EasyDict,
-  rules: Mapping[str, Setting],
+  rules: Rules,
   files: Iterable[str | os.PathLike],
   settings: Iterable[str],
 ) -> EasyDict:
@@ -159,11 +166,7 @@ def check_name(
 
 
 def _merge(
-  config: EasyDict,
-  changes: Any,
-  source: str,
-  rules: Mapping[str, Setting],
-  prefix: str = "",
+  config: EasyDict, changes: Any, source: str, rules: Rules, prefix: str = ""
 ) -> None:
   """Merge nested dicts into the section of a configuration at `prefix`."""
   if not isinstance(changes, dict):
@@ -221,9 +224,8 @@ class _Loader(yaml.SafeLoader):
     seen = []
     for key, _ in node.value:
       if key.value in seen:
-        raise yaml.constructor.ConstructorError(
-          problem=f"the key {key.value} twice", problem_mark=key.start_mark
-        )
+        problem = f"the key {key.value} twice", key.start_mark
+        raise yaml.constructor.ConstructorError(None, None, *problem)
       seen.append(key.value)
     return super().construct_mapping(node, deep)
 
@@ -243,13 +245,13 @@ def _parse_yaml(text: str, source: str) -> Any:
     ) from error
 
 
-def _find_nearest_key(key: str, rules: Mapping[str, Setting]) -> str:
+def _find_nearest_key(key: str, rules: Rules) -> str:
   """Return a key or section with the same last name, or the most similar."""
   sections = {full.rpartition(".")[0] for full in rules} - {""}
   known = [*rules, *sorted(sections)]
-  name = key.split(".")[-1]
-  same_name = [full for full in known if full.split(".")[-1] == name]
-  return same_name[0] if same_name else nearest(key, known)
+  ending = "." + key.rpartition(".")[2]
+  same_name = (full for full in known if f".{full}".endswith(ending))
+  return next(same_name, None) or nearest(key, known)
 
 
 def _check_value(value: Any, rule: Setting, label: str) -> Any:

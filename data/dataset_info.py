@@ -91,22 +91,16 @@ def load_dataset_info(
   folder = shard_files.records_folder(path_to_tfrecords, dataset)
   stored = read_dataset_file(folder, dataset)
   splits = dict(stored.splits) if stored else {}
-  num_phases = 0
   for split in shard_files.list_splits(folder, dataset) - splits.keys():
     paths = shard_files.list_record_files(folder, dataset, split)
-    num_videos, num_frames, counts = examples.count_examples(
-      tfrecords.list_records(paths)
-    )
-    splits[split] = SplitInfo(
-      num_videos, num_frames, phase_counts={str(k): counts[k] for k in counts}
-    )
-    num_phases = max(num_phases, splits[split].num_phases)
+    *totals, counts = examples.count_examples(tfrecords.list_records(paths))
+    phase_counts = {str(phase): count for phase, count in counts.items()}
+    splits[split] = SplitInfo(*totals, phase_counts=phase_counts)
   if not splits:  # Raise an error that says how to make records.
     shard_files.list_record_files(folder, dataset, "train")
   names = stored.class_names if stored else ()
-  return DatasetInfo(
-    _complete_names(dataset, names, num_phases), dict(sorted(splits.items()))
-  )
+  names = _complete_names(dataset, names, splits)
+  return DatasetInfo(names, dict(sorted(splits.items())))
 
 
 def load_class_names(
@@ -130,12 +124,11 @@ def load_class_names(
 
 
 def _complete_names(
-  dataset: str, names: Sequence[str], num_phases: int
+  dataset: str, names: Sequence[str], splits: dict[str, SplitInfo]
 ) -> tuple[str, ...]:
-  """Name all phases, of which some or all may have names."""
-  if names:
-    return pad_names(names, num_phases)
-  return name_phases(dataset, num_phases)
+  """Name all phases of the splits, of which some or all may have names."""
+  num_phases = max((x.num_phases for x in splits.values()), default=0)
+  return pad_names(names or name_phases(dataset, num_phases), num_phases)
 
 
 def read_dataset_file(
@@ -186,8 +179,9 @@ def parse_dataset_file(
       split: SplitInfo(**{_FIELDS.get(key, key): fields[key] for key in fields})
       for split, fields in content["splits"].items()
     }
-    names = tuple(map(str, content["class_names"]))
-    num_phases = max((x.num_phases for x in splits.values()), default=0)
+    # Whoever edits the names by hand may have left some out.
+    names = map(str, content["class_names"])
+    names = _complete_names(dataset, tuple(names), splits)
   except (KeyError, TypeError, AttributeError, ValueError) as error:
     raise UserError(
       f"{path}: expected JSON with format_version, dataset, class_names and"
@@ -204,20 +198,18 @@ def parse_dataset_file(
       f"{path}: expected the data set {dataset!r}, received {about!r}; keep one"
       f" data set a folder, such as /tmp/{dataset}_tfrecords"
     )
-  # Whoever edits the names by hand may have left some out.
-  return DatasetInfo(_complete_names(dataset, names, num_phases), splits)
+  return DatasetInfo(names, splits)
 
 
 def format_dataset_file(dataset: str, info: DatasetInfo) -> str:
   """Return the content of `dataset.json`, see `parse_dataset_file`."""
   keys = {field: key for key, field in _FIELDS.items()}
-  content = {
-    "format_version": FORMAT_VERSION,
-    "dataset": dataset,
-    **dataclasses.asdict(
-      info, dict_factory=lambda items: {keys.get(k, k): v for k, v in items}
-    ),
-  }
+
+  def rename(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {keys.get(key, key): value for key, value in items}
+
+  content = {"format_version": FORMAT_VERSION, "dataset": dataset}
+  content |= dataclasses.asdict(info, dict_factory=rename)
   return json.dumps(content, indent=2) + "\n"
 
 
@@ -284,12 +276,13 @@ def drop_split(folder: pathlib.Path, dataset: str, split: str) -> None:
   """
 
   def drop(old: DatasetInfo | None) -> DatasetInfo | None:
-    if old is None:
-      return None
-    kept = {key: x for key, x in old.splits.items() if key != split}
-    return DatasetInfo(old.class_names, kept)
+    return old and DatasetInfo(old.class_names, _other_splits(old, split))
 
   _update(folder, dataset, drop)
+
+
+def _other_splits(info: DatasetInfo, split: str) -> dict[str, SplitInfo]:
+  return {key: x for key, x in info.splits.items() if key != split}
 
 
 def _update(
@@ -331,7 +324,7 @@ def merge_split(
   """
   check_class_names(old, dataset, [split], names)
   old = old or DatasetInfo((), {})
-  others = {key: value for key, value in old.splits.items() if key != split}
+  others = _other_splits(old, split)
   if names:
     labeled = any(other.num_phases for other in others.values())
     # The other splits may have phases that this one has not.
@@ -342,10 +335,8 @@ def merge_split(
     names = old.class_names[: info.num_phases]
   else:
     names = name_phases(dataset, info.num_phases)
-  return DatasetInfo(
-    pad_names(names, info.num_phases),
-    dict(sorted({**others, split: info}.items())),
-  )
+  splits = dict(sorted({**others, split: info}.items()))
+  return DatasetInfo(pad_names(names, info.num_phases), splits)
 
 
 def check_class_names(

@@ -1,5 +1,7 @@
 """Parse and decode records in TensorFlow, as part of an input pipeline."""
 
+import functools
+
 import tensorflow as tf
 
 from data import examples
@@ -21,17 +23,16 @@ def parse_example(
     tf.errors.InvalidArgumentError: The record is damaged;
       `examples.check_records` says how.
   """
+  one, many = tf.io.FixedLenFeature, tf.io.FixedLenSequenceFeature
   context, sequence = tf.io.parse_single_sequence_example(
     serialized,
     context_features={
-      examples.NAME: tf.io.FixedLenFeature([], tf.string, default_value=""),
-      examples.LABEL: tf.io.FixedLenFeature([], tf.int64, default_value=-1),
+      examples.NAME: one([], tf.string, default_value=""),
+      examples.LABEL: one([], tf.int64, default_value=-1),
     },
     sequence_features={
-      examples.VIDEO: tf.io.FixedLenSequenceFeature([], tf.string),
-      examples.FRAME_LABELS: tf.io.FixedLenSequenceFeature(
-        [], tf.int64, allow_missing=True
-      ),
+      examples.VIDEO: many([], tf.string),
+      examples.FRAME_LABELS: many([], tf.int64, allow_missing=True),
     },
   )
   jpegs = sequence[examples.VIDEO]
@@ -39,9 +40,8 @@ def parse_example(
   num_frames = tf.shape(jpegs, tf.int64)[0]
   # The decoder would take other formats as well.
   starts = tf.strings.substr(jpegs, 0, len(examples.JPEG_START))
-  tf.debugging.Assert(
-    tf.reduce_all(starts == examples.JPEG_START), ["a frame is no JPEG image"]
-  )
+  are_jpegs = tf.reduce_all(starts == examples.JPEG_START)
+  tf.debugging.Assert(are_jpegs, ["a frame is no JPEG image"])
   labels = tf.fill([num_frames], tf.constant(-1, tf.int64))
   if use_frame_labels:
     stored = sequence[examples.FRAME_LABELS]
@@ -58,8 +58,6 @@ def parse_example(
 
 def decode_frames(jpegs: tf.Tensor) -> tf.Tensor:
   """Decode JPEG images of one size: [F] string to [F, H, W, 3] uint8."""
-  return tf.map_fn(
-    lambda jpeg: tf.io.decode_jpeg(jpeg, channels=3),
-    jpegs,
-    fn_output_signature=tf.TensorSpec([None, None, 3], tf.uint8),
-  )
+  decode = functools.partial(tf.io.decode_jpeg, channels=3)
+  spec = tf.TensorSpec([None, None, 3], tf.uint8)
+  return tf.map_fn(decode, jpegs, fn_output_signature=spec)

@@ -67,9 +67,8 @@ def _build_message_class() -> type[Message]:
         field.type_name = kind
   pool = descriptor_pool.DescriptorPool()
   pool.AddSerializedFile(file.SerializeToString())
-  return message_factory.GetMessageClass(
-    pool.FindMessageTypeByName("SequenceExample")
-  )
+  message = pool.FindMessageTypeByName("SequenceExample")
+  return message_factory.GetMessageClass(message)
 
 
 _SequenceExample = _build_message_class()
@@ -136,8 +135,7 @@ def write_example(
   context[LENGTH].int64_list.value.append(len(sizes))
   context[LABEL].int64_list.value.append(label)
   for frame_label in frame_labels or ():
-    feature = lists[FRAME_LABELS].feature.add()
-    feature.int64_list.value.append(frame_label)
+    lists[FRAME_LABELS].feature.add().int64_list.value.append(frame_label)
   before = message.feature_lists.SerializeToString(deterministic=True)
   message.ClearField("feature_lists")
   # What follows is the feature list of the frames, and what contains it.
@@ -198,20 +196,17 @@ def read_example(record: Record, use_frame_labels: bool = True) -> Example:
       " videos again"
     ) from error
   context, lists = message.context.feature, message.feature_lists.feature_list
+  jpegs = [b"".join(x.bytes_list.value) for x in lists[VIDEO].feature]
+  features = lists[FRAME_LABELS].feature if use_frame_labels else ()
   example = Example(
     name=b"".join(context[NAME].bytes_list.value).decode(errors="replace"),
-    jpegs=[b"".join(x.bytes_list.value) for x in lists[VIDEO].feature],
-    frame_labels=[
-      label
-      for x in lists[FRAME_LABELS].feature
-      for label in x.int64_list.value
-      if use_frame_labels
-    ],
+    jpegs=jpegs,
+    frame_labels=[label for x in features for label in x.int64_list.value],
     label=[*context[LABEL].int64_list.value, -1][0],
-    length=[*context[LENGTH].int64_list.value, len(lists[VIDEO].feature)][0],
+    length=[*context[LENGTH].int64_list.value, len(jpegs)][0],
     record=record,
   )
-  count, num_labels = len(example.jpegs), len(example.frame_labels)
+  count, num_labels = len(jpegs), len(example.frame_labels)
   if not count:
     raise _damage(example, f"frames under the key `{VIDEO}`", "none")
   if num_labels not in (0, count):
@@ -283,9 +278,7 @@ def check_records(records: Iterable[Record]) -> None:
     check_frames(read_example(record))
 
 
-def count_examples(
-  records: Iterable[Record],
-) -> tuple[int, int, dict[int, int]]:
+def count_examples(records: list[Record]) -> tuple[int, int, dict[int, int]]:
   """Count videos, frames and phases by reading records.
 
   Args:

@@ -32,11 +32,7 @@ KEY_EVENTS = {
   "situp": ("abs fully crunched",),
   "squats": ("hips at knees (down)", "hips at floor", "hips at knees (up)"),
   "tennis_forehand": ("racket fully back", "racket touches ball"),
-  "tennis_serve": (
-    "ball released",
-    "racket fully back",
-    "ball touches racket",
-  ),
+  "tennis_serve": ("ball released", "racket fully back", "ball touches racket"),
 }
 
 

@@ -1,6 +1,6 @@
 """Turn uint8 frames into augmented float frames in [-1, 1]."""
 
-from collections.abc import Callable
+import functools
 
 import tensorflow as tf
 from easydict import EasyDict
@@ -32,7 +32,7 @@ def augment(
   if config.RANDOM_CROP:
     frames = _random_square_crop(frames, seeds[1])
   frames = tf.image.convert_image_dtype(frames, tf.float32)
-  frames = _in_random_order(_color_operations(config, seeds), frames, seeds[6])
+  frames = _change_colors(frames, config, seeds[2:])
   return _finish(frames, image_size)
 
 
@@ -54,9 +54,8 @@ def prepare(
   if central_crop:
     height, width = tf.shape(frames)[1], tf.shape(frames)[2]
     side = tf.minimum(height, width)
-    frames = tf.image.crop_to_bounding_box(
-      frames, (height - side) // 2, (width - side) // 2, side, side
-    )
+    top, left = (height - side) // 2, (width - side) // 2
+    frames = tf.image.crop_to_bounding_box(frames, top, left, side, side)
   return _finish(frames, image_size)
 
 
@@ -64,11 +63,9 @@ def _finish(frames: tf.Tensor, image_size: int) -> tf.Tensor:
   size = [image_size, image_size]
   # Enlarged frames are the same without antialiasing, and done much faster;
   # frames of that size already are just copied.
-  frames = tf.cond(
-    tf.reduce_any(tf.shape(frames)[1:3] > size),
-    lambda: tf.image.resize(frames, size, antialias=True),
-    lambda: tf.image.resize(frames, size),
-  )
+  shrinks = tf.reduce_any(tf.shape(frames)[1:3] > size)
+  resize = functools.partial(tf.image.resize, frames, size)
+  frames = tf.cond(shrinks, lambda: resize(antialias=True), resize)
   frames = tf.clip_by_value(frames, 0.0, 1.0) * 2.0 - 1.0
   return tf.ensure_shape(frames, [None, *size, 3])
 
@@ -83,44 +80,28 @@ def _random_square_crop(frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
   return tf.image.crop_to_bounding_box(frames, offset[0], offset[1], side, side)
 
 
-def _color_operations(
-  config: EasyDict, seeds: list[tf.Tensor]
-) -> list[Callable[[tf.Tensor], tf.Tensor]]:
-  """List the color operations that are on, each with its factor drawn."""
-
-  def draw(index: int, low: float, high: float) -> tf.Tensor:
-    return tf.random.stateless_uniform([], seeds[index], low, high)
-
-  operations = []
-  if config.BRIGHTNESS:
-    limit = config.BRIGHTNESS_MAX_DELTA
-    delta = draw(2, -limit, limit)
-    operations.append(lambda x: x + delta)
-  if config.CONTRAST:
-    contrast = draw(3, config.CONTRAST_LOWER, config.CONTRAST_UPPER)
-    operations.append(lambda x: tf.image.adjust_contrast(x, contrast))
-  if config.HUE:
-    hue = draw(4, -config.HUE_MAX_DELTA, config.HUE_MAX_DELTA)
-    operations.append(lambda x: tf.image.adjust_hue(x, hue))
-  if config.SATURATION:
-    saturation = draw(5, config.SATURATION_LOWER, config.SATURATION_UPPER)
-    operations.append(lambda x: tf.image.adjust_saturation(x, saturation))
-  return operations
-
-
-def _in_random_order(
-  operations: list[Callable[[tf.Tensor], tf.Tensor]],
-  frames: tf.Tensor,
-  seed: tf.Tensor,
+def _change_colors(
+  frames: tf.Tensor, config: EasyDict, seeds: list[tf.Tensor]
 ) -> tf.Tensor:
-  if not operations:
-    return frames
-  order = tf.random.experimental.stateless_shuffle(
-    tf.range(len(operations)), seed
+  """Apply the color operations that are on, in random order."""
+  delta, turn = config.BRIGHTNESS_MAX_DELTA, config.HUE_MAX_DELTA
+  contrast = config.CONTRAST_LOWER, config.CONTRAST_UPPER
+  saturation = config.SATURATION_LOWER, config.SATURATION_UPPER
+  # Whether it is on, the operation, and the range of its factor.
+  choices = (
+    (config.BRIGHTNESS, tf.add, -delta, delta),
+    (config.CONTRAST, tf.image.adjust_contrast, *contrast),
+    (config.HUE, tf.image.adjust_hue, -turn, turn),
+    (config.SATURATION, tf.image.adjust_saturation, *saturation),
   )
+  operations = [
+    (adjust, tf.random.stateless_uniform([], seed, low, high))
+    for seed, (is_on, adjust, low, high) in zip(seeds, choices, strict=False)
+    if is_on
+  ]
+  numbers = tf.range(len(operations))
+  order = tf.random.experimental.stateless_shuffle(numbers, seeds[-1])
   for position in range(len(operations)):
-    branches = [
-      lambda op=operation, x=frames: op(x) for operation in operations
-    ]
+    branches = [functools.partial(op, frames, x) for op, x in operations]
     frames = tf.switch_case(order[position], branches)
   return frames

@@ -36,17 +36,14 @@ class FrameSampler:
     if config.SAMPLING_STRATEGY == "stride":
       span = (num_frames - 1) * config.STRIDE
       latest = tf.maximum(last - span, 0)
-      start = tf.random.stateless_uniform(
-        [], seed, 0, latest + 1, dtype=tf.int64
-      )
+      start = tf.random.stateless_uniform([], seed, 0, latest + 1, tf.int64)
       steps = start + tf.range(num_frames, dtype=tf.int64) * config.STRIDE
     else:
       # A video shorter than the offset still gives its last frame.
       first = tf.minimum(tf.cast(config.RANDOM_OFFSET, tf.int64), last)
-      steps = tf.random.experimental.stateless_shuffle(
-        tf.range(first, seq_len), seed
-      )[:num_frames]
-      steps = tf.sort(steps)
+      steps = tf.range(first, seq_len)
+      steps = tf.random.experimental.stateless_shuffle(steps, seed)
+      steps = tf.sort(steps[:num_frames])
       padding = tf.fill([num_frames - tf.shape(steps)[0]], last)
       steps = tf.concat([steps, padding], 0)
     return tf.ensure_shape(tf.minimum(steps, last), [num_frames])
@@ -70,9 +67,8 @@ class PositivePairSampler(FrameSampler):
   ) -> tf.Tensor:
     """Sample [2 S] int64 steps: positive, anchor, positive, anchor, ..."""
     anchors = super().__call__(seq_len, num_frames, seeds)
-    back = tf.random.stateless_uniform(
-      [num_frames], seeds[2], 1, self._window + 1, tf.int64
-    )
+    shape, limit = [num_frames], self._window + 1
+    back = tf.random.stateless_uniform(shape, seeds[2], 1, limit, tf.int64)
     positives = tf.maximum(anchors - back, 0)
     return tf.reshape(tf.stack([positives, anchors], axis=1), [2 * num_frames])
 

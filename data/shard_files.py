@@ -4,7 +4,6 @@ import difflib
 import os
 import pathlib
 import re
-from collections.abc import Iterable
 
 from core.errors import UserError
 
@@ -123,9 +122,7 @@ def _shard_order(path: pathlib.Path) -> tuple[str, int]:
   return (match["name"], int(match["index"])) if match else (path.name, 0)
 
 
-def _check_complete(
-  folder: pathlib.Path, paths: Iterable[pathlib.Path]
-) -> None:
+def _check_complete(folder: pathlib.Path, paths: list[pathlib.Path]) -> None:
   """Raise a UserError if the shards of a name are not exactly one whole set."""
   found: dict[str, dict[int, set[int]]] = {}
   for match in filter(None, (_SHARD.fullmatch(path.name) for path in paths)):

@@ -85,23 +85,21 @@ def read_record(record: Record) -> bytes:
   return data
 
 
-def write_record(
-  target: BinaryIO, length: int, pieces: Iterable[bytes]
-) -> None:
+def write_record(file: BinaryIO, length: int, pieces: Iterable[bytes]) -> None:
   """Write one record piece by piece, so that it is never in memory as a whole.
 
   Args:
-    target: A file that is open for writing in binary mode.
+    file: A file that is open for writing in binary mode.
     length: Number of bytes of all pieces.
     pieces: The data.
   """
   header = _LENGTH.pack(length)
-  target.write(header + _mask(google_crc32c.value(header)))
+  file.write(header + _mask(google_crc32c.value(header)))
   checksum = 0
   for piece in pieces:
     checksum = google_crc32c.extend(checksum, piece)
-    target.write(piece)
-  target.write(_mask(checksum))
+    file.write(piece)
+  file.write(_mask(checksum))
 
 
 def _mask(checksum: int) -> bytes:

@@ -110,14 +110,14 @@ def _cut_at(network: keras.Model, layer: str | None, name: str) -> keras.Model:
       f" {', '.join(names[-12:])}, ..., received {layer!r}; did you mean"
       f" {nearest(layer, names)}?"
     )
-  return keras.Model(
-    network.inputs[0], network.get_layer(layer).output, name="cnn"
-  )
+  output = network.get_layer(layer).output
+  return keras.Model(network.inputs[0], output, name="cnn")
 
 
 def _copy_to_train(network: keras.Model, config: EasyDict) -> keras.Model:
   """Copies a network with fused batch norm, ready to train as MODEL says."""
-  policy, model = compute_policy(config.PRECISION), config.MODEL
+  policy, trains = compute_policy(config.PRECISION), config.MODEL.TRAIN_BASE
+  momentum = config.MODEL.BATCH_NORM_MOMENTUM
 
   def copy(layer: keras.layers.Layer) -> keras.layers.Layer:
     # A pixel range is scaled by operations, which hold no variables.
@@ -125,19 +125,15 @@ def _copy_to_train(network: keras.Model, config: EasyDict) -> keras.Model:
       return layer
     settings, kind = layer.get_config(), type(layer)
     if not isinstance(layer, keras.layers.InputLayer):
-      settings["dtype"] = policy
-      settings["trainable"] = model.TRAIN_BASE == "train_all"
+      settings |= {"dtype": policy, "trainable": trains == "train_all"}
     if isinstance(layer, keras.layers.BatchNormalization):
       kind = FusedBatchNormalization
-      settings["momentum"] = model.BATCH_NORM_MOMENTUM
-      settings["trainable"] = model.TRAIN_BASE != "frozen"
+      settings |= {"momentum": momentum, "trainable": trains != "frozen"}
     return kind.from_config(settings)
 
-  result = keras.models.clone_model(
-    network, clone_function=copy, recursive=True
-  )
-  result.set_weights(network.get_weights())
-  return result
+  clone = keras.models.clone_model(network, clone_function=copy, recursive=True)
+  clone.set_weights(network.get_weights())
+  return clone
 
 
 def build_resnet(weights: str | None = None) -> keras.Model:
@@ -177,14 +173,10 @@ def build_vggm(use_batch_norm: bool) -> keras.Model:
     conv2, conv3 and conv4.
   """
   x = inputs = keras.Input([None, None, 3])
+  options = {"padding": "same", "kernel_initializer": "he_normal"}
   for name, channels, size, strides, pool_size in _VGGM:
     x = keras.layers.Conv2D(
-      channels,
-      size,
-      strides,
-      padding="same",
-      kernel_initializer="he_normal",
-      name=f"{name}_conv",
+      channels, size, strides, name=f"{name}_conv", **options
     )(x)
     if use_batch_norm:
       x = FusedBatchNormalization(name=f"{name}_bn")(x)
@@ -214,16 +206,13 @@ def _load_keras_file(config: EasyDict) -> keras.Model:
 def _build_application(config: EasyDict) -> keras.Model:
   """Builds a network of keras.applications and the pixel range it expects."""
   name, size = config.MODEL.BASE_MODEL.NETWORK, config.IMAGE_SIZE
+  weights = "imagenet" if name.endswith(PRETRAINED) else None
   build = getattr(keras.applications, name.removesuffix(PRETRAINED))
   # Each family normalizes its input in a function of its module.
   preprocess = importlib.import_module(build.__module__).preprocess_input
-  frames = keras.Input([size, size, 3])
+  inputs = preprocess((keras.Input([size, size, 3]) + 1.0) * 127.5)
   try:
-    return build(
-      include_top=False,
-      weights="imagenet" if name.endswith(PRETRAINED) else None,
-      input_tensor=preprocess((frames + 1.0) * 127.5),
-    )
+    return build(include_top=False, weights=weights, input_tensor=inputs)
   except Exception as error:  # Keras raises bare Exception when offline.
     raise UserError(
       "MODEL.BASE_MODEL.NETWORK: expected a network that Keras can build,"
@@ -235,10 +224,8 @@ def _build_application(config: EasyDict) -> keras.Model:
 # Name, or ending of a file's name -> backbone.
 BACKBONES = {
   "Resnet50_pretrained": Backbone(_build_pretrained_resnet, "conv4_block3_out"),
-  "Resnet50": Backbone(lambda config: build_resnet(), "conv4_block3_out"),
-  "VGGM": Backbone(
-    lambda config: build_vggm(config.MODEL.VGGM.USE_BN), "conv4"
-  ),
+  "Resnet50": Backbone(lambda _: build_resnet(), "conv4_block3_out"),
+  "VGGM": Backbone(lambda c: build_vggm(c.MODEL.VGGM.USE_BN), "conv4"),
   ".keras": Backbone(_load_keras_file),
 }
 BACKBONES |= {

@@ -13,12 +13,7 @@ from easydict import EasyDict
 
 from core.errors import UserError
 from data.sampling import context_steps
-from networks.layers import (
-  FusedBatchNormalization,
-  TemporalConvolution,
-  dense_layers,
-  l2_penalties,
-)
+from networks import layers
 from networks.precision import compute_policy
 
 # Makes features [n, ...] of a video from frame indices [n].
@@ -155,9 +150,8 @@ def build_embedder(config: EasyDict, backbone: keras.Model) -> Embedder:
   """
   size = config.IMAGE_SIZE
   *place, channels = backbone.compute_output_shape([1, size, size, 3])[1:]
-  embedder = EMBEDDERS[config.MODEL.EMBEDDER_TYPE](
-    config, (*(place or (1, 1)), channels)
-  )
+  build = EMBEDDERS[config.MODEL.EMBEDDER_TYPE]
+  embedder = build(config, (*(place or (1, 1)), channels))
   embedder.trainable = config.MODEL.TRAIN_EMBEDDING
   return embedder
 
@@ -177,31 +171,26 @@ def build_conv_embedder(
   """
   model, policy = config.MODEL, compute_policy(config.PRECISION)
   settings = model.CONV_EMBEDDER_MODEL
-  scale = functools.partial(_scale, scalar=settings.CAPACITY_SCALAR)
+
+  def scale(size: int) -> int:
+    return max(1, int(size * settings.CAPACITY_SCALAR))
+
   inputs = keras.Input([config.DATA.NUM_STEPS, *feature_shape], dtype="float32")
-  x = inputs
-  if settings.BASE_DROPOUT_RATE:
-    dropout = (
-      keras.layers.SpatialDropout3D
-      if settings.BASE_DROPOUT_SPATIAL
-      else keras.layers.Dropout
-    )
-    x = dropout(settings.BASE_DROPOUT_RATE, dtype=policy)(x)
-  layers = [(scale(n), size, relu) for n, size, relu in settings.CONV_LAYERS]
-  x = _convolutions(x, TemporalConvolution, layers, settings, config)
+  x, rate = inputs, settings.BASE_DROPOUT_RATE
+  if rate and settings.BASE_DROPOUT_SPATIAL:
+    x = keras.layers.SpatialDropout3D(rate, dtype=policy)(x)
+  elif rate:
+    x = keras.layers.Dropout(rate, dtype=policy)(x)
+  convolutions = [(scale(n), *others) for n, *others in settings.CONV_LAYERS]
+  kind, l2_weight = layers.TemporalConvolution, model.L2_REG_WEIGHT
+  x = _convolutions(x, kind, convolutions, settings, config)
   x = _FLATTEN[settings.FLATTEN_METHOD](dtype=policy)(x)
-  x = dense_layers(
-    x,
-    [(scale(units), relu) for units, relu in settings.FC_LAYERS],
-    settings.FC_DROPOUT_RATE,
-    model.L2_REG_WEIGHT,
-    policy,
-  )
-  x = keras.layers.Dense(
-    settings.EMBEDDING_SIZE,
-    dtype="float32",
-    **l2_penalties(model.L2_REG_WEIGHT, "kernel", "bias"),
-  )(x)
+  dense, rate = settings.FC_LAYERS, settings.FC_DROPOUT_RATE
+  dense = [(scale(units), relu) for units, relu in dense]
+  x = layers.dense_layers(x, dense, rate, l2_weight, policy)
+  penalties = layers.l2_penalties(l2_weight, "kernel", "bias")
+  size = settings.EMBEDDING_SIZE
+  x = keras.layers.Dense(size, dtype="float32", **penalties)(x)
   if settings.L2_NORMALIZE:
     x = keras.layers.UnitNormalization(dtype="float32")(x)
   return Embedder(config, keras.Model(inputs, x, name="frame_network"))
@@ -233,15 +222,14 @@ def build_convgru_embedder(
     )
   settings = config.MODEL.CONVGRU_EMBEDDER_MODEL
   inputs = keras.Input([1, *feature_shape], dtype="float32")
-  x, layers = inputs[:, 0], settings.CONV_LAYERS
-  x = _convolutions(x, keras.layers.Conv2D, layers, settings, config)
+  x, kind = inputs[:, 0], keras.layers.Conv2D
+  x = _convolutions(x, kind, settings.CONV_LAYERS, settings, config)
   x = keras.layers.GlobalMaxPooling2D(dtype=compute_policy(config.PRECISION))(x)
   x = keras.layers.Dropout(settings.DROPOUT_RATE, dtype="float32")(x)
-  return Embedder(
-    config,
-    keras.Model(inputs, x, name="frame_network"),
-    _build_grus(x.shape[-1], settings.GRU_LAYERS, config.MODEL.L2_REG_WEIGHT),
-  )
+  frame_network = keras.Model(inputs, x, name="frame_network")
+  units, l2_weight = settings.GRU_LAYERS, config.MODEL.L2_REG_WEIGHT
+  grus = _build_grus(x.shape[-1], units, l2_weight)
+  return Embedder(config, frame_network, grus)
 
 
 def _build_grus(
@@ -250,50 +238,35 @@ def _build_grus(
   """Stacks GRUs over [B, S, input_size]; takes states and returns the next."""
   inputs = keras.Input([None, input_size], dtype="float32")
   states = [keras.Input([size], dtype="float32") for size in units]
-  x, new_states = inputs, []
+  penalties = layers.l2_penalties(l2_weight, "kernel", "recurrent", "bias")
+  options = {"return_sequences": True, "return_state": True, "dtype": "float32"}
+  outputs = [inputs]
   for size, state in zip(units, states, strict=True):
-    x, new_state = keras.layers.GRU(
-      size,
-      return_sequences=True,
-      return_state=True,
-      dtype="float32",
-      **l2_penalties(l2_weight, "kernel", "recurrent", "bias"),
-    )(x, initial_state=state)
-    new_states.append(new_state)
-  return keras.Model(
-    [inputs, *states], [x, *new_states], name="recurrent_network"
-  )
+    gru = keras.layers.GRU(size, **options, **penalties)
+    x, new_state = gru(outputs[0], initial_state=state)
+    outputs = [x, *outputs[1:], new_state]
+  return keras.Model([inputs, *states], outputs, name="recurrent_network")
 
 
 def _convolutions(
   x: keras.KerasTensor,
   convolution: type[keras.layers.Layer],
-  layers: Sequence[tuple[int, int, bool]],
+  sizes: Sequence[tuple[int, int, bool]],
   settings: EasyDict,
   config: EasyDict,
 ) -> keras.KerasTensor:
   """Stacks convolutions, with batch norm and ReLU where settings say so."""
   model, policy = config.MODEL, compute_policy(config.PRECISION)
-  for channels, size, activate in layers:
-    x = convolution(
-      channels,
-      size,
-      padding="same",
-      kernel_initializer="he_normal",
-      dtype=policy,
-      **l2_penalties(model.L2_REG_WEIGHT, "kernel", "bias"),
-    )(x)
+  options = {"padding": "same", "kernel_initializer": "he_normal"}
+  options |= layers.l2_penalties(model.L2_REG_WEIGHT, "kernel", "bias")
+  momentum = model.BATCH_NORM_MOMENTUM
+  for channels, size, activate in sizes:
+    x = convolution(channels, size, dtype=policy, **options)(x)
     if settings.USE_BN:
-      x = FusedBatchNormalization(
-        momentum=model.BATCH_NORM_MOMENTUM, dtype=policy
-      )(x)
+      x = layers.FusedBatchNormalization(momentum=momentum, dtype=policy)(x)
     if activate:
       x = keras.layers.ReLU(dtype=policy)(x)
   return x
-
-
-def _scale(size: int, scalar: float) -> int:
-  return max(1, int(size * scalar))
 
 
 _FLATTEN = {

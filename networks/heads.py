@@ -1,17 +1,12 @@
 """Classifiers of embeddings, which only training needs."""
 
-from collections.abc import Sequence
-
 import keras
 
-from networks.layers import dense_layers
+from networks.layers import DenseLayers, dense_layers
 
 
 def build_head(
-  input_size: int,
-  layers: Sequence[tuple[int, bool]],
-  dropout_rate: float,
-  l2_weight: float,
+  input_size: int, layers: DenseLayers, dropout_rate: float, l2_weight: float
 ) -> keras.Model:
   """Builds a classifier of embeddings.
 

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+# Units of each dense layer and whether a ReLU follows.
+DenseLayers = Sequence[tuple[int, bool]]
+
 
 @keras.saving.register_keras_serializable(package="tcc")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -34,16 +37,11 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     if inputs.shape.rank != 4:
       # The operation takes images: all positions become one tall column.
       images = tf.reshape(inputs, [-1, 1, 1, *channels])
+    scale = self.gamma if self.scale else tf.ones(channels)
+    offset = self.beta if self.center else tf.zeros(channels)
+    scale, offset = tf.cast(scale, tf.float32), tf.cast(offset, tf.float32)
     outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(
-      images,
-      scale=tf.cast(self.gamma, tf.float32)
-      if self.scale
-      else tf.ones(channels),
-      offset=tf.cast(self.beta, tf.float32)
-      if self.center
-      else tf.zeros(channels),
-      epsilon=self.epsilon,
-      is_training=True,
+      images, scale, offset, epsilon=self.epsilon, is_training=True
     )
     mean, variance = _mean_over_replicas([mean, variance])
     self._average_in(self.moving_mean, mean)
@@ -84,40 +82,32 @@ class TemporalConvolution(keras.layers.Conv3D):
 
   def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Convolves; the bias is added by the caller."""
-    shape = tf.shape(inputs)
+    batch_size, _, *size = keras.ops.shape(inputs)
     num_frames, num_taps = inputs.shape[1], kernel.shape[0]
-    # As `same` pads: of an even number of taps, the extra one looks ahead.
-    offsets = [tap - (num_taps - 1) // 2 for tap in range(num_taps)]
     outputs = []
-    for tap, offset in enumerate(offsets):
+    for tap in range(num_taps):
+      # As `same` pads: of an even number of taps, the extra one looks ahead.
+      offset = tap - (num_taps - 1) // 2
       if abs(offset) >= num_frames:
         continue
       first, last = max(0, offset), num_frames + min(0, offset)
-      frames = tf.reshape(
-        inputs[:, first:last], tf.concat([[-1], shape[2:]], axis=0)
-      )
-      frames = tf.ensure_shape(frames, [None, *inputs.shape[2:]])
+      frames = tf.reshape(inputs[:, first:last], [-1, *size])
       convolved = tf.nn.conv2d(frames, kernel[tap], 1, "SAME")
-      convolved = tf.reshape(
-        convolved,
-        [shape[0], last - first, shape[2], shape[3], kernel.shape[-1]],
-      )
-      padding = [[0, 0]] * 5
-      padding[1] = [max(0, -offset), max(0, offset)]
-      outputs.append(tf.pad(convolved, padding))
+      shape = [batch_size, last - first, *size[:-1], kernel.shape[-1]]
+      padding = [[0, 0], [max(0, -offset), max(0, offset)], *[[0, 0]] * 3]
+      outputs.append(tf.pad(tf.reshape(convolved, shape), padding))
     return tf.add_n(outputs)
 
 
 def l2_penalties(weight: float, *parts: str) -> dict[str, keras.Regularizer]:
   """Makes the arguments of a layer that penalize its `parts`, such as bias."""
-  return {
-    f"{part}_regularizer": keras.regularizers.L2(weight) for part in parts
-  }
+  penalty = keras.regularizers.L2(weight)
+  return {f"{part}_regularizer": penalty for part in parts}
 
 
 def dense_layers(
   x: keras.KerasTensor,
-  layers: Sequence[tuple[int, bool]],
+  layers: DenseLayers,
   dropout_rate: float,
   l2_weight: float,
   policy: str = "float32",
@@ -134,12 +124,9 @@ def dense_layers(
   Returns:
     [N, units of the last layer].
   """
+  penalties = l2_penalties(l2_weight, "kernel", "bias")
   for units, activate in layers:
     x = keras.layers.Dropout(dropout_rate, dtype=policy)(x)
-    x = keras.layers.Dense(
-      units,
-      activation="relu" if activate else None,
-      dtype=policy,
-      **l2_penalties(l2_weight, "kernel", "bias"),
-    )(x)
+    activation = "relu" if activate else None
+    x = keras.layers.Dense(units, activation, dtype=policy, **penalties)(x)
   return x

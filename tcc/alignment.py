@@ -77,14 +77,9 @@ def compute_alignment_loss(
     >>> loss = compute_alignment_loss(embs, batch_size=4,
     ...                               loss_type="regression_mse_var")
   """
+  numbers = temperature, label_smoothing, variance_lambda, huber_delta
   settings = LossSettings(
-    loss_type,
-    similarity_type,
-    temperature,
-    label_smoothing,
-    variance_lambda,
-    huber_delta,
-    normalize_indices,
+    loss_type, similarity_type, *numbers, normalize_indices
   )
   cycle_length = check_whole_number("cycle_length", cycle_length)
   embs, times, settings = check_loss_arguments(

@@ -122,10 +122,7 @@ def check_settings(settings: LossSettings, dtype: tf.DType) -> LossSettings:
       raise ValueError(
         f"{name} must be one of {', '.join(choices)}. Received: {value!r}"
       )
-  checked = {
-    name: tf.cast(_check_number(name, getattr(settings, name), dtype), dtype)
-    for name in NUMBERS
-  }
+  checked = {x: _check_number(x, getattr(settings, x), dtype) for x in NUMBERS}
   return dataclasses.replace(settings, **checked)
 
 
@@ -214,7 +211,7 @@ def _check_number(
   if name in _RANGES:
     is_valid, expected = _RANGES[name]
     _require(is_valid, number, f"{name} must be {expected}. Received:")
-  return number
+  return tf.cast(number, dtype or number.dtype)
 
 
 def _require(

@@ -32,9 +32,7 @@ def sum_over_blocks(
         with tf.GradientTape() as tape:
           tape.watch(inputs)
           value = function(block, *inputs)
-        return tape.gradient(
-          value, inputs, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        return tape.gradient(value, inputs, unconnected_gradients="zero")
 
       zeros = [tf.zeros_like(tensor) for tensor in inputs]
       sums = _accumulate(gradients, num_blocks, zeros)
@@ -42,10 +40,9 @@ def sum_over_blocks(
 
     # An eager tape that watches the inputs would record the blocks.
     constants = [tf.stop_gradient(tensor) for tensor in inputs]
+    zeros = [tf.zeros([], inputs[0].dtype)]
     (value,) = _accumulate(
-      lambda block: [function(block, *constants)],
-      num_blocks,
-      [tf.zeros([], inputs[0].dtype)],
+      lambda block: [function(block, *constants)], num_blocks, zeros
     )
     return value, gradient
 
@@ -65,10 +62,8 @@ def _accumulate(
     return block + 1, [a + b for a, b in zip(sums, terms, strict=True)]
 
   # Blocks computed in parallel would take the memory of several.
+  start = tf.zeros_like(num_blocks), sums
   _, sums = tf.while_loop(
-    lambda block, _: block < num_blocks,
-    add,
-    (tf.zeros_like(num_blocks), sums),
-    parallel_iterations=1,
+    lambda block, _: block < num_blocks, add, start, parallel_iterations=1
   )
   return sums

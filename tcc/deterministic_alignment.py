@@ -17,10 +17,7 @@ MAX_PAIRWISE_ELEMENTS = 2**24
 
 
 def align_pair_of_sequences(
-  embs1: tf.Tensor,
-  embs2: tf.Tensor,
-  similarity_type: str,
-  temperature: float,
+  embs1: tf.Tensor, embs2: tf.Tensor, similarity_type: str, temperature: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
   """Cycles every frame of one sequence through another and back.
 
@@ -38,9 +35,7 @@ def align_pair_of_sequences(
     ValueError: An argument has the wrong shape, type or range.
   """
   embs1, embs2 = check_pair(embs1, embs2)
-  settings = LossSettings(
-    similarity_type=similarity_type, temperature=temperature
-  )
+  settings = LossSettings("classification", similarity_type, temperature)
   settings = check_settings(settings, embs1.dtype)
   center = find_center(embs1, settings)
   embs1, embs2 = embs1 - center, embs2 - center
@@ -90,14 +85,9 @@ def compute_deterministic_alignment_loss(
   Raises:
     ValueError: An argument has the wrong shape, type or range.
   """
+  numbers = temperature, label_smoothing, variance_lambda, huber_delta
   settings = LossSettings(
-    loss_type,
-    similarity_type,
-    temperature,
-    label_smoothing,
-    variance_lambda,
-    huber_delta,
-    normalize_indices,
+    loss_type, similarity_type, *numbers, normalize_indices
   )
   embs, times, settings = check_loss_arguments(
     embs, steps, seq_lens, num_steps, batch_size, 2, settings
@@ -161,14 +151,11 @@ def _losses(
 
 
 def _cycle_back(
-  queries: tf.Tensor,
-  candidates: tf.Tensor,
-  sequence: tf.Tensor,
-  settings: LossSettings,
+  queries: tf.Tensor, others: tf.Tensor, own: tf.Tensor, settings: LossSettings
 ) -> tf.Tensor:
   """[..., M, T] similarities of the queries' neighbors to their sequence."""
-  neighbors = soft_nearest_neighbors(queries, candidates, settings)
-  return similarities(neighbors, sequence, settings)
+  neighbors = soft_nearest_neighbors(queries, others, settings)
+  return similarities(neighbors, own, settings)
 
 
 def _others(embs: tf.Tensor, sequences: tf.Tensor) -> tf.Tensor:
@@ -221,9 +208,7 @@ def _block_shape(sizes: list) -> tuple[tf.Tensor, tf.Tensor]:
   return num_sequences, tf.clip_by_value(num_frames, 1, num_steps)
 
 
-def _block(
-  number: tf.Tensor, sizes: list
-) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+def _block(number: tf.Tensor, sizes: list) -> tuple[tf.Tensor, ...]:
   """Finds the sequences and frames of a block.
 
   All blocks have the same shape, as XLA needs. What lies behind the last

@@ -34,27 +34,19 @@ def cycle_loss(
   Returns:
     [...] losses.
   """
-  if settings.loss_type == "classification":
-    return _classification_loss(logits, labels, settings.label_smoothing)
-  return regression_loss(logits, start, times, settings)
-
-
-def _classification_loss(
-  logits: tf.Tensor, labels: tf.Tensor, label_smoothing: tf.Tensor
-) -> tf.Tensor:
-  """Cross-entropy of cycling back to the very frame of the start."""
+  if settings.loss_type != "classification":
+    return regression_loss(logits, start, times, settings)
+  # Cross-entropy of cycling back to the very frame of the start.
   log_probabilities = tf.nn.log_softmax(logits)
   labels = tf.broadcast_to(labels, tf.shape(logits)[:-1])
   right = tf.gather(log_probabilities, labels[..., None], batch_dims=-1)[..., 0]
   evenly = tf.reduce_mean(log_probabilities, -1)
-  return -(1.0 - label_smoothing) * right - label_smoothing * evenly
+  smoothing = settings.label_smoothing
+  return -(1.0 - smoothing) * right - smoothing * evenly
 
 
 def regression_loss(
-  logits: tf.Tensor,
-  start: tf.Tensor,
-  times: tf.Tensor,
-  settings: LossSettings,
+  logits: tf.Tensor, start: tf.Tensor, times: tf.Tensor, settings: LossSettings
 ) -> tf.Tensor:
   """Computes the distance in time between the ends of each cycle.
 
@@ -86,17 +78,14 @@ def regression_loss(
 
 
 def frame_times(
-  steps: tf.Tensor,
-  seq_lens: tf.Tensor,
-  normalize_indices: bool,
-  dtype: tf.DType,
+  steps: tf.Tensor, seq_lens: tf.Tensor, normalize: bool, dtype: tf.DType
 ) -> tf.Tensor:
   """Computes the time since the first frame, as regression losses measure it.
 
   Args:
     steps: [N, T] index of each frame in its sequence.
     seq_lens: [N] lengths of the sequences.
-    normalize_indices: Whether to divide by the length.
+    normalize: Whether to divide by the length.
     dtype: Floating-point type of the result.
 
   Returns:
@@ -105,6 +94,6 @@ def frame_times(
   times = tf.cast(steps, dtype)
   # Losses see differences only, which are more exact of small numbers.
   times -= tf.reduce_min(times, -1, keepdims=True)
-  if normalize_indices:
+  if normalize:
     times /= tf.cast(seq_lens, dtype)[:, None]
   return tf.stop_gradient(times)

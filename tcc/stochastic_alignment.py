@@ -4,11 +4,7 @@ import functools
 
 import tensorflow as tf
 
-from tcc.arguments import (
-  check_loss_arguments,
-  check_shape,
-  check_whole_number,
-)
+from tcc import arguments
 from tcc.losses import cycle_loss
 from tcc.settings import LossSettings
 from tcc.similarity import find_center, similarities, soft_nearest_neighbors
@@ -60,17 +56,12 @@ def compute_stochastic_alignment_loss(
   Raises:
     ValueError: An argument has the wrong shape, type or range.
   """
+  numbers = temperature, label_smoothing, variance_lambda, huber_delta
   settings = LossSettings(
-    loss_type,
-    similarity_type,
-    temperature,
-    label_smoothing,
-    variance_lambda,
-    huber_delta,
-    normalize_indices,
+    loss_type, similarity_type, *numbers, normalize_indices
   )
-  cycle_length = check_whole_number("cycle_length", cycle_length)
-  embs, times, settings = check_loss_arguments(
+  cycle_length = arguments.check_whole_number("cycle_length", cycle_length)
+  embs, times, settings = arguments.check_loss_arguments(
     embs, steps, seq_lens, num_steps, batch_size, cycle_length, settings
   )
   return mean_over_cycles(embs, times, num_cycles, cycle_length, seed, settings)
@@ -100,14 +91,12 @@ def mean_over_cycles(
   Raises:
     ValueError: `num_cycles` or `seed` has the wrong shape, type or range.
   """
-  num_cycles = check_whole_number("num_cycles", num_cycles)
-  batch_size, num_steps, _ = (
-    known or size
-    for known, size in zip(embs.shape, tf.unstack(tf.shape(embs)), strict=True)
-  )
+  num_cycles = arguments.check_whole_number("num_cycles", num_cycles)
+  batch_size = embs.shape[0] or tf.shape(embs)[0]
+  num_steps = embs.shape[1] or tf.shape(embs)[1]
   if seed is None:
     seed = tf.random.uniform([2], maxval=tf.int32.max, dtype=tf.int32)
-  seed = check_shape("seed", seed, [2])
+  seed = arguments.check_shape("seed", seed, [2])
   # One type and one generator, so that a seed means the same cycles whatever
   # its type and on every device. XLA may draw others.
   draw = functools.partial(tf.random.stateless_uniform, alg="philox")

@@ -20,8 +20,12 @@ from core import run_directory
 from core.errors import UserError, first_line
 from core.settings import check_name
 
-_KEEP_EVERY_N_HOURS = 1
 _PATHS_KEY = "trainable_paths/.ATTRIBUTES/VARIABLE_VALUE"
+
+
+# What TensorFlow raises, beside its own errors, about a checkpoint that is
+# damaged or belongs to another network.
+_DAMAGE = AssertionError, IndexError, RuntimeError, ValueError
 
 
 class CheckpointError(UserError):
@@ -37,9 +41,8 @@ def trainable_variables(algo: Algorithm) -> list[tf.Variable]:
   Raises:
     UserError: There are none.
   """
-  variables = [
-    v for net in _networks(algo).values() for v in net.trainable_variables
-  ]
+  networks = _networks(algo).values()
+  variables = [v for network in networks for v in network.trainable_variables]
   if not variables:
     raise UserError(
       "MODEL.TRAIN_EMBEDDING: expected something to train, received false with"
@@ -71,9 +74,7 @@ class Saver:
     max_to_keep: int = 10,
   ) -> None:
     self._algo = algo
-    self._paths = tf.Variable(
-      _trainable_paths(algo), trainable=False, dtype=tf.string
-    )
+    self._paths = tf.Variable(_trainable_paths(algo), trainable=False)
     self._step = tf.Variable(0, trainable=False, dtype=tf.int64)
     self._checkpoint = tf.train.Checkpoint(
       optimizer=optimizer,
@@ -86,7 +87,7 @@ class Saver:
       self._checkpoint,
       logdir,
       max_to_keep=max_to_keep,
-      keep_checkpoint_every_n_hours=_KEEP_EVERY_N_HOURS,
+      keep_checkpoint_every_n_hours=1,
       checkpoint_name=run_directory.CHECKPOINT_NAME,
     )
 
@@ -112,10 +113,8 @@ class Saver:
       return 0
     with _damage_explained(path):
       saved = tf.train.load_checkpoint(path)
-      if (
-        not saved.has_tensor(_PATHS_KEY)
-        or saved.get_tensor(_PATHS_KEY) != self._paths.numpy()
-      ):
+      paths = saved.has_tensor(_PATHS_KEY) and saved.get_tensor(_PATHS_KEY)
+      if paths != self._paths.numpy():
         raise UserError(
           f"{path}: expected the trainable variables of this configuration,"
           " received others; continue with the MODEL settings of its config.yml"
@@ -137,15 +136,15 @@ class Saver:
     Raises:
       UserError: A variable is not finite, or the disk refuses.
     """
-    for network in _networks(self._algo).values():
-      for variable in network.weights:
-        if not np.isfinite(variable.numpy()).all():
-          raise UserError(
-            f"step {step}: expected finite weights, received"
-            f" {variable.path} with NaN or infinity, so no checkpoint was"
-            f" written and that of step {self.step} is good; lower"
-            " OPTIMIZER.LR.INITIAL_LR and continue with --force_train"
-          )
+    networks = _networks(self._algo).values()
+    for variable in (v for network in networks for v in network.weights):
+      if not np.isfinite(variable.numpy()).all():
+        raise UserError(
+          f"step {step}: expected finite weights, received {variable.path} with"
+          " NaN or infinity, so no checkpoint was written and that of step"
+          f" {self.step} is good; lower OPTIMIZER.LR.INITIAL_LR and continue"
+          " with --force_train"
+        )
     self._step.assign(step)
     try:
       return self._manager.save(checkpoint_number=step)
@@ -162,13 +161,7 @@ def _damage_explained(path: str) -> Iterator[None]:
   """Turn what TensorFlow raises about a checkpoint into a CheckpointError."""
   try:
     yield
-  except (
-    AssertionError,
-    IndexError,
-    RuntimeError,
-    ValueError,
-    tf.errors.OpError,
-  ) as error:
+  except (*_DAMAGE, tf.errors.OpError) as error:
     raise CheckpointError(
       f"{path}: expected a sound checkpoint of the network in its config.yml,"
       f" received {first_line(error)!r}; restore that file or take another"
@@ -184,14 +177,13 @@ def _random_states(algo: Algorithm) -> list[tf.Variable]:
 
 def _trainable_paths(algo: Algorithm) -> str:
   """Name the trained variables by place: Keras counts its names up."""
-  return json.dumps(
-    [
-      f"{name}/{index}/{v.name}"
-      for name, network in _networks(algo).items()
-      for index, v in enumerate(network.weights)
-      if v.trainable
-    ]
-  )
+  paths = [
+    f"{name}/{index}/{v.name}"
+    for name, network in _networks(algo).items()
+    for index, v in enumerate(network.weights)
+    if v.trainable
+  ]
+  return json.dumps(paths)
 
 
 def _networks(algo: Algorithm) -> dict[str, keras.Model]:
@@ -251,8 +243,7 @@ def init_from(algo: Algorithm, logdir: str) -> None:
   Raises:
     UserError: There is no checkpoint, or its network is another one.
   """
-  path = latest_checkpoint(logdir)
-  networks = _networks(algo)
+  path, networks = latest_checkpoint(logdir), _networks(algo)
   if not _has_same_head(algo, configuration.load_run(logdir)):
     networks.pop("head", None)
   try:
@@ -273,9 +264,8 @@ def _has_same_head(algo: Algorithm, config: EasyDict) -> bool:
   if algo.head is None or config.TRAINING_ALGO != algo.name:
     return False
   other = build_to_restore(config).head
-  return other is not None and (
-    [w.shape for w in other.weights] == [w.shape for w in algo.head.weights]
-  )
+  shapes = [w.shape for w in algo.head.weights]
+  return other is not None and [w.shape for w in other.weights] == shapes
 
 
 def latest_checkpoint(logdir: str | os.PathLike) -> str:

@@ -8,8 +8,12 @@ import tensorflow as tf
 from absl import logging
 from easydict import EasyDict
 
+from algos.algorithm import Batch
 from core import run_directory
 from training.optimizers import learning_rate
+
+# What a training step returns, by tag.
+Scalars = dict[str, tf.Tensor]
 
 
 class TrainLog:
@@ -32,9 +36,8 @@ class TrainLog:
     self._config = config
     self._histogram_of = histogram_of
     self._visualize = visualize
-    self._writer = tf.summary.create_file_writer(
-      str(run_directory.train_logs(config.LOGDIR))
-    )
+    folder = str(run_directory.train_logs(config.LOGDIR))
+    self._writer = tf.summary.create_file_writer(folder)
     # None until the first step is over: most of its time goes into tracing.
     self._reported_at: float | None = None
     self._steps_since = 0
@@ -47,9 +50,7 @@ class TrainLog:
     """Write out what is buffered."""
     self._writer.close()
 
-  def step(
-    self, step: int, scalars: dict[str, tf.Tensor], batch: dict[str, tf.Tensor]
-  ) -> None:
+  def step(self, step: int, scalars: Scalars, batch: Batch) -> None:
     """Report a step, if it is time to.
 
     Args:
@@ -69,9 +70,7 @@ class TrainLog:
     if due or self._reported_at is None:
       self._reported_at, self._steps_since = now, 0
 
-  def _report(
-    self, step: int, scalars: dict[str, tf.Tensor], now: float
-  ) -> None:
+  def _report(self, step: int, scalars: Scalars, now: float) -> None:
     max_iters = self._config.TRAIN.MAX_ITERS
     rate = learning_rate(step, self._config.OPTIMIZER.LR, max_iters)
     for tag, value in scalars.items():
@@ -84,16 +83,13 @@ class TrainLog:
       seconds = (now - self._reported_at) / self._steps_since
       tf.summary.scalar("timing/time_per_iter", seconds)
       left = round((max_iters - step - 1) * seconds)
-      speed = (
-        f"  {1.0 / seconds:.2f} steps/s"
-        f"  {left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
-      )
-    logging.info(
-      "step %d/%d  loss %.4f%s", step + 1, max_iters, scalars["loss"], speed
-    )
+      left = f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
+      speed = f"  {1.0 / seconds:.2f} steps/s  {left}"
+    progress = step + 1, max_iters, scalars["loss"], speed
+    logging.info("step %d/%d  loss %.4f%s", *progress)
 
 
-def _write_images(batch: dict[str, tf.Tensor]) -> None:
+def _write_images(batch: Batch) -> None:
   """Log each video of a batch as one strip of its sampled frames."""
   frames = batch["frames"]
   if isinstance(frames, tf.distribute.DistributedValues):

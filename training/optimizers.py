@@ -21,9 +21,8 @@ def learning_rate(
     Scalar float32.
   """
   step = tf.cast(step, tf.float32)
-  rate = settings.INITIAL_LR * SCHEDULES[settings.DECAY_TYPE](
-    step, settings, max_iters
-  )
+  schedule = SCHEDULES[settings.DECAY_TYPE]
+  rate = settings.INITIAL_LR * schedule(step, settings, max_iters)
   if settings.NUM_WARMUP_STEPS:
     rate *= tf.minimum(1.0, (step + 1.0) / settings.NUM_WARMUP_STEPS)
   return rate
@@ -33,9 +32,7 @@ def _fixed(step: tf.Tensor, settings: EasyDict, max_iters: int) -> tf.Tensor:
   return tf.ones_like(step)
 
 
-def _exp_decay(
-  step: tf.Tensor, settings: EasyDict, max_iters: int
-) -> tf.Tensor:
+def _stairs(step: tf.Tensor, settings: EasyDict, max_iters: int) -> tf.Tensor:
   return settings.EXP_DECAY_RATE ** tf.floor(step / settings.EXP_DECAY_STEPS)
 
 
@@ -51,7 +48,7 @@ def _poly(step: tf.Tensor, settings: EasyDict, max_iters: int) -> tf.Tensor:
 
 SCHEDULES = {
   "fixed": _fixed,
-  "exp_decay": _exp_decay,
+  "exp_decay": _stairs,
   "manual": _manual,
   "poly": _poly,
 }
@@ -64,9 +61,8 @@ class _Schedule(keras.optimizers.schedules.LearningRateSchedule):
     self._config = config
 
   def __call__(self, step: tf.Tensor) -> tf.Tensor:
-    return learning_rate(
-      step, self._config.OPTIMIZER.LR, self._config.TRAIN.MAX_ITERS
-    )
+    config = self._config
+    return learning_rate(step, config.OPTIMIZER.LR, config.TRAIN.MAX_ITERS)
 
 
 def build_optimizer(config: EasyDict) -> keras.optimizers.Optimizer:

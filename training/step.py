@@ -1,11 +1,12 @@
 """One compiled training step, on as many replicas as there are."""
 
+import functools
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
-from algos.algorithm import Algorithm
+from algos.algorithm import Algorithm, Batch
 from training.checkpoints import trainable_variables
 
 
@@ -15,9 +16,8 @@ def distribute(
   """Split each batch among the replicas of a strategy."""
   # The batches are drawn by number, so there are no files to shard by.
   options = tf.data.Options()
-  options.experimental_distribute.auto_shard_policy = (
-    tf.data.experimental.AutoShardPolicy.DATA
-  )
+  policy = tf.data.experimental.AutoShardPolicy.DATA
+  options.experimental_distribute.auto_shard_policy = policy
   return strategy.experimental_distribute_dataset(batches.with_options(options))
 
 
@@ -26,7 +26,7 @@ def build_train_step(
   algo: Algorithm,
   optimizer: keras.optimizers.Optimizer,
   debug: bool = False,
-) -> Callable[[dict[str, tf.Tensor]], dict[str, tf.Tensor]]:
+) -> Callable[[Batch], dict[str, tf.Tensor]]:
   """Compile one training step.
 
   Args:
@@ -42,7 +42,7 @@ def build_train_step(
   variables = trainable_variables(algo)
   num_replicas = strategy.num_replicas_in_sync
 
-  def replica_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  def replica_step(batch: Batch) -> dict[str, tf.Tensor]:
     with tf.GradientTape() as tape:
       embs = algo(batch, training=True)
       scalars = algo.compute_losses(embs, batch, training=True)
@@ -58,11 +58,9 @@ def build_train_step(
     return scalars
 
   @tf.function
-  def train_step(batch: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+  def train_step(batch: Batch) -> dict[str, tf.Tensor]:
     scalars = strategy.run(replica_step, args=(batch,))
-    return {
-      tag: strategy.reduce(tf.distribute.ReduceOp.MEAN, value, axis=None)
-      for tag, value in scalars.items()
-    }
+    mean = functools.partial(strategy.reduce, "MEAN", axis=None)
+    return {tag: mean(value) for tag, value in scalars.items()}
 
   return train_step
