@@ -96,10 +96,7 @@ def test_parts_see_one_frame_of_each_pair_in_order_of_time(loss, monkeypatch):
     np.testing.assert_array_equal(embs[..., 0], seen["steps"])
     choices.append([tuple(row) for row in seen["steps"].numpy()])
     # Drawn for each video.
-    assert set(choices[-1]) == {
-      (6, 7, 9, 16, 19, 24),
-      (10, 11, 12, 20, 21, 25),
-    }
+    assert set(choices[-1]) == {(6, 7, 9, 16, 19, 24), (10, 11, 12, 20, 21, 25)}
   assert choices[0] != choices[1]
 
 

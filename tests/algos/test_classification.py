@@ -106,10 +106,7 @@ def test_two_data_sets_and_labels_that_are_off_are_refused(toy_config):
 def test_records_without_labels_are_refused(tmp_path):
   videos = [record_files.serialized(i, 6) for i in range(2)]
   record_files.write(tmp_path, [videos], "bare")
-  config = tiny.config(
-    "DATASETS=[bare]",
-    f"PATH_TO_TFRECORDS={tmp_path}",
-  )
+  config = tiny.config("DATASETS=[bare]", f"PATH_TO_TFRECORDS={tmp_path}")
   with pytest.raises(UserError) as caught:
     datasets.count_phases(config)
   assert str(caught.value) == (

@@ -95,10 +95,7 @@ def test_one_compilation_serves_all_videos_and_splits(algo, where, monkeypatch):
 def test_stride_leaves_out_frames_but_keeps_their_contexts(algo, where, stride):
   every = embed(algo, where)
   some = embed(
-    algo,
-    where,
-    f"DATA.SAMPLE_ALL_STRIDE={stride}",
-    "EVAL.FRAMES_PER_BATCH=2",
+    algo, where, f"DATA.SAMPLE_ALL_STRIDE={stride}", "EVAL.FRAMES_PER_BATCH=2"
   )
   for video, whole, length in zip(some, every, LENGTHS, strict=True):
     steps = np.arange(0, length, stride)

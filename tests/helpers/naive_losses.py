@@ -15,11 +15,7 @@ TEMPERATURE = 0.4
 
 MODES = {
   "deterministic": {},
-  "stochastic": {
-    "stochastic_matching": True,
-    "num_cycles": 64,
-    "seed": [3, 4],
-  },
+  "stochastic": {"stochastic_matching": True, "num_cycles": 64, "seed": [3, 4]},
 }
 
 
