@@ -116,7 +116,6 @@ def test_blocks_do_not_swallow_nan(loss_type, set_bound):
 
 def compiled_sizes(shape):
   """Elements of all tensors in what XLA makes of the loss and its gradient."""
-
   run = tf.function(loss_and_gradient, jit_compile=True)
   program = run.experimental_get_compiler_ir(
     tf.zeros(shape), loss_type="regression_mse_var"
