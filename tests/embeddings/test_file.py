@@ -135,8 +135,8 @@ def test_types_that_another_program_may_have(tmp_path):
     ({"names": ["a"]}, "names: expected arrays of one shape"),
     ({"steps": [np.arange(5)] * 3}, r"steps: .* \[5, 3, 9\] rows"),
     ({"embs": [np.ones((n, n)) for n in (5, 3, 9)]}, "embs: .* one shape"),
-    ({"labels": [np.ones((n, 1)) for n in (5, 3, 9)]}, "labels: .* 1 dimens"),
-    ({"frames": [np.ones((n, 2, 2, 3)) for n in (5, 3, 9)]}, "frames: .* uint"),
+    ({"labels": [np.ones((n, 1)) for n in (5, 3, 9)]}, "labels.*1 dimension"),
+    ({"frames": [np.ones((n, 2, 2, 3)) for n in (5, 3, 9)]}, "frames.* uint8"),
     ({key: [] for key in some_videos()}, "at least one"),
   ],
 )
