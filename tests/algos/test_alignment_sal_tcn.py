@@ -43,12 +43,9 @@ def test_only_what_has_a_weight_is_there(alignment, sal):
   assert (algo.head is not None) == ("sal" in used)
   batch, embs = data_for(algo)
   losses = algo.compute_losses(embs, batch, training=True)
-  assert set(losses) == {"loss"} | {
-    f"alignment_sal_tcn/{name}_loss" for name in used
-  }
-  total = sum(
-    weights[name] * losses[f"alignment_sal_tcn/{name}_loss"] for name in used
-  )
+  tags = {name: f"alignment_sal_tcn/{name}_loss" for name in used}
+  assert set(losses) == {"loss", *tags.values()}
+  total = sum(weights[name] * losses[tag] for name, tag in tags.items())
   np.testing.assert_allclose(losses["loss"], total, rtol=1e-5)
 
 

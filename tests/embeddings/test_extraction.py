@@ -42,10 +42,8 @@ def embed(algo, *settings, split="val", **options):
   config = tiny.config(*CONTEXT, *settings)
   algo.emb.piece_size = config.EVAL.FRAMES_PER_BATCH
   embed_video = extraction.video_embedder(algo, config)
-  embedded = extraction.embed_split(
-    embed_video, config, "tiny", split, **options
-  )
-  return embedded.videos
+  embed_split = extraction.embed_split
+  return embed_split(embed_video, config, "tiny", split, **options).videos
 
 
 @pytest.mark.parametrize(
@@ -158,10 +156,7 @@ def test_a_split_without_records(algo, where):
   ("bad", "message"),
   [
     ([], "expected frames under the key `video`, received none"),
-    (
-      [b"\xff\xd8", b"x"],
-      "expected a JPEG image as frame 1, received other data",
-    ),
+    ([b"\xff\xd8", b"x"], "expected a JPEG image as frame 1, received other"),
   ],
 )
 def test_a_damaged_record_is_named(algo, tmp_path, bad, message):

@@ -80,22 +80,11 @@ def test_in_a_longer_sequence_only_log_variance_changes(
   """All times shrink alike; those of certain cycles (low temperature), too."""
   embs = np.random.default_rng(0).normal(size=(2, 20, 8)).astype(dtype)
   early = np.tile(np.arange(20), [2, 1])
+  options = {"loss_type": "regression_mse_var", "temperature": temperature}
+  inputs = ((early, 20), (early, length), (early + length - 20, length))
   losses = [
-    float(
-      compute_alignment_loss(
-        embs,
-        2,
-        steps,
-        [seq_len, seq_len],
-        loss_type="regression_mse_var",
-        temperature=temperature,
-      )
-    )
-    for steps, seq_len in (
-      (early, 20),
-      (early, length),
-      (early + length - 20, length),
-    )
+    float(compute_alignment_loss(embs, 2, steps, [end, end], **options))
+    for steps, end in inputs
   ]
   expected = losses[0] + 0.001 * 2 * math.log(20 / length)
   np.testing.assert_allclose(losses[1:], [expected] * 2, rtol=1e-5)
