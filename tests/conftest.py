@@ -45,10 +45,8 @@ def toy_config(toy_records):
   """Makes configurations for the toy records: small, nothing augmented."""
 
   def make(*settings):
-    plain = [
-      f"AUGMENTATION.{name}=false"
-      for name in ("RANDOM_FLIP", "BRIGHTNESS", "CONTRAST")
-    ]
+    augmentations = ("RANDOM_FLIP", "BRIGHTNESS", "CONTRAST")
+    plain = [f"AUGMENTATION.{name}=false" for name in augmentations]
     small = ["IMAGE_SIZE=16", "TRAIN.NUM_FRAMES=8", "TRAIN.MAX_ITERS=12"]
     data = ["DATASETS=[toy]", f"PATH_TO_TFRECORDS={toy_records}"]
     return config.load(settings=[*data, *small, *plain, *settings])

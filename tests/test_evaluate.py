@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import config as configuration
-import embeddings
 import evaluate
+import extract_embeddings
 import train
 from algos.algorithm import Algorithm
 from core.errors import UserError
@@ -63,13 +63,26 @@ def evaluated(trained, tmp_path_factory):
   )
 
 
+def list_tags(dataset):
+  """What evaluations of a data set have among others."""
+  return {
+    f"classification/val_{dataset}_1.0_accuracy",
+    f"few_shot_cxn/val_{dataset}_1_accuracy",
+    f"kendalls_tau/{dataset}_val_align_tau",
+    f"retrieval/val_{dataset}_ap@5",
+    f"cycle_consistency/val_{dataset}_2way",
+    f"metrics/{dataset}_kendalls_tau",
+    "metrics/all_kendalls_tau",
+  }
+
+
 def evaluated_steps(logdir):
   return [line["step"] for line in read_lines(logdir)]
 
 
 def read_lines(logdir):
-  text = (logdir / "eval_logs" / "metrics.jsonl").read_text()
-  return [json.loads(line) for line in text.splitlines()]
+  with (logdir / "eval_logs" / "metrics.jsonl").open() as lines:
+    return list(map(json.loads, lines))
 
 
 def test_evaluation_of_all_checkpoints(evaluated, capsys):
@@ -77,15 +90,8 @@ def test_evaluation_of_all_checkpoints(evaluated, capsys):
   assert list(results) == [0, 2, 4]
   logged = tiny_run.curves(evaluated.logdir / "eval_logs")
   for step, scalars in results.items():
-    assert {
-      "algo_loss/val_loss",
-      "classification/val_tiny_1.0_accuracy",
-      "few_shot_cxn/val_tiny_1_accuracy",
-      "event_completion/val_tiny_1.0_score",
-      "kendalls_tau/tiny_val_align_tau",
-      "metrics/tiny_kendalls_tau",
-      "metrics/all_kendalls_tau",
-    } <= set(scalars)
+    tags = {"algo_loss/val_loss", "event_completion/val_tiny_1.0_score"}
+    assert tags | list_tags("tiny") <= set(scalars)
     for tag, value in scalars.items():
       if math.isfinite(value):
         assert logged[tag][step] == pytest.approx(value, rel=1e-6)
@@ -142,13 +148,7 @@ def test_a_run_on_two_data_sets(tmp_path):
   evaluate.evaluate(config)
   [scalars] = metrics.read(config.LOGDIR).values()
   for name in names:
-    assert {
-      f"classification/val_{name}_1.0_accuracy",
-      f"few_shot_cxn/val_{name}_1_accuracy",
-      f"kendalls_tau/{name}_val_align_tau",
-      f"retrieval/val_{name}_ap@5",
-      f"cycle_consistency/val_{name}_2way",
-    } <= set(scalars)
+    assert list_tags(name) <= set(scalars)
   for task in config.EVAL.TASKS:
     values = [scalars[f"metrics/{name}_{task}"] for name in names]
     assert scalars[f"metrics/all_{task}"] == pytest.approx(np.mean(values))
@@ -182,17 +182,14 @@ def test_an_evaluation_of_some_videos_is_not_for_good(copy, capsys):
 
 def test_a_second_evaluator_is_refused(copy):
   config = configuration.load_run(copy)
-  with evaluator_lock(copy):
-    with pytest.raises(UserError, match="expected no other evaluator"):
-      evaluate.evaluate(config)
+  told = pytest.raises(UserError, match="expected no other evaluator")
+  with evaluator_lock(copy), told:
+    evaluate.evaluate(config)
   assert metrics.read(copy) == {}
 
 
 def test_nothing_is_embedded_for_the_loss_alone(copy, monkeypatch):
-  def unwanted(*arguments):
-    raise AssertionError(arguments)
-
-  monkeypatch.setattr(extraction, "embed_split", unwanted)
+  monkeypatch.setattr(extraction, "embed_split", None)
   config = configuration.load_run(copy)
   config.EVAL.TASKS = ["algo_loss"]
   evaluate.evaluate(config, continuous_eval=False)
@@ -239,13 +236,9 @@ def test_directory_without_checkpoint_is_named(tiny_records, tmp_path):
 
 
 def test_what_cannot_be_read_is_told_and_the_others_evaluated(
-  copy, monkeypatch
+  copy, monkeypatch, caplog
 ):
   """One checkpoint is damaged, and training deletes one while it is read."""
-  told = []
-  monkeypatch.setattr(
-    "absl.logging.warning", lambda text, *args: told.append(text % args)
-  )
   data = copy / "ckpt-0.data-00000-of-00001"
   data.write_bytes(data.read_bytes()[:100])
   restore = checkpoints.restore_networks
@@ -266,7 +259,7 @@ def test_what_cannot_be_read_is_told_and_the_others_evaluated(
     f"{copy}: could not evaluate step 0: {damage}"
   )
   assert evaluated_steps(copy) == [4]
-  damaged, deleted = told
+  damaged, deleted = caplog.messages
   assert damaged.startswith(f"Step 0 is not evaluated: {damage}")
   assert "training deleted the checkpoint of step 2 before" in deleted
 
@@ -301,14 +294,8 @@ def run(*arguments):
 def test_an_evaluator_beside_training(tiny_records, tmp_path):
   """It starts first, waits, and evaluates every checkpoint once, in order."""
   logdir = tmp_path / "logs"
-  settings = [
-    *tiny_run.SETTINGS,
-    f"PATH_TO_TFRECORDS={tiny_records}",
-    "EVAL.TASKS=[kendalls_tau]",
-    "TRAIN.MAX_ITERS=12",
-    "CHECKPOINT.SAVE_INTERVAL=1",
-    "CHECKPOINT.MAX_TO_KEEP=13",
-  ]
+  settings = ("EVAL.TASKS=[kendalls_tau]", "TRAIN.MAX_ITERS=12")
+  settings += ("CHECKPOINT.SAVE_INTERVAL=1", "CHECKPOINT.MAX_TO_KEEP=13")
   with subprocess.Popen(
     [sys.executable, "evaluate.py", f"--logdir={logdir}"]
     + ["--start_timeout_minutes=9"],
@@ -324,9 +311,7 @@ def test_an_evaluator_beside_training(tiny_records, tmp_path):
       if waits in line:
         break
     assert not logdir.exists(), told
-    config = configuration.load([], settings)
-    config.LOGDIR = str(logdir)
-    train.train(config)
+    train.train(tiny_run.config(tiny_records, logdir, *settings))
     told.append(evaluation.stdout.read())
   assert evaluation.returncode == 0, told
   assert "deleted" not in told[-1]
@@ -346,22 +331,11 @@ def test_a_training_that_is_not_there(tmp_path):
   assert not nowhere.exists()
 
 
-def extract(logdir, split, path):
-  config = configuration.load_run(logdir)
-  algo = checkpoints.build_to_restore(config)
-  checkpoints.restore_networks(algo, checkpoints.latest_checkpoint(logdir))
-  embeddings.save(
-    path,
-    extraction.embed_split(
-      extraction.video_embedder(algo, config), config, "tiny", split
-    ).to_lists(),
-  )
-
-
 def test_files_of_embeddings_get_the_same_numbers(evaluated, tmp_path):
   files = {split: tmp_path / f"{split}.npy" for split in ("train", "val")}
+  config = configuration.load_run(evaluated.logdir)
   for split, path in files.items():
-    extract(evaluated.logdir, split, path)
+    extract_embeddings.extract(config, "tiny", split, path)
   done = run(
     f"--train_embs={files['train']}",
     f"--val_embs={files['val']}",
@@ -380,15 +354,7 @@ def test_files_of_embeddings_get_the_same_numbers(evaluated, tmp_path):
 
 
 def save_embeddings(path, embs, labels):
-  videos = {
-    "embs": [embs],
-    "steps": [np.arange(len(embs))],
-    "labels": [labels],
-    "names": ["a"],
-    "seq_lens": [len(embs)],
-    "seq_labels": [-1],
-  }
-  embeddings.save(path, videos)
+  np.savez(path, embs=embs, labels=labels, offsets=[0, len(embs)])
   return str(path)
 
 
@@ -396,7 +362,7 @@ def test_phases_of_a_known_data_set_have_names(tmp_path, capsys):
   labels = np.repeat(np.arange(5), 4)
   embs = np.eye(5)[labels]
   paths = [
-    save_embeddings(tmp_path / f"{split}.npy", embs, labels)
+    save_embeddings(tmp_path / f"{split}.npz", embs, labels)
     for split in ("train", "val")
   ]
   config = configuration.load(
@@ -411,18 +377,10 @@ def test_phases_of_a_known_data_set_have_names(tmp_path, capsys):
 
 def main_with(**given):
   """Runs `main` with flags."""
-  values = {
-    "logdir": "L",
-    "continuous_eval": True,
-    "max_embs": 0,
-    "visualize": False,
-    "start_timeout_minutes": 1,
-    "timeout_minutes": 1,
-    "train_embs": None,
-    "val_embs": None,
-    "dataset": None,
-    "set": [],
-  }
+  values = dict.fromkeys(("train_embs", "val_embs", "dataset"))
+  values |= dict.fromkeys(("start_timeout_minutes", "timeout_minutes"), 1)
+  values |= {"logdir": "L", "continuous_eval": True, "max_embs": 0}
+  values |= {"visualize": False, "set": []}
   with pytest.MonkeyPatch.context() as patch:
     flags = types.SimpleNamespace(**{**values, **given})
     patch.setattr(evaluate, "FLAGS", flags)
@@ -450,9 +408,9 @@ def test_flags_that_do_not_go_together(given, message):
 def test_mistakes_with_files_of_embeddings(tmp_path):
   config = configuration.load()
   labels = np.full(4, -1)
-  train_embs = save_embeddings(tmp_path / "train.npy", np.ones([4, 3]), labels)
-  val_embs = save_embeddings(tmp_path / "val.npy", np.ones([4, 5]), labels)
-  with pytest.raises(UserError, match="val.npy: "):
+  train_embs = save_embeddings(tmp_path / "train.npz", np.ones([4, 3]), labels)
+  val_embs = save_embeddings(tmp_path / "val.npz", np.ones([4, 5]), labels)
+  with pytest.raises(UserError, match="val.npz: "):
     evaluate.evaluate_files(config, "d", train_embs, val_embs)
   with pytest.raises(UserError, match="no.npy: "):
     evaluate.evaluate_files(config, "d", train_embs, f"{tmp_path}/no.npy")
@@ -470,9 +428,7 @@ def test_mistakes_with_files_of_embeddings(tmp_path):
 
 @pytest.mark.parametrize("file", ["config.yml", "ckpt-3.index"])
 def test_files_of_embeddings_are_not_logged_to_a_run(tmp_path, file):
-  embs = save_embeddings(
-    tmp_path / "e.npy", np.ones([4, 3]), np.array([0, 0, 1, 1])
-  )
+  embs = save_embeddings(tmp_path / "e.npz", np.ones([4, 3]), [0, 0, 1, 1])
   logdir = tmp_path / "run"
   metrics.append(logdir, 0, {"a/val": 1.0})
   (logdir / file).touch()

@@ -49,11 +49,9 @@ def test_records_have_their_frames_and_labels(logdir, split, names):
   config = load_config(logdir, f"EVAL.BATCH_SIZE={len(names)}")
   [batch] = datasets.eval_batches(config, "tiny", split)
   assert sorted(batch["name"].numpy().tolist()) == [n.encode() for n in names]
-  for name, length, steps, labels, frames in zip(
-    *(batch[key].numpy() for key in ("name", "seq_lens", "steps")),
-    *(batch[key].numpy() for key in ("frame_labels", "frames")),
-    strict=True,
-  ):
+  keys = ("name", "seq_lens", "steps", "frame_labels", "frames")
+  columns = (batch[key].numpy() for key in keys)
+  for name, length, steps, labels, frames in zip(*columns, strict=True):
     assert length == LENGTHS[name.decode()]
     np.testing.assert_array_equal(labels, 3 * steps // length)
     # Columns of the rows in which the square is; the last context frame.
@@ -73,10 +71,8 @@ def test_embeddings_file_has_its_arrays():
 
 
 def test_checkpoint_embeds_as_before(logdir, tmp_path):
-  path = tmp_path / "embeddings.npy"
-  extract_embeddings.extract(
-    load_config(logdir), "tiny", "val", path, keep_data=True
-  )
+  config, path = load_config(logdir), tmp_path / "embeddings.npy"
+  extract_embeddings.extract(config, "tiny", "val", path, keep_data=True)
   found = embeddings.load(path)
   expected = embeddings.load(PREVIOUS / "embeddings.npy")
   assert found.pop("names") == expected.pop("names")

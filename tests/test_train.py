@@ -51,13 +51,6 @@ def small_step(monkeypatch):
   monkeypatch.setattr(train, "build_train_step", lambda *_: step)
 
 
-def start_process(records, logdir, *settings):
-  settings = (*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={records}", *settings)
-  command = [sys.executable, "train.py", f"--logdir={logdir}"]
-  command += [f"--set={setting}" for setting in settings]
-  return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=ROOT)
-
-
 def test_training_writes_checkpoints_curves_and_configuration(
   tiny_records, trained
 ):
@@ -172,15 +165,9 @@ def test_a_second_signal_has_its_usual_effect(
 def test_the_number_of_checkpoints_is_a_setting(
   tiny_records, tmp_path, small_step
 ):
-  config = tiny_run.config(
-    tiny_records,
-    tmp_path,
-    "TRAIN.MAX_ITERS=5",
-    "CHECKPOINT.SAVE_INTERVAL=1",
-    "CHECKPOINT.MAX_TO_KEEP=3",
-  )
-  train.train(config)
-  assert saved_steps(tmp_path) == [3, 4, 5]
+  every = ("CHECKPOINT.SAVE_INTERVAL=1", "CHECKPOINT.MAX_TO_KEEP=3")
+  train.train(tiny_run.config(tiny_records, tmp_path, *every))
+  assert saved_steps(tmp_path) == [2, 3, 4]
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf])
@@ -225,18 +212,15 @@ def test_init_from_has_no_effect_on_a_run_that_continues(
 def test_settings_of_an_embedder_that_is_not_used_are_named(
   tiny_records, tmp_path, caplog
 ):
+  unused = "MODEL.CONVGRU_EMBEDDER_MODEL."
+  settings = (f"{unused}DROPOUT_RATE=0.2", f"{unused}GRU_LAYERS=[8]")
   config = tiny_run.config(
-    tiny_records,
-    tmp_path,
-    "MODEL.CONVGRU_EMBEDDER_MODEL.DROPOUT_RATE=0.2",
-    "MODEL.CONVGRU_EMBEDDER_MODEL.GRU_LAYERS=[8]",
-    "TRAIN.MAX_ITERS=0",
+    tiny_records, tmp_path, *settings, "TRAIN.MAX_ITERS=0"
   )
   with caplog.at_level("WARNING"):
     train.train(config)
   assert (
-    "MODEL.CONVGRU_EMBEDDER_MODEL.GRU_LAYERS,"
-    " MODEL.CONVGRU_EMBEDDER_MODEL.DROPOUT_RATE: no effect with"
+    f"{unused}GRU_LAYERS, {unused}DROPOUT_RATE: no effect with"
     " MODEL.EMBEDDER_TYPE=conv"
   ) in caplog.messages
 
@@ -358,11 +342,9 @@ def test_a_mistyped_name_is_told_at_the_start(
   tiny_records, tmp_path, key, value, near
 ):
   config = tiny_run.config(tiny_records, tmp_path / "new")
-  *sections, name = key.split(".")
-  section = config
-  for part in sections:
-    section = section[part]
-  section[name] = [value] if name == "TASKS" else value
+  section, _, name = key.rpartition(".")
+  value_or_list = [value] if name == "TASKS" else value
+  (config[section] if section else config)[name] = value_or_list
   with pytest.raises(UserError, match=f"^{key}: .*'{value}'.* {near}"):
     train.train(config)
   assert not (tmp_path / "new").exists()
@@ -376,31 +358,32 @@ def test_init_from_a_directory_without_checkpoint(tiny_records, tmp_path):
 
 
 def test_a_record_whose_bytes_changed_is_told_in_one_line(
-  tiny_records, tmp_path
+  tiny_records, tmp_path, small_step
 ):
   [source] = tiny_records.glob("tiny_train-*")
   content = bytearray(source.read_bytes())
   content[-20] ^= 1
   (tmp_path / source.name).write_bytes(content)
-  with start_process(tmp_path, tmp_path / "logs") as process:
-    told = process.stderr.read()
-  assert process.returncode == 1
-  assert "Traceback" not in told
-  assert re.match(
-    rf"error: {tmp_path}/{source.name}: .*record at byte \d+.*checksum",
-    told.splitlines()[-1],
-  )
+  message = rf"^{tmp_path}/{source.name}: .*record at byte \d+.*checksum.*$"
+  with pytest.raises(UserError, match=message):
+    train.train(tiny_run.config(tmp_path, tmp_path / "logs"))
 
 
 def test_ctrl_c_ends_with_a_checkpoint(tiny_records, tmp_path):
-  many = ("TRAIN.MAX_ITERS=1000000", "CHECKPOINT.SAVE_INTERVAL=1000000")
-  with start_process(tiny_records, tmp_path, *many) as process:
+  settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}"]
+  settings += ["TRAIN.MAX_ITERS=1000000", "CHECKPOINT.SAVE_INTERVAL=1000000"]
+  command = [sys.executable, "train.py", f"--logdir={tmp_path}"]
+  command += [f"--set={setting}" for setting in settings]
+  with subprocess.Popen(
+    command, stderr=subprocess.PIPE, text=True, cwd=ROOT
+  ) as process:
+    # The first step is logged once the network is traced.
     for line in process.stderr:
-      if "step 5/" in line:
+      if "step 1/" in line:
         process.send_signal(signal.SIGINT)
         break
     told = process.stderr.read()
   assert process.returncode == 128 + signal.SIGINT
   first, last = saved_steps(tmp_path)
-  assert first == 0 and last >= 5
+  assert first == 0 and last >= 1
   assert f"saved step {last}" in told

@@ -17,29 +17,16 @@ def run_script(*arguments):
 
 def test_script_writes_what_the_function_writes(tmp_path):
   embs_path = warped_videos.write(tmp_path / "e.npy")
+  numbers = {"reference_video": 1, "candidate_video": 2, "switch_video": 4}
+  numbers["interval"] = 40
   done = run_script(
-    f"--embs_path={embs_path}",
-    f"--video_path={tmp_path / 'a.mp4'}",
-    "--use_dtw",
-    "--nogrid_mode",
-    "--normalize_embeddings",
-    "--reference_video=1",
-    "--candidate_video=2",
-    "--switch_video=4",
-    "--interval=40",
+    *(f"--embs_path={embs_path}", f"--video_path={tmp_path / 'a.mp4'}"),
+    *("--use_dtw", "--nogrid_mode", "--normalize_embeddings"),
+    *(f"--{name}={number}" for name, number in numbers.items()),
   )
   assert done.returncode == 0, done.stderr
-  visualize(
-    embs_path,
-    tmp_path / "b.mp4",
-    use_dtw=True,
-    grid_mode=False,
-    normalize_embeddings=True,
-    reference_video=1,
-    candidate_video=2,
-    switch_video=4,
-    interval=40,
-  )
+  switches = {"use_dtw": True, "grid_mode": False, "normalize_embeddings": True}
+  visualize(embs_path, tmp_path / "b.mp4", **switches, **numbers)
   assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 

@@ -43,12 +43,9 @@ def test_only_what_has_a_weight_is_there(alignment, sal):
   assert (algo.head is not None) == ("sal" in used)
   batch, embs = data_for(algo)
   losses = algo.compute_losses(embs, batch, training=True)
-  assert set(losses) == {"loss"} | {
-    f"alignment_sal_tcn/{name}_loss" for name in used
-  }
-  total = sum(
-    weights[name] * losses[f"alignment_sal_tcn/{name}_loss"] for name in used
-  )
+  tags = {name: f"alignment_sal_tcn/{name}_loss" for name in used}
+  assert set(losses) == {"loss", *tags.values()}
+  total = sum(weights[name] * losses[tag] for name, tag in tags.items())
   np.testing.assert_allclose(losses["loss"], total, rtol=1e-5)
 
 
@@ -96,10 +93,7 @@ def test_parts_see_one_frame_of_each_pair_in_order_of_time(loss, monkeypatch):
     np.testing.assert_array_equal(embs[..., 0], seen["steps"])
     choices.append([tuple(row) for row in seen["steps"].numpy()])
     # Drawn for each video.
-    assert set(choices[-1]) == {
-      (6, 7, 9, 16, 19, 24),
-      (10, 11, 12, 20, 21, 25),
-    }
+    assert set(choices[-1]) == {(6, 7, 9, 16, 19, 24), (10, 11, 12, 20, 21, 25)}
   assert choices[0] != choices[1]
 
 

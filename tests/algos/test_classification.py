@@ -12,9 +12,8 @@ from tests.helpers import record_files, tiny
 
 def built_loss(*settings):
   keras.utils.set_random_seed(0)
-  loss = ClassificationLoss(
-    tiny.config("CLASSIFICATION.NUM_CLASSES=3", *settings)
-  )
+  config = tiny.config("CLASSIFICATION.NUM_CLASSES=3", *settings)
+  loss = ClassificationLoss(config)
   loss.build(6)
   return loss
 
@@ -106,10 +105,7 @@ def test_two_data_sets_and_labels_that_are_off_are_refused(toy_config):
 def test_records_without_labels_are_refused(tmp_path):
   videos = [record_files.serialized(i, 6) for i in range(2)]
   record_files.write(tmp_path, [videos], "bare")
-  config = tiny.config(
-    "DATASETS=[bare]",
-    f"PATH_TO_TFRECORDS={tmp_path}",
-  )
+  config = tiny.config("DATASETS=[bare]", f"PATH_TO_TFRECORDS={tmp_path}")
   with pytest.raises(UserError) as caught:
     datasets.count_phases(config)
   assert str(caught.value) == (
@@ -128,14 +124,9 @@ def test_labels_outside_the_part_that_is_used_do_not_count(tmp_path):
   ]
   record_files.write(tmp_path, [videos[:3], videos[3:]], "late")
 
-  def settings(fraction):
-    return tiny.config(
-      "DATASETS=[late]",
-      f"PATH_TO_TFRECORDS={tmp_path}",
-      f"DATA.PER_DATASET_FRACTION={fraction}",
-    )
-
-  with pytest.raises(UserError) as caught:
-    datasets.count_phases(settings(0.5))
-  assert "none in the first 2 of 4 training videos of late" in str(caught.value)
-  assert datasets.count_phases(settings(0.75)) == 2
+  config = tiny.config("DATASETS=[late]", f"PATH_TO_TFRECORDS={tmp_path}")
+  config.DATA.PER_DATASET_FRACTION = 0.5
+  with pytest.raises(UserError, match="first 2 of 4 training videos of late"):
+    datasets.count_phases(config)
+  config.DATA.PER_DATASET_FRACTION = 0.75
+  assert datasets.count_phases(config) == 2

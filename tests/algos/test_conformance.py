@@ -18,15 +18,11 @@ from training import checkpoints
 from training.optimizers import build_optimizer
 
 NUM_FRAMES = 5
+STOCHASTIC = ("ALIGNMENT.STOCHASTIC_MATCHING=true", "ALIGNMENT.FRACTION=0.5")
 COMBINATIONS = [
   *itertools.product(algos.ALGOS, models.EMBEDDERS),
   # What an option draws by chance.
-  (
-    "alignment",
-    "conv",
-    "ALIGNMENT.STOCHASTIC_MATCHING=true",
-    "ALIGNMENT.FRACTION=0.5",
-  ),
+  ("alignment", "conv", *STOCHASTIC),
   ("sal", "conv", "SAL.DROPOUT_RATE=0.3"),
 ]
 # Labels as sparse as they come: some frames, some whole videos have none.
@@ -77,9 +73,7 @@ def reset(built):
 def batch_for(algo, num_videos=2, seed=0, labels=True):
   """A batch as the sampler makes it for an algorithm."""
   num_context = algo.emb.frame_network.input_shape[1]
-  num_frames = NUM_FRAMES * (
-    2 if isinstance(algo.sampler, PositivePairSampler) else 1
-  )
+  num_frames = (1 + isinstance(algo.sampler, PositivePairSampler)) * NUM_FRAMES
   data = tiny.batch(num_videos, num_frames, num_context, seed=seed)
   # As many frames as SaL needs, all different.
   steps = np.tile(np.arange(num_frames) * 2 + seed, [num_videos, 1])
@@ -96,9 +90,7 @@ def ids(variables):
 
 
 def batch_norms(network):
-  return [
-    layer for layer in tiny.list_leaves(network) if tiny.is_batch_norm(layer)
-  ]
+  return list(filter(tiny.is_batch_norm, tiny.list_leaves(network)))
 
 
 def statistics(network):
@@ -112,20 +104,13 @@ def random_state(algo):
 
 
 @pytest.mark.parametrize(
-  ("train_base", "train_embedding"),
-  [
-    ("train_all", True),
-    ("only_bn", True),
-    ("only_bn", False),
-    ("frozen", True),
-  ],
+  ("base", "embedding"),
+  [("train_all", 1), ("only_bn", 1), ("only_bn", 0), ("frozen", 1)],
 )
-def test_a_step_changes_exactly_what_it_should(
-  settings, train_base, train_embedding
-):
+def test_a_step_changes_exactly_what_it_should(settings, base, embedding):
   options = (
-    f"MODEL.TRAIN_BASE={train_base}",
-    f"MODEL.TRAIN_EMBEDDING={train_embedding}",
+    f"MODEL.TRAIN_BASE={base}",
+    f"MODEL.TRAIN_EMBEDDING={bool(embedding)}",
     # Every unit is on: else a gradient may be 0 by chance.
     "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, false]]",
     "MODEL.CONVGRU_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, false]]",
@@ -134,14 +119,14 @@ def test_a_step_changes_exactly_what_it_should(
   algo = tiny.algorithm(*settings, *options)
   learned = ids(algo.head.trainable_variables if algo.head else [])
   moved = set()
-  if train_base == "train_all":
+  if base == "train_all":
     learned |= ids(algo.cnn.trainable_variables)
     assert len(learned) > len(batch_norms(algo.cnn))
-  if train_base == "only_bn":
+  if base == "only_bn":
     learned |= ids(v for x in batch_norms(algo.cnn) for v in (x.gamma, x.beta))
-  if train_base != "frozen":
+  if base != "frozen":
     moved |= ids(statistics(algo.cnn))
-  if train_embedding:
+  if embedding:
     learned |= ids(algo.emb.weights) - ids(statistics(algo.emb))
     moved |= ids(statistics(algo.emb))
 
@@ -367,7 +352,7 @@ def two_replicas():
 def take_step(settings, data, strategy=None):
   """One step of two replicas or of none; returns loss and weights after it."""
   with strategy.scope() if strategy else contextlib.nullcontext():
-    algo = tiny.algorithm(*settings)
+    algo = tiny.algorithm(*settings, "ALIGNMENT.LOSS_TYPE=classification")
     variables = checkpoints.trainable_variables(algo)
     optimizer = keras.optimizers.SGD(0.1)
     optimizer.build(variables)
@@ -378,21 +363,25 @@ def take_step(settings, data, strategy=None):
     loss = step(batch)["loss"]
   else:
     loss = tiny.take_step(algo, variables, optimizer, data)
-  return float(loss), [v.numpy() for v in algo.weights]
+  return [loss.numpy(), *algo.get_weights()]
 
 
 def test_two_replicas_equal_the_mean_of_their_two_batches(settings, algo):
   """Loss, gradients, and the statistics of batch norm, which sees its half."""
-  settings = (*settings, "ALIGNMENT.LOSS_TYPE=classification")
   data = batch_for(algo, num_videos=4)
   both = take_step(settings, data, two_replicas())
-  alone = [
-    take_step(settings, {key: x[part] for key, x in data.items()})
-    for part in (slice(2), slice(2, 4))
-  ]
-  np.testing.assert_allclose(
-    both[0], (alone[0][0] + alone[1][0]) / 2, rtol=1e-4
-  )
+  halves = ({k: x[i : i + 2] for k, x in data.items()} for i in (0, 2))
+  alone = [take_step(settings, half) for half in halves]
   # SGD is linear in the gradient.
-  for two, first, second in zip(both[1], alone[0][1], alone[1][1], strict=True):
+  for two, first, second in zip(both, *alone, strict=True):
     np.testing.assert_allclose(two, (first + second) / 2, rtol=1e-3, atol=1e-5)
+
+
+def test_two_replicas_equal_one_with_the_double_batch():
+  """Where neither batch norm nor the loss looks at other videos."""
+  settings = settings_of("tcn", "conv", "MODEL.TRAIN_BASE=frozen")
+  settings += ("MODEL.CONV_EMBEDDER_MODEL.USE_BN=false",)
+  data = batch_for(tiny.algorithm(*settings), num_videos=4)
+  both, one = (take_step(settings, data, s) for s in (two_replicas(), None))
+  for two, expected in zip(both, one, strict=True):
+    np.testing.assert_allclose(two, expected, rtol=1e-4, atol=1e-6)

@@ -73,8 +73,7 @@ def test_repeated_frames_are_left_out_where_there_are_enough_others():
 
 def test_the_seed_decides():
   first, again, other = (draw(seed=seed) for seed in (1, 1, 2))
-  np.testing.assert_array_equal(first[0], again[0])
-  np.testing.assert_array_equal(first[1], again[1])
+  assert all(map(np.array_equal, first, again))
   assert not np.array_equal(first[0], other[0])
 
 
@@ -98,10 +97,9 @@ def test_loss_is_the_cross_entropy_of_the_drawn_triplets():
   w1, b1, w2, b2 = loss.head.get_weights()
   losses = []
   for video in range(2):
-    for places_, label in zip(
-      places[video].numpy(), labels[video].numpy(), strict=True
-    ):
-      x = np.concatenate([embs[video, p] for p in places_])
+    drawn = zip(places[video].numpy(), labels[video].numpy(), strict=True)
+    for triplet, label in drawn:
+      x = np.concatenate([embs[video, place] for place in triplet])
       logits = np.maximum(x @ w1 + b1, 0) @ w2 + b2
       log_p = logits - np.log(np.exp(logits).sum())
       losses.append(-0.9 * log_p[label] - 0.1 * log_p[1 - label])

@@ -42,10 +42,8 @@ def embed(algo, *settings, split="val", **options):
   config = tiny.config(*CONTEXT, *settings)
   algo.emb.piece_size = config.EVAL.FRAMES_PER_BATCH
   embed_video = extraction.video_embedder(algo, config)
-  embedded = extraction.embed_split(
-    embed_video, config, "tiny", split, **options
-  )
-  return embedded.videos
+  embed_split = extraction.embed_split
+  return embed_split(embed_video, config, "tiny", split, **options).videos
 
 
 @pytest.mark.parametrize(
@@ -95,10 +93,7 @@ def test_one_compilation_serves_all_videos_and_splits(algo, where, monkeypatch):
 def test_stride_leaves_out_frames_but_keeps_their_contexts(algo, where, stride):
   every = embed(algo, where)
   some = embed(
-    algo,
-    where,
-    f"DATA.SAMPLE_ALL_STRIDE={stride}",
-    "EVAL.FRAMES_PER_BATCH=2",
+    algo, where, f"DATA.SAMPLE_ALL_STRIDE={stride}", "EVAL.FRAMES_PER_BATCH=2"
   )
   for video, whole, length in zip(some, every, LENGTHS, strict=True):
     steps = np.arange(0, length, stride)
@@ -161,10 +156,7 @@ def test_a_split_without_records(algo, where):
   ("bad", "message"),
   [
     ([], "expected frames under the key `video`, received none"),
-    (
-      [b"\xff\xd8", b"x"],
-      "expected a JPEG image as frame 1, received other data",
-    ),
+    ([b"\xff\xd8", b"x"], "expected a JPEG image as frame 1, received other"),
   ],
 )
 def test_a_damaged_record_is_named(algo, tmp_path, bad, message):

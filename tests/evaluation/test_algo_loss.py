@@ -13,9 +13,7 @@ class QuadraticLoss:
   """An algorithm whose loss can be computed in the head."""
 
   needs_labels = False
-
-  def __init__(self):
-    self.num_traces = 0
+  num_traces = 0
 
   def __call__(self, batch, training):
     assert training is False
@@ -76,18 +74,13 @@ def labeled_batch(labels, seed):
 
 
 def test_of_a_classifier_it_is_the_mean_over_labeled_frames(config, classifier):
-  labels = [
-    [[0, -1, -1], [-1, -1, -1]],
-    [[-1, -1, -1], [-1, -1, -1]],
-    [[0, 1, 2], [2, 2, -1]],
-  ]
+  none = [-1, -1, -1]
+  labels = [[0, -1, -1], none], [none, none], [[0, 1, 2], [2, 2, -1]]
   val = [labeled_batch(x, seed) for seed, x in enumerate(labels)]
   losses = []
   for batch in val:
     logits = classifier.head(tf.reshape(classifier(batch), [6, -1])).numpy()
-    for row, label in zip(
-      logits, batch["frame_labels"].numpy().flat, strict=True
-    ):
+    for row, label in zip(logits, np.ravel(batch["frame_labels"]), strict=True):
       if label >= 0:
         losses.append(np.log(np.exp(row).sum()) - row[label])
   assert len(losses) == 6

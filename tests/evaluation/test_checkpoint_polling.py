@@ -168,9 +168,7 @@ def test_a_training_that_has_begun_has_its_own_time(
 ):
   logdir = str(tmp_path)
   (tmp_path / "config.yml").touch()
-  with pytest.raises(
-    UserError, match="to write its first checkpoint, received"
-  ):
+  with pytest.raises(UserError, match="to write its first checkpoint, rec"):
     wait_for_start(logdir, start_timeout_minutes=1, timeout_minutes=5)
   assert told == [
     f"{logdir}: waiting at most 5 min for training to write its first"

@@ -11,21 +11,11 @@ from tcc.settings import LOSS_TYPES
 
 # Naive references use this one, and the other numbers' defaults.
 TEMPERATURE = 0.4
-
-
 MODES = {
   "deterministic": {},
-  "stochastic": {
-    "stochastic_matching": True,
-    "num_cycles": 64,
-    "seed": [3, 4],
-  },
+  "stochastic": {"stochastic_matching": True, "num_cycles": 64, "seed": [3, 4]},
 }
-
-
-every_mode = pytest.mark.parametrize("mode", MODES)
-
-
+every_mode = pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 every_loss = pytest.mark.parametrize("loss_type", LOSS_TYPES)
 
 
@@ -39,14 +29,12 @@ def loss_and_gradient(embs, **options):
   return loss, tf.convert_to_tensor(tape.gradient(loss, embs))
 
 
-def softmax(x):
-  exponentials = np.exp(x - x.max())
+def softmax(embedding, frames, similarity_type):
+  """How likely an embedding goes to each frame of a sequence."""
+  squares = -np.sum((embedding - frames) ** 2, axis=1)
+  similarity = frames @ embedding if similarity_type == "cosine" else squares
+  exponentials = np.exp(similarity / len(embedding) / TEMPERATURE)
   return exponentials / exponentials.sum()
-
-
-def naive_similarity(a, b, similarity_type, temperature):
-  value = a @ b if similarity_type == "cosine" else -np.sum((a - b) ** 2)
-  return value / len(a) / temperature
 
 
 def naive_cycle_loss(embs, times, cycle, start, loss_type, similarity_type):
@@ -54,16 +42,8 @@ def naive_cycle_loss(embs, times, cycle, start, loss_type, similarity_type):
   own, own_times = embs[cycle[0]], times[cycle[0]]
   embedding = own[start]
   for sequence in embs[list(cycle[1:])]:
-    similarity = [
-      naive_similarity(embedding, frame, similarity_type, TEMPERATURE)
-      for frame in sequence
-    ]
-    embedding = softmax(np.array(similarity)) @ sequence
-  logits = [
-    naive_similarity(embedding, frame, similarity_type, TEMPERATURE)
-    for frame in own
-  ]
-  beta = softmax(np.array(logits))
+    embedding = softmax(embedding, sequence, similarity_type) @ sequence
+  beta = softmax(embedding, own, similarity_type)
   mean = beta @ own_times
   variance = beta @ (own_times - mean) ** 2
   error = own_times[start] - mean

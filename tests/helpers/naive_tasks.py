@@ -1,5 +1,6 @@
 """The headline number of each task on embeddings, as plainly as can be."""
 
+import itertools
 import math
 
 import numpy as np
@@ -85,15 +86,11 @@ def kendalls_tau(config, train, val):
 
 
 def retrieval(config, train, val):
-  kept = [labels >= 0 for labels in val["labels"]]
+  stride, of_videos = config.KENDALLS_TAU_STRIDE, []
   embs, labels = (
-    [
-      x[ok][:: config.KENDALLS_TAU_STRIDE]
-      for x, ok in zip(val[key], kept, strict=True)
-    ]
+    [x[y >= 0][::stride] for x, y in zip(val[key], val["labels"], strict=True)]
     for key in ("embs", "labels")
   )
-  of_videos = []
   for i, frames in enumerate(embs):
     others = [j for j in range(len(embs)) if j != i]
     phases = np.concatenate([labels[j] for j in others])
@@ -106,11 +103,22 @@ def retrieval(config, train, val):
 
 def cycle_consistency(config, train, val):
   embs = [u for u in strided(config, val) if len(u) > 1]
-  of_videos = []
-  for i, u in enumerate(embs):
-    returned = []
-    for v in embs[:i] + embs[i + 1 :]:
-      ends = cdist(v, u).argmin(axis=1)[cdist(u, v).argmin(axis=1)]
-      returned.append(np.mean(ends == np.arange(len(u))))
-    of_videos.append(np.mean(returned))
-  return np.mean(of_videos) if of_videos else math.nan
+  return cycles(embs)[0] if embs else math.nan
+
+
+def cycles(embs):
+  """Shares of frames that return by one and by two videos, error by one."""
+  embs = [video.astype(np.float64) for video in embs]
+  nearest = [[cdist(u, v).argmin(axis=1) for v in embs] for u in embs]
+  twice, thrice, errors = [], [], []
+  for u, times in enumerate(np.arange(len(video)) for video in embs):
+    others = [v for v in range(len(embs)) if v != u]
+    ends = [nearest[v][u][nearest[u][v]] for v in others]
+    twice.append(np.mean([end == times for end in ends]))
+    errors.append(np.mean([abs(end - times) / len(times) for end in ends]))
+    ends = [
+      nearest[w][u][nearest[v][w][nearest[u][v]]]
+      for v, w in itertools.permutations(others, 2)
+    ]
+    thrice.append(np.mean([end == times for end in ends]))
+  return np.mean(twice), np.mean(thrice), np.mean(errors)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from core.errors import UserError
 from networks.backbones import build_backbone, build_vggm
+from networks.layers import FusedBatchNormalization
 from tests.helpers import tiny
 
 RESNET_FILE = "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -60,14 +61,9 @@ def resnet_file(tmp_path_factory):
 def keras_file(tmp_path_factory):
   """A user's network: nested, misnamed, with a batch norm without scale."""
   keras.utils.set_random_seed(8)
-  inner = keras.Sequential(
-    [
-      keras.Input([None, None, 3]),
-      keras.layers.Conv2D(4, 3, 2, use_bias=False, name="bn_gamma"),
-      keras.layers.BatchNormalization(scale=False),
-    ],
-    name="inner",
-  )
+  inner = keras.Sequential([keras.Input([None, None, 3])], name="inner")
+  inner.add(keras.layers.Conv2D(4, 3, 2, use_bias=False, name="bn_gamma"))
+  inner.add(keras.layers.BatchNormalization(scale=False))
   inputs = keras.Input([None, None, 3])
   x = keras.layers.BatchNormalization(name="dense")(inner(inputs))
   x = keras.layers.ReLU(name="features")(x)
@@ -188,12 +184,8 @@ def test_keras_file_gives_the_outputs_it_was_saved_with(keras_file, layer):
   for name in steps[: steps.index(layer) + 1]:
     expected = model.get_layer(name)(expected)
   np.testing.assert_allclose(cnn(x), expected, rtol=1e-4, atol=1e-5)
-  kinds = {
-    type(item).__name__
-    for item in tiny.list_leaves(cnn)
-    if tiny.is_batch_norm(item)
-  }
-  assert kinds == {"FusedBatchNormalization"}
+  norms = filter(tiny.is_batch_norm, tiny.list_leaves(cnn))
+  assert {type(layer) for layer in norms} == {FusedBatchNormalization}
 
 
 def test_keras_file_errors(tmp_path):
@@ -201,9 +193,8 @@ def test_keras_file_errors(tmp_path):
     tmp_path / f"{name}.keras" for name in ("no", "broken", "gray", "unbuilt")
   )
   broken.write_bytes(b"PK not a zip archive")
-  keras.Sequential(
-    [keras.Input([64, 64, 1]), keras.layers.ReLU(name="conv2")]
-  ).save(gray)
+  relu = keras.layers.ReLU(name="conv2")
+  keras.Sequential([keras.Input([64, 64, 1]), relu]).save(gray)
   keras.Sequential([keras.layers.ReLU(name="conv2")]).save(unbuilt)
   for path, reason in [
     (missing, "File not found"),
@@ -270,11 +261,8 @@ def test_an_empty_layer_is_the_default_of_the_backbone(keras_file):
 @pytest.mark.parametrize("use_batch_norm", [False, True])
 def test_vggm_has_the_shapes_of_table_8(use_batch_norm):
   model = build_vggm(use_batch_norm)
-  for layer, size, channels in [
-    ("conv2", 56, 128),
-    ("conv3", 28, 256),
-    ("conv4", 14, 512),
-  ]:
+  sizes = {"conv2": (56, 128), "conv3": (28, 256), "conv4": (14, 512)}
+  for layer, (size, channels) in sizes.items():
     maps = keras.Model(model.inputs, model.get_layer(layer).output)
     shape = maps.compute_output_shape([5, 224, 224, 3])
     assert shape == (5, size, size, channels)
@@ -339,8 +327,8 @@ def test_batch_norm_momentum_reaches_every_layer(keras_file):
     "MODEL.BASE_MODEL.LAYER=features",
     "MODEL.BATCH_NORM_MOMENTUM=0.25",
   )
-  found = [layer for m in (algo.cnn, algo.emb) for layer in tiny.list_leaves(m)]
-  found = [layer for layer in found if tiny.is_batch_norm(layer)]
+  found = [*tiny.list_leaves(algo.cnn), *tiny.list_leaves(algo.emb)]
+  found = filter(tiny.is_batch_norm, found)
   assert [layer.momentum for layer in found] == [0.25] * 3
   first = algo.cnn.get_layer("inner").layers[-1]
   old = first.moving_mean.numpy()

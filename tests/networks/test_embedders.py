@@ -142,9 +142,8 @@ def test_convgru_equals_a_naive_one():
     z, r = (1 / (1 + np.exp(-s)) for s in (z + hz, r + hr))
     h = z * h + (1 - z) * np.tanh(a + r * ha)
     expected.append(h)
-  np.testing.assert_allclose(
-    emb(x), np.stack(expected, 1), rtol=1e-4, atol=1e-5
-  )
+  expected = np.stack(expected, 1)
+  np.testing.assert_allclose(emb(x), expected, rtol=1e-4, atol=1e-5)
   assert emb.embedding_size == 3
 
 
@@ -162,11 +161,9 @@ def test_vectors_are_maps_of_one_place(name):
     f"MODEL.EMBEDDER_TYPE={name}", "DATA.NUM_STEPS=1", "EVAL.FRAMES_PER_BATCH=3"
   )
   frames = keras.Input([None, None, 3])
+  pool = keras.layers.GlobalAveragePooling2D
   vectors, maps = (
-    keras.Model(
-      frames, keras.layers.GlobalAveragePooling2D(keepdims=keep)(frames)
-    )
-    for keep in (False, True)
+    keras.Model(frames, pool(keepdims=keep)(frames)) for keep in (False, True)
   )
   embedder, twin = (build_embedder(config, model) for model in (vectors, maps))
   twin.set_weights(embedder.get_weights())
@@ -199,9 +196,8 @@ def test_a_video_needs_each_feature_once_and_holds_few(stride):
 
 
 def test_regularization_is_the_mean_over_kernels_and_biases():
-  algo = tiny.algorithm(
-    "MODEL.L2_REG_WEIGHT=0.01", "MODEL.TRAIN_BASE=train_all"
-  )
+  settings = ("MODEL.L2_REG_WEIGHT=0.01", "MODEL.TRAIN_BASE=train_all")
+  algo = tiny.algorithm(*settings)
   for v in algo.emb.trainable_variables:
     v.assign(tf.fill(v.shape, 0.5))
   penalties = [

@@ -31,17 +31,9 @@ def test_policy_of_a_precision():
 
 
 @pytest.mark.parametrize(
-  ("capabilities", "expected"),
-  [
-    ([(8, 0)], "bfloat16"),
-    ([(9, 0), (7, 5)], "float32"),
-    ([(7, 5)], "float32"),
-    ([None], "float32"),
-  ],
+  "capabilities", [[(8, 0)], [(9, 0), (7, 5)], [(7, 5)], [None]]
 )
-def test_auto_is_bfloat16_where_all_gpus_have_it(
-  monkeypatch, capabilities, expected
-):
+def test_auto_is_bfloat16_where_all_gpus_have_it(monkeypatch, capabilities):
   """GPUs are not at hand in tests: what TensorFlow would tell of them."""
   monkeypatch.setattr(
     tf.config, "list_physical_devices", lambda kind: capabilities
@@ -51,4 +43,6 @@ def test_auto_is_bfloat16_where_all_gpus_have_it(
     "get_device_details",
     lambda gpu: {"compute_capability": gpu} if gpu else {},
   )
+  all_have_it = capabilities == [(8, 0)]
+  expected = "bfloat16" if all_have_it else "float32"
   assert resolve_precision("auto") == expected

@@ -11,7 +11,7 @@ from tcc import (
   compute_deterministic_alignment_loss,
   compute_stochastic_alignment_loss,
 )
-from tests.helpers.naive_losses import MODES, every_mode, loss_and_gradient
+from tests.helpers.naive_losses import every_mode, loss_and_gradient
 
 STOCHASTIC = {"stochastic_matching": True}
 FEW = "batch_size must be at least {}, .* {} different sequences. Received: {}"
@@ -71,20 +71,8 @@ ONE = np.ones([1, 5, 3])
   ],
 )
 def test_wrong_arguments_are_named(change, message):
-  arguments = {"embs": np.ones([2, 5, 3], np.float32), "batch_size": 2}
   with pytest.raises(ValueError, match=message):
-    compute_alignment_loss(**arguments | change)
-
-
-EXPLICIT = {
-  "deterministic": compute_deterministic_alignment_loss,
-  "stochastic": functools.partial(
-    compute_stochastic_alignment_loss,
-    num_cycles=64,
-    cycle_length=2,
-    seed=[3, 4],
-  ),
-}
+    compute_alignment_loss(**{"embs": ONE[[0, 0]], "batch_size": 2} | change)
 
 
 SETTINGS = {
@@ -100,10 +88,12 @@ SETTINGS = {
 
 def explicit_loss(mode, **changes):
   """The loss by the function of a mode, which has no defaults."""
-  steps, seq_lens = np.tile(np.arange(8), [3, 1]), [8, 8, 8]
-  batch = {"steps": steps, "seq_lens": seq_lens}
+  batch = {"steps": np.tile(np.arange(8), [3, 1]), "seq_lens": [8, 8, 8]}
   batch |= {"num_steps": 8, "batch_size": 3, "embs": np.ones([3, 8, 4])}
-  return EXPLICIT[mode](**batch | SETTINGS | changes)
+  if not mode:
+    return compute_deterministic_alignment_loss(**batch | SETTINGS | changes)
+  batch |= {"num_cycles": 64, "cycle_length": 2, "seed": [3, 4]}
+  return compute_stochastic_alignment_loss(**batch | SETTINGS | changes)
 
 
 @every_mode
@@ -112,7 +102,7 @@ def test_explicit_function_equals_the_wrapper(dtype, mode):
   embs = tf.cast(tf.random.stateless_normal([3, 8, 4], [9, 1]), dtype)
   loss = explicit_loss(mode, embs=embs)
   assert loss.dtype == tf.float32
-  same = compute_alignment_loss(embs, 3, **SETTINGS, **MODES[mode])
+  same = compute_alignment_loss(embs, 3, **SETTINGS, **mode)
   np.testing.assert_allclose(loss, same, rtol=1e-6)
 
 
@@ -136,7 +126,7 @@ def test_explicit_functions_name_wrong_arguments(mode, change, message):
 
 def test_explicit_stochastic_function_needs_sequences_for_its_cycles():
   with pytest.raises(ValueError, match="batch_size must be at least 5, "):
-    explicit_loss("stochastic", cycle_length=5)
+    explicit_loss(STOCHASTIC, cycle_length=5)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +166,7 @@ def test_what_only_the_running_graph_knows_is_checked_then(mode):
 
   @tf.function(input_signature=specs)
   def loss(embs, batch_size, temperature):
-    options = {"temperature": temperature, "cycle_length": 3, **MODES[mode]}
+    options = {"temperature": temperature, "cycle_length": 3, **mode}
     return compute_alignment_loss(embs, batch_size, **options)
 
   embs = tf.ones([3, 5, 3])
@@ -205,7 +195,7 @@ def test_embeddings_of_another_batch_size_are_named_at_run_time():
 )
 def test_steps_and_lengths_may_be_of_any_type(convert, mode):
   embs = tf.random.stateless_normal([2, 3, 4], [2, 2])
-  options = {"loss_type": "regression_mse", **MODES[mode]}
+  options = {"loss_type": "regression_mse", **mode}
   losses = [
     compute_alignment_loss(
       embs, 2, as_type([[0, 4, 9], [1, 2, 3]]), as_type([10, 5]), **options
@@ -217,11 +207,9 @@ def test_steps_and_lengths_may_be_of_any_type(convert, mode):
 
 def test_without_steps_and_lengths_frames_are_numbered():
   embs = tf.random.stateless_normal([2, 5, 4], [2, 2])
-  loss = compute_alignment_loss(embs, 2, loss_type="regression_mse")
-  same = compute_alignment_loss(
-    embs, 2, [range(5)] * 2, [5, 5], loss_type="regression_mse"
-  )
-  np.testing.assert_array_equal(loss, same)
+  loss = functools.partial(compute_alignment_loss, loss_type="regression_mse")
+  numbered = loss(embs, 2, [range(5)] * 2, [5, 5])
+  np.testing.assert_array_equal(loss(embs, 2), numbered)
 
 
 @every_mode
@@ -229,8 +217,8 @@ def test_without_steps_and_lengths_frames_are_numbered():
 def test_the_loss_is_computed_in_float32_at_least(dtype, mode):
   embs = tf.cast(tf.random.stateless_normal([2, 6, 4], [1, 1]), dtype)
   wide = tf.cast(embs, tf.float64 if dtype == tf.float64 else tf.float32)
-  loss, gradient = loss_and_gradient(embs, **MODES[mode])
+  loss, gradient = loss_and_gradient(embs, **mode)
   assert loss.dtype == wide.dtype
   assert gradient.dtype == dtype
-  same, _ = loss_and_gradient(wide, **MODES[mode])
+  same, _ = loss_and_gradient(wide, **mode)
   np.testing.assert_array_equal(loss, same)

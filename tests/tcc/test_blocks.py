@@ -116,7 +116,6 @@ def test_blocks_do_not_swallow_nan(loss_type, set_bound):
 
 def compiled_sizes(shape):
   """Elements of all tensors in what XLA makes of the loss and its gradient."""
-
   run = tf.function(loss_and_gradient, jit_compile=True)
   program = run.experimental_get_compiler_ir(
     tf.zeros(shape), loss_type="regression_mse_var"
@@ -145,20 +144,10 @@ def test_long_and_short_sequences_equal_their_blocks(dimension, set_bound):
     np.testing.assert_allclose(value, same, rtol=1e-6)
 
 
-@pytest.fixture
-def mixed_precision():
-  policy = keras.config.dtype_policy()
-  keras.config.set_dtype_policy("mixed_bfloat16")
-  yield
-  keras.config.set_dtype_policy(policy)
-
-
 @every_bound
-def test_mixed_precision_computes_the_loss_in_float32(
-  mixed_precision, bound, set_bound
-):
+def test_mixed_precision_computes_the_loss_in_float32(bound, set_bound):
   set_bound(bound)
-  encoder = keras.layers.Dense(3)
+  encoder = keras.layers.Dense(3, dtype="mixed_bfloat16")
   with tf.GradientTape() as tape:
     embs = encoder(tf.constant(EMBS, tf.float32))
     loss = compute_alignment_loss(embs, 4, loss_type="regression_mse")

@@ -31,14 +31,9 @@ def test_deterministic_loss_is_the_naive_loop(loss_type, similarity_type):
   seq_lens = np.array([40, 50, 60])
   times = steps / seq_lens[:, None]
   expected = naive_losses(embs, times, 2, loss_type, similarity_type).mean()
+  options = {"loss_type": loss_type, "similarity_type": similarity_type}
   loss = compute_alignment_loss(
-    embs,
-    3,
-    steps=steps,
-    seq_lens=seq_lens,
-    loss_type=loss_type,
-    similarity_type=similarity_type,
-    temperature=TEMPERATURE,
+    embs, 3, steps, seq_lens, temperature=TEMPERATURE, **options
   )
   np.testing.assert_allclose(loss, expected, rtol=1e-9)
 

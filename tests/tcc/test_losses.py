@@ -5,12 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tcc import compute_alignment_loss
-from tests.helpers.naive_losses import (
-  MODES,
-  every_loss,
-  every_mode,
-  loss_and_gradient,
-)
+from tests.helpers.naive_losses import every_loss, every_mode, loss_and_gradient
 
 
 @pytest.mark.parametrize(
@@ -43,7 +38,7 @@ def test_frames_that_look_the_same_leave_it_to_chance(loss_type, mode):
   # Every frame returns to all frames alike: at times of 0, 1/2 they have the
   # mean 1/4, the error 1/4 and the variance 1/16.
   loss, gradient = loss_and_gradient(
-    tf.ones([3, 2, 5]), loss_type=loss_type, **MODES[mode]
+    tf.ones([3, 2, 5]), loss_type=loss_type, **mode
   )
   expected = {
     "classification": math.log(2),
@@ -62,7 +57,7 @@ def test_identical_and_far_frames_give_finite_loss_and_gradient(
   loss_type, scale, mode
 ):
   embs = tf.random.stateless_normal([2, 9, 4], [3, 4]) * scale
-  loss, gradient = loss_and_gradient(embs, loss_type=loss_type, **MODES[mode])
+  loss, gradient = loss_and_gradient(embs, loss_type=loss_type, **mode)
   assert np.isfinite(loss)
   assert np.isfinite(gradient).all()
 
@@ -72,7 +67,7 @@ def test_identical_and_far_frames_give_finite_loss_and_gradient(
 def test_one_nan_makes_the_loss_nan(loss_type, mode):
   embs = np.random.default_rng(0).normal(size=[2, 6, 3])
   embs[1, 4, 2] = np.nan
-  loss = compute_alignment_loss(embs, 2, loss_type=loss_type, **MODES[mode])
+  loss = compute_alignment_loss(embs, 2, loss_type=loss_type, **mode)
   assert np.isnan(loss)
 
 
@@ -85,22 +80,11 @@ def test_in_a_longer_sequence_only_log_variance_changes(
   """All times shrink alike; those of certain cycles (low temperature), too."""
   embs = np.random.default_rng(0).normal(size=(2, 20, 8)).astype(dtype)
   early = np.tile(np.arange(20), [2, 1])
+  options = {"loss_type": "regression_mse_var", "temperature": temperature}
+  inputs = ((early, 20), (early, length), (early + length - 20, length))
   losses = [
-    float(
-      compute_alignment_loss(
-        embs,
-        2,
-        steps,
-        [seq_len, seq_len],
-        loss_type="regression_mse_var",
-        temperature=temperature,
-      )
-    )
-    for steps, seq_len in (
-      (early, 20),
-      (early, length),
-      (early + length - 20, length),
-    )
+    float(compute_alignment_loss(embs, 2, steps, [end, end], **options))
+    for steps, end in inputs
   ]
   expected = losses[0] + 0.001 * 2 * math.log(20 / length)
   np.testing.assert_allclose(losses[1:], [expected] * 2, rtol=1e-5)
@@ -114,7 +98,7 @@ def test_frames_of_one_time_give_finite_loss_and_gradient(mode):
     steps=np.full([2, 5], 9),
     seq_lens=[10, 13],
     loss_type="regression_mse_var",
-    **MODES[mode],
+    **mode,
   )
   np.testing.assert_allclose(loss, 0.001 * math.log(1e-30), rtol=1e-5)
   np.testing.assert_array_equal(gradient, np.zeros_like(gradient))

@@ -2,12 +2,7 @@ import numpy as np
 import pytest
 
 from tcc import align_pair_of_sequences
-from tests.helpers.naive_losses import (
-  MODES,
-  every_loss,
-  every_mode,
-  loss_and_gradient,
-)
+from tests.helpers.naive_losses import every_loss, every_mode, loss_and_gradient
 
 
 @every_mode
@@ -16,7 +11,7 @@ from tests.helpers.naive_losses import (
 def test_embeddings_far_from_the_origin_lose_no_digits(loss_type, offset, mode):
   embs = np.random.default_rng(1).normal(size=(4, 20, 128)) + offset
   embs = embs.astype(np.float32)
-  options = {"loss_type": loss_type, **MODES[mode]}
+  options = {"loss_type": loss_type, **mode}
   loss, gradient = loss_and_gradient(embs, **options)
   expected, exact = loss_and_gradient(embs.astype(np.float64), **options)
   np.testing.assert_allclose(loss, expected, rtol=1e-5)

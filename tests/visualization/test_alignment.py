@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 import embeddings
 from core.errors import UserError
@@ -36,9 +36,6 @@ def brightness(picture, tile):
   # Gap, then border; tiles are as far apart as image, borders and gap.
   left = 9 + tile * (213 + 12) + 20
   return picture[29:129, left : left + 100].mean()
-
-
-# --- alignment ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("use_dtw", [False, True])
@@ -89,17 +86,13 @@ def test_normalize_embeddings_ignores_lengths(embs_path, out):
   assert worst[0] < 15 < worst[1]
 
 
-# --- the modes ---------------------------------------------------------------
-
-
 @pytest.mark.parametrize("use_dtw", [False, True])
 @pytest.mark.parametrize("reference", [0, 2])
 def test_grid_shows_the_same_moment_everywhere(
   embs_path, out, use_dtw, reference
 ):
-  pictures = draw(
-    *(embs_path, out / "a.mp4"), use_dtw=use_dtw, reference_video=reference
-  )
+  options = {"use_dtw": use_dtw, "reference_video": reference}
+  pictures = draw(embs_path, out / "a.mp4", **options)
   for picture, time in zip(pictures, TIMES[reference], strict=True):
     # The reference is the first tile.
     expected = 40 + 160 * time
@@ -113,17 +106,15 @@ def test_grid_shows_the_same_moment_everywhere(
 
 
 def test_grid_of_one_candidate(embs_path, out):
-  pictures = draw(
-    *(embs_path, out / "a.mp4"), reference_video=1, candidate_video=2
-  )
+  options = {"reference_video": 1, "candidate_video": 2}
+  pictures = draw(embs_path, out / "a.mp4", **options)
   assert len(pictures) == 20
   assert pictures[0].shape[1] == pytest.approx(6 + 2 * (213 + 12), abs=2)
 
 
 def test_pair_shows_both_and_the_map(embs_path, out):
-  pictures = draw(
-    *(embs_path, out / "a.mp4"), grid_mode=False, candidate_video=2
-  )
+  options = {"grid_mode": False, "candidate_video": 2}
+  pictures = draw(embs_path, out / "a.mp4", **options)
   for picture, time in zip(pictures, TIMES[0], strict=True):
     expected = 40 + 160 * time
     shown = picture[100:200, 50:400].mean(), picture[100:200, 600:900].mean()
@@ -158,10 +149,8 @@ def test_sheet_shows_moments_of_the_reference_and_their_matches(embs_path, out):
 
 @pytest.mark.parametrize("switch", [1, 5, 11])
 def test_switch_jumps_to_the_matching_moment(embs_path, out, switch):
-  pictures = draw(
-    *(embs_path, out / "a.mp4"),
-    **{"grid_mode": False, "candidate_video": 1, "switch_video": switch},
-  )
+  options = {"grid_mode": False, "candidate_video": 1, "switch_video": switch}
+  pictures = draw(embs_path, out / "a.mp4", **options)
   match, _ = align(curve(TIMES[0]), curve(TIMES[1]), use_dtw=False)
   expected = np.r_[TIMES[0][:switch], TIMES[1][match[switch] :]]
   found = [picture[100:200, 50:400].mean() for picture in pictures]
@@ -201,19 +190,14 @@ def test_brightness_stays_constant(out, name):
     pictures = [frame.image for frame in read_frames(out / name)]
   else:
     with Image.open(out / name) as image:
-      pictures = []
-      for i in range(image.n_frames):
-        image.seek(i)
-        pictures.append(np.array(image.convert("RGB")))
+      frames_of_gif = ImageSequence.Iterator(image)
+      pictures = [np.array(frame.convert("RGB")) for frame in frames_of_gif]
   means = [
     [p[9:169, 9 + 172 * k : 169 + 172 * k].mean() for p in pictures]
     for k in range(3)
   ]
   assert np.ptp(means, axis=1).max() < 2
   np.testing.assert_allclose(means, frames[0][0].mean(), atol=3)
-
-
-# --- mistakes ----------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -226,10 +210,7 @@ def test_brightness_stays_constant(out, name):
     ({"reference_video": 3}, "--reference_video: expected 0 to 2.* received 3"),
     ({"reference_video": -1}, "--reference_video: expected 0 .* received -1"),
     ({"candidate_video": 7}, "--candidate_video: expected 0 to 2.* received 7"),
-    (
-      {"candidate_video": 0},
-      "another video than --reference_video, received 0",
-    ),
+    ({"candidate_video": 0}, "another video than --ref.*received 0"),
     (
       {"video_path": "a.png", "grid_mode": False},
       "--video_path: expected .mp4 or .gif with --nogrid_mode, received .png;",

@@ -50,17 +50,14 @@ def test_ties_go_diagonal_then_up_then_left():
 def test_recovers_repeated_frames():
   sequence = np.arange(6.0)[:, None]
   repeats = np.array([1, 3, 1, 2, 5, 1])
-  total, path = dtw.dtw_path(
-    dtw.squared_distances(sequence, np.repeat(sequence, repeats, axis=0))
-  )
+  repeated = np.repeat(sequence, repeats, axis=0)
+  total, path = dtw.dtw_path(dtw.squared_distances(sequence, repeated))
   assert total == 0
   np.testing.assert_array_equal(path[:, 0], np.repeat(np.arange(6), repeats))
 
 
 def test_aligned_frames_takes_the_middle():
-  path = np.array(
-    [[0, 0], [0, 1], [0, 2], [1, 3], [2, 3], [3, 4], [3, 5], [4, 6]]
-  )
+  path = np.transpose([[0, 0, 0, 1, 2, 3, 3, 4], [0, 1, 2, 3, 3, 4, 5, 6]])
   assert dtw.aligned_frames(path).tolist() == [1, 3, 3, 4, 6]
 
 
@@ -68,10 +65,7 @@ def test_squared_distances_equal_naive_ones():
   rng = np.random.default_rng(4)
   query = rng.normal(size=(7, 3)).astype(np.float32)
   candidate = rng.normal(size=(5, 3)).astype(np.float32)
-  naive = [
-    [sum((np.float64(a) - b) ** 2) for b in candidate.astype(np.float64)]
-    for a in query.astype(np.float64)
-  ]
+  naive = [[sum((np.float64(a) - b) ** 2) for b in candidate] for a in query]
   found = dtw.squared_distances(query, candidate)
   np.testing.assert_allclose(found, naive, rtol=1e-12, atol=1e-12)
   # Large norms: rounding must not give negative distances.

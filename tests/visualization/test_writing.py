@@ -1,7 +1,7 @@
 import av
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from core.errors import UserError
 from visualization.clips import Clip
@@ -13,9 +13,8 @@ SHADES = Clip(12, lambda i: np.full((48, 64, 3), 20 * i, np.uint8))
 def read_gif(path):
   """Pictures and their milliseconds."""
   with Image.open(path) as image:
-    for i in range(image.n_frames):
-      image.seek(i)
-      yield np.array(image.convert("RGB")), image.info["duration"]
+    for frame in ImageSequence.Iterator(image):
+      yield np.array(frame.convert("RGB")), frame.info["duration"]
 
 
 @pytest.mark.parametrize("interval, fps", [(50, 20), (100, 10), (40, 25)])
