@@ -5,6 +5,7 @@ a run that continues from a checkpoint sees the batches it would have seen.
 """
 
 import itertools
+import os
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -223,11 +224,16 @@ def _make_batches(
     }
 
   numbers = np.arange(steps.start * batch_size, steps.stop * batch_size)
+  # The thread that tunes a pipeline sleeps for up to a minute, and whoever ends
+  # the pipeline waits for it.
+  options = tf.data.Options()
+  options.autotune.enabled = False
   return (
     tf.data.Dataset.from_tensor_slices((numbers, choices.ravel()))
-    .map(make_example, num_parallel_calls=tf.data.AUTOTUNE)
+    .map(make_example, num_parallel_calls=os.cpu_count())
     .batch(batch_size, drop_remainder=True)
     .prefetch(data.NUM_PREFETCH_BATCHES)
+    .with_options(options)
   )
 
 

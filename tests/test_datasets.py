@@ -331,6 +331,8 @@ def test_no_python_runs_in_the_pipeline(toy_config):
     operations = {node.op for node in nodes}
     assert {"TFRecordDatasetV2", "DecodeJpeg"} <= operations
     assert not [name for name in operations if "PyFunc" in name]
+    # Its end would wait for the sleep of the tuner's thread.
+    assert batches.options().autotune.enabled is False
 
 
 def test_a_script_may_leave_an_iterator_alive(toy_records):

@@ -372,6 +372,8 @@ def test_two_replicas_equal_the_mean_of_their_two_batches(settings, algo):
   both = take_step(settings, data, two_replicas())
   halves = ({k: x[i : i + 2] for k, x in data.items()} for i in (0, 2))
   alone = [take_step(settings, half) for half in halves]
+  mean_loss = np.mean([weights[0] for weights in alone])
+  np.testing.assert_allclose(both[0], mean_loss, rtol=1e-4)
   # SGD is linear in the gradient.
   for two, first, second in zip(both, *alone, strict=True):
     np.testing.assert_allclose(two, (first + second) / 2, rtol=1e-3, atol=1e-5)

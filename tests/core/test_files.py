@@ -1,5 +1,6 @@
 import os
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import pytest
 
@@ -15,7 +16,7 @@ def increment(path):
 def test_one_at_a_time_changes_a_locked_file(tmp_path):
   path = tmp_path / "count"
   path.write_text("0")
-  with ThreadPoolExecutor(4) as pool:
+  with ProcessPoolExecutor(4, get_context("spawn")) as pool:
     list(pool.map(increment, [path] * 40))
   assert path.read_text() == "40"
   assert os.listdir(tmp_path) == ["count"]
