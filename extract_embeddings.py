@@ -30,7 +30,7 @@ def extract(
   keep_data: bool = False,
   keep_labels: bool = True,
 ) -> None:
-  """Embeds a split with the last checkpoint of LOGDIR and saves the result.
+  """Embed a split with the last checkpoint of LOGDIR and save the result.
 
   Args:
     config: The configuration of the run.
@@ -60,7 +60,7 @@ def extract(
 
 
 def main() -> None:
-  """Reads the flags and extracts."""
+  """Read the flags and extracts."""
   config = configuration.load_run(FLAGS.logdir)
   if FLAGS.path_to_tfrecords:
     config.PATH_TO_TFRECORDS = FLAGS.path_to_tfrecords

@@ -20,7 +20,7 @@ __all__ = [
 
 
 def check_names(config: EasyDict) -> None:
-  """Checks that backbone and embedder exist, before anything is written.
+  """Check that backbone and embedder exist, before anything is written.
 
   Args:
     config: The configuration.

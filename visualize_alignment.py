@@ -18,7 +18,7 @@ FLAGS = flags.FLAGS
 
 
 def main() -> None:
-  """Reads the flags, one for each parameter of `visualize`, and draws."""
+  """Read the flags, one for each parameter of `visualize`, and draws."""
   names = inspect.signature(visualize).parameters
   visualize(**{name: FLAGS[name].value for name in names})
 

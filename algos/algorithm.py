@@ -23,12 +23,12 @@ class Loss:
   head: keras.Model | None = None
 
   def build(self, embedding_size: int) -> None:
-    """Builds the head, if this loss has one."""
+    """Build the head, if this loss has one."""
 
   def __call__(
     self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
   ) -> tf.Tensor:
-    """Computes the loss.
+    """Compute the loss.
 
     Args:
       embs: [B, S, D] embeddings.
@@ -86,7 +86,7 @@ class Algorithm(keras.Model):
   def resolve(
     cls, config: EasyDict, count_phases: Callable[[EasyDict], int]
   ) -> EasyDict:
-    """Settles what the videos decide about the network, before it is built.
+    """Settle what the videos decide about the network, before it is built.
 
     Args:
       config: The configuration.
@@ -98,7 +98,7 @@ class Algorithm(keras.Model):
     return config
 
   def call(self, batch: Batch, training: bool = False) -> tf.Tensor:
-    """Embeds the frames of a batch.
+    """Embed the frames of a batch.
 
     Args:
       batch: A batch of `datasets`; only frames [B, S, C, H, W, 3] are used.
@@ -115,11 +115,11 @@ class Algorithm(keras.Model):
     return self.emb(features, training=training and self._trains_embedder)
 
   def features(self, frames: tf.Tensor, training: bool = False) -> tf.Tensor:
-    """Computes features [N, ...] of frames [N, H, W, 3]."""
+    """Compute features [N, ...] of frames [N, H, W, 3]."""
     return self.cnn(frames, training=training and self._trains_base)
 
   def seed(self, batch: Batch, training: bool) -> tf.Tensor:
-    """Draws the seed of the random choices of a batch.
+    """Draw the seed of the random choices of a batch.
 
     In training another at each call; checkpoints keep where they stand, so that
     a run continues exactly. Otherwise the same for the same frames, so that a
@@ -143,7 +143,7 @@ class Algorithm(keras.Model):
   def compute_losses(
     self, embs: tf.Tensor, batch: Batch, training: bool
   ) -> dict[str, tf.Tensor]:
-    """Computes the loss of a batch and its named parts.
+    """Compute the loss of a batch and its named parts.
 
     Args:
       embs: [B, S, D] embeddings, as `call` returns them.
@@ -159,9 +159,9 @@ class Algorithm(keras.Model):
   def compute_loss(
     self, embs: tf.Tensor, batch: Batch, training: bool = False
   ) -> tf.Tensor:
-    """Computes the scalar loss, without penalties; see `compute_losses`."""
+    """Compute the scalar loss, without penalties; see `compute_losses`."""
     return self.compute_losses(embs, batch, training)["loss"]
 
   def regularization_loss(self) -> tf.Tensor:
-    """Computes the mean of the layers' L2 penalties."""
+    """Compute the mean of the layers' L2 penalties."""
     return tf.reduce_mean(self.losses) if self.losses else tf.zeros([])

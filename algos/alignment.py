@@ -46,7 +46,7 @@ class AlignmentLoss(Loss):
   def __call__(
     self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
   ) -> tf.Tensor:
-    """Computes the loss; the seed decides the cycles of stochastic matching."""
+    """Compute the loss; the seed decides the cycles of stochastic matching."""
     steps, batch_size = batch["steps"], embs.shape[0] or tf.shape(embs)[0]
     num_cycles = count_cycles(tf.size(steps, tf.int64), self._fraction)
     options = {"num_cycles": num_cycles, "seed": seed, **self._options}
@@ -63,7 +63,7 @@ class Alignment(Algorithm):
 
 
 def count_cycles(num_frames: int | tf.Tensor, fraction: float) -> tf.Tensor:
-  """Counts the cycles to draw: `floor(num_frames * fraction)`, at least 1."""
+  """Count the cycles to draw: `floor(num_frames * fraction)`, at least 1."""
   # Exact, unlike floating-point numbers: 53 of 100 are 0.53, not 52.
   share = fractions.Fraction(fraction).limit_denominator(10**6)
   return tf.maximum(num_frames * share.numerator // share.denominator, 1)

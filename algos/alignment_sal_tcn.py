@@ -28,7 +28,7 @@ class AlignmentSalTcn(Algorithm):
   def compute_losses(
     self, embs: tf.Tensor, batch: Batch, training: bool
   ) -> dict[str, tf.Tensor]:
-    """Computes the weighted sum, and each loss that has a weight, unweighted.
+    """Compute the weighted sum, and each loss that has a weight, unweighted.
 
     TCN takes pairs of positive and anchor; the others take one frame of each
     pair, in a video either all positives or all anchors.
@@ -45,7 +45,7 @@ class AlignmentSalTcn(Algorithm):
 
 
 def compute_weights(settings: EasyDict) -> dict[str, float]:
-  """Computes the weights of the three losses.
+  """Compute the weights of the three losses.
 
   Args:
     settings: The ALIGNMENT_SAL_TCN section.
@@ -71,7 +71,7 @@ def compute_weights(settings: EasyDict) -> dict[str, float]:
 def _take_one_of_each_pair(
   embs: tf.Tensor, batch: Batch, seed: tf.Tensor
 ) -> tuple[tf.Tensor, Batch]:
-  """Takes every second frame of [B, 2T, ...], in order of time.
+  """Take every second frame of [B, 2T, ...], in order of time.
 
   Whether all positives or all anchors is drawn for each video.
   """

@@ -33,7 +33,7 @@ class ClassificationLoss(Loss):
       )
 
   def build(self, embedding_size: int) -> None:
-    """Builds the classifier of frames."""
+    """Build the classifier of frames."""
     rate, l2_weight = self._settings.DROPOUT_RATE, self._l2_weight
     layers = [(self._settings.NUM_CLASSES, False)]
     self.head = models.build_head(embedding_size, layers, rate, l2_weight)
@@ -41,7 +41,7 @@ class ClassificationLoss(Loss):
   def __call__(
     self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
   ) -> tf.Tensor:
-    """Computes the loss; nothing but dropout is random."""
+    """Compute the loss; nothing but dropout is random."""
     labels = tf.reshape(batch["frame_labels"], [-1])
     rows = tf.reshape(embs, [-1, embs.shape[-1]])
     logits = self.head(rows, training=training)
@@ -61,7 +61,7 @@ class Classification(Algorithm):
   def resolve(
     cls, config: EasyDict, count_phases: Callable[[EasyDict], int]
   ) -> EasyDict:
-    """Sets CLASSIFICATION.NUM_CLASSES, the outputs of the classifier."""
+    """Set CLASSIFICATION.NUM_CLASSES, the outputs of the classifier."""
     config = copy.deepcopy(config)
     config.CLASSIFICATION.NUM_CLASSES = count_phases(config)
     return config

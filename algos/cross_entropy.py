@@ -7,7 +7,7 @@ import tensorflow as tf
 def mean_cross_entropy(
   labels: tf.Tensor, logits: tf.Tensor, is_counted: tf.Tensor, smoothing: float
 ) -> tf.Tensor:
-  """Computes the mean softmax cross-entropy of the rows that count.
+  """Compute the mean softmax cross-entropy of the rows that count.
 
   Args:
     labels: [N] class of each row; whatever where it does not count.

@@ -50,7 +50,7 @@ class SalLoss(Loss):
       )
 
   def build(self, embedding_size: int) -> None:
-    """Builds the classifier of triplets."""
+    """Build the classifier of triplets."""
     layers, rate = self._settings.FC_LAYERS, self._settings.DROPOUT_RATE
     size, l2_weight = 3 * embedding_size, self._l2_weight
     self.head = models.build_head(size, layers, rate, l2_weight)
@@ -58,7 +58,7 @@ class SalLoss(Loss):
   def __call__(
     self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
   ) -> tf.Tensor:
-    """Computes the loss; the seed decides the triplets."""
+    """Compute the loss; the seed decides the triplets."""
     steps, settings = batch["steps"], self._settings
     count, fraction = settings.NUM_SAMPLES, settings.SHUFFLE_FRACTION
     places, labels = sample_triplets(steps, count, fraction, seed)
@@ -81,7 +81,7 @@ class Sal(Algorithm):
 def sample_triplets(
   steps: tf.Tensor, num_samples: int, shuffle_fraction: float, seed: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """Draws triplets of frames, some in order of time and some not.
+  """Draw triplets of frames, some in order of time and some not.
 
   For each triplet five different frames are drawn; with probability 1/2 they
   are taken backwards.

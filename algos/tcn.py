@@ -20,7 +20,7 @@ class TcnLoss(Loss):
   def __call__(
     self, embs: tf.Tensor, batch: Batch, seed: tf.Tensor, training: bool
   ) -> tf.Tensor:
-    """Computes the loss of [B, 2T, D] embeddings; nothing in it is random."""
+    """Compute the loss of [B, 2T, D] embeddings; nothing in it is random."""
     # As in the published numbers, the first of each pair asks for the second.
     losses = npairs_loss(embs[:, 0::2], embs[:, 1::2], self._reg_lambda)
     return tf.reduce_mean(losses)
@@ -34,7 +34,7 @@ class Tcn(Algorithm):
 
 
 def build_sampler(config: EasyDict) -> PositivePairSampler:
-  """Builds the sampler that the loss needs."""
+  """Build the sampler that the loss needs."""
   return PositivePairSampler(config.DATA, config.TCN.POSITIVE_WINDOW)
 
 

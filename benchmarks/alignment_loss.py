@@ -34,12 +34,12 @@ Step = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 
 def all_pairs(embs: tf.Tensor) -> tf.Tensor:
-  """Computes the loss as the library does."""
+  """Compute the loss as the library does."""
   return compute_alignment_loss(embs, len(embs), loss_type=_LOSS_TYPE)
 
 
 def loop_over_pairs(embs: tf.Tensor) -> tf.Tensor:
-  """Computes the same loss, one pair of sequences after the other."""
+  """Compute the same loss, one pair of sequences after the other."""
   batch_size, num_steps, _ = embs.shape
   times = tf.range(num_steps, dtype=embs.dtype) / num_steps
   settings = LossSettings(_LOSS_TYPE)
@@ -52,7 +52,7 @@ def loop_over_pairs(embs: tf.Tensor) -> tf.Tensor:
 
 
 def with_gradient(loss: Callable[[tf.Tensor], tf.Tensor]) -> Step:
-  """Makes a step of a loss: its value and the gradient by the embeddings."""
+  """Make a step of a loss: its value and the gradient by the embeddings."""
 
   def step(embs: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     with tf.GradientTape() as tape:
@@ -64,7 +64,7 @@ def with_gradient(loss: Callable[[tf.Tensor], tf.Tensor]) -> Step:
 
 
 def trace(step: Step, embs: tf.Tensor) -> tuple[float, Step]:
-  """Makes a graph function; returns the seconds it took as well."""
+  """Make a graph function; return the seconds it took as well."""
   spec = tf.TensorSpec(embs.shape, embs.dtype)
   return time_call(tf.function(step).get_concrete_function, spec)
 
@@ -72,7 +72,7 @@ def trace(step: Step, embs: tf.Tensor) -> tuple[float, Step]:
 def median_seconds(
   steps: list[Step], embs: tf.Tensor, repeats: int
 ) -> list[float]:
-  """Measures the median seconds of each step, run in turns."""
+  """Measure the median seconds of each step, run in turns."""
 
   def finish(step: Step) -> list[np.ndarray]:
     return [result.numpy() for result in step(embs)]
@@ -83,7 +83,7 @@ def median_seconds(
 
 
 def compare(shape: tuple[int, int, int], repeats: int, eager: bool) -> None:
-  """Prints the loop over pairs against all pairs at once."""
+  """Print the loop over pairs against all pairs at once."""
   embs = tf.random.stateless_normal(shape, [0, 1])
   steps = [with_gradient(loop_over_pairs), with_gradient(all_pairs)]
   kind, note = "eager", ""
@@ -103,7 +103,7 @@ def compare(shape: tuple[int, int, int], repeats: int, eager: bool) -> None:
 
 
 def grow(batch_size: int, repeats: int) -> None:
-  """Prints the time of a batch of 64 frames of 128 dimensions."""
+  """Print the time of a batch of 64 frames of 128 dimensions."""
   embs = tf.random.stateless_normal([batch_size, 64, 128], [0, 1])
   seconds_to_trace, step = trace(with_gradient(all_pairs), embs)
   (seconds,) = median_seconds([step], embs, repeats)
@@ -116,7 +116,7 @@ def grow(batch_size: int, repeats: int) -> None:
 
 
 def peak_mebibytes() -> float:
-  """Returns the most memory held so far: the GPU's where there is one."""
+  """Return the most memory held so far: the GPU's where there is one."""
   if tf.config.list_physical_devices("GPU"):
     return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
   return read_peak_memory()
@@ -125,7 +125,7 @@ def peak_mebibytes() -> float:
 def measure_memory(
   shape: tuple[int, int, int], bound: int, graph: bool
 ) -> tuple[float, float]:
-  """Measures the MiB and seconds of a step with a bound for blocks."""
+  """Measure the MiB and seconds of a step with a bound for blocks."""
   deterministic.MAX_PAIRWISE_ELEMENTS = bound
   step = with_gradient(all_pairs)
   step = tf.function(step) if graph else step
@@ -137,7 +137,7 @@ def measure_memory(
 
 
 def compare_memory(shape: tuple[int, int, int]) -> None:
-  """Prints the peak memory in blocks and without, each in a new process."""
+  """Print the peak memory in blocks and without, each in a new process."""
   bound = deterministic.MAX_PAIRWISE_ELEMENTS
   # New processes are silenced like this one, unless they find this set.
   os.environ.pop("TF_CPP_MIN_LOG_LEVEL")
@@ -153,7 +153,7 @@ def compare_memory(shape: tuple[int, int, int]) -> None:
 
 
 def main() -> None:
-  """Runs all measurements."""
+  """Run all measurements."""
   repeats = FLAGS.repeats
   print("forward and gradient, loop over pairs against all pairs at once")
   for eager in (True, False):

@@ -56,7 +56,7 @@ _SETTLED = {"PRECISION": "auto", "CLASSIFICATION.NUM_CLASSES": 0}
 
 
 def measure_steps(minutes: float, arguments: list[str]) -> int:
-  """Measures how many training steps fit into a time on this machine."""
+  """Measure how many training steps fit into a time on this machine."""
   trial = [f"--set=TRAIN.MAX_ITERS={_TRIAL_STEPS}"]
   trial += [f"--set=LOGGING.REPORT_INTERVAL={_TRIAL_STEPS // 2}"]
   with tempfile.TemporaryDirectory() as folder:
@@ -68,7 +68,7 @@ def measure_steps(minutes: float, arguments: list[str]) -> int:
 def find_planned_steps(
   wanted: EasyDict, minutes: float, logdir: pathlib.Path
 ) -> int | None:
-  """Reads the number of steps of a run that was begun.
+  """Read the number of steps of a run that was begun.
 
   Args:
     wanted: Configuration the run should have.
@@ -105,7 +105,7 @@ def train_and_evaluate(
   output_dir: pathlib.Path,
   config_file: str | None = None,
 ) -> dict[int, dict[str, float]]:
-  """Trains one method for a time and evaluates it, before and after.
+  """Train one method for a time and evaluate it, before and after.
 
   A run that was begun keeps its number of steps and does what is left.
 
@@ -142,7 +142,7 @@ def train_and_evaluate(
 def list_settings(
   method: list[str], records: str, dataset: str, settings: list[str]
 ) -> list[str]:
-  """Lists all settings of a method's run; the last of a key counts."""
+  """List all settings of a method's run; the last of a key counts."""
   folder = pathlib.Path(records).resolve()
   # The table has columns for all tasks.
   basis = [f"PATH_TO_TFRECORDS={folder}", f"EVAL.TASKS=[{', '.join(TASKS)}]"]
@@ -150,7 +150,7 @@ def list_settings(
 
 
 def format_metrics(columns: Mapping[str, Mapping[str, float]]) -> str:
-  """Formats every metric of the validation videos as a Markdown table.
+  """Format every metric of the validation videos as a Markdown table.
 
   Args:
     columns: Title -> tag -> value, as `metrics.read` gives it for a step.
@@ -168,7 +168,7 @@ def format_metrics(columns: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def main() -> None:
-  """Compares all methods and prints their tables."""
+  """Compare all methods and print their tables."""
   output_dir = make_folder(FLAGS.output_dir)
   config_file = str(pathlib.Path(FLAGS.config).resolve())
   options = (FLAGS.budget_minutes, output_dir, config_file)

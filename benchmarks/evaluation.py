@@ -35,7 +35,7 @@ _DIMENSIONS = 128
 def make_videos(
   num_videos: int, mean_frames: int, num_phases: int, seed: int
 ) -> dict[str, list[np.ndarray]]:
-  """Makes videos that run along one curve at their own speed, with noise.
+  """Make videos that run along one curve at their own speed, with noise.
 
   Args:
     num_videos: Number of videos.
@@ -63,7 +63,7 @@ def make_videos(
 
 
 def score_few_shot(train: dict, val: dict, config: Any) -> dict[str, float]:
-  """Scores few-shot accuracies and intervals, one classifier at a time."""
+  """Score few-shot accuracies and intervals, one classifier at a time."""
   random = np.random.RandomState(42)
   val_frames = np.concatenate(val["embs"]).astype(np.float64)
   val_labels = np.concatenate(val["labels"])
@@ -89,7 +89,7 @@ def score_few_shot(train: dict, val: dict, config: Any) -> dict[str, float]:
 
 
 def score_taus(train: dict, val: dict, config: Any) -> dict[str, float]:
-  """Scores mean Kendall's taus, one pair of videos after the other."""
+  """Score mean Kendall's taus, one pair of videos after the other."""
   scalars = {}
   stride = config.EVAL.KENDALLS_TAU_STRIDE
   for split, videos in (("train", train), ("val", val)):
@@ -110,7 +110,7 @@ def compare(
   config: Any,
   num_rounds: int = 1,
 ) -> None:
-  """Prints times of a task and of its plain formulation, and their ratio.
+  """Print times of a task and of its plain formulation, and their ratio.
 
   Args:
     name: Of the task.
@@ -141,7 +141,7 @@ def compare(
 
 
 def main() -> None:
-  """Measures and prints."""
+  """Measure and prints."""
   num_train, num_val, *kind = SIZES[FLAGS.size]
   train, val = make_videos(num_train, *kind, 1), make_videos(num_val, *kind, 2)
   config = configuration.load()

@@ -14,14 +14,14 @@ from core.errors import UserError
 
 
 def time_call(function: Callable, *arguments: Any) -> tuple[float, Any]:
-  """Measures the seconds of a call; returns its result as well."""
+  """Measure the seconds of a call; return its result as well."""
   start = time.perf_counter()
   result = function(*arguments)
   return time.perf_counter() - start, result
 
 
 def run_module(module: str, *arguments: str) -> str:
-  """Runs a module of the project as a script; returns what it logged.
+  """Run a module of the project as a script; return what it logged.
 
   Args:
     module: Name of the module, such as `train`.
@@ -42,14 +42,14 @@ def run_module(module: str, *arguments: str) -> str:
 
 
 def run_in_new_process(function: Callable, *arguments: Any) -> Any:
-  """Returns what a function of a module returns in a process of its own."""
+  """Return what a function of a module returns in a process of its own."""
   context = multiprocessing.get_context("spawn")
   with concurrent.futures.ProcessPoolExecutor(1, context) as pool:
     return pool.submit(function, *arguments).result()
 
 
 def read_peak_memory() -> float:
-  """Returns the most MiB that this process has held so far."""
+  """Return the most MiB that this process has held so far."""
   # Unlike getrusage, Linux does not start here from what the parent held.
   status = pathlib.Path("/proc/self/status")
   if status.exists():

@@ -37,7 +37,7 @@ _MIN_THROUGHPUT, _MAX_MEMORY = 0.85, 500
 
 
 def make_frames(count: int) -> Iterator[np.ndarray]:
-  """Yields frames that pan over a photograph-like picture, with noise."""
+  """Yield frames that pan over a photograph-like picture, with noise."""
   random = np.random.default_rng(0)
   coarse = random.integers(0, 255, (60, 120, 3), np.uint8)
   picture = cv2.resize(coarse, (2 * _WIDTH, _HEIGHT))
@@ -48,7 +48,7 @@ def make_frames(count: int) -> Iterator[np.ndarray]:
 
 
 def write_clip(path: pathlib.Path, seconds: float) -> None:
-  """Writes an H.264 file as phones do: B frames, a key frame each second."""
+  """Write an H.264 file as phones do: B frames, a key frame each second."""
   with av.open(str(path), "w") as container:
     stream = container.add_stream("libx264", rate=_FPS)
     stream.width, stream.height, stream.pix_fmt = _WIDTH, _HEIGHT, "yuv420p"
@@ -61,7 +61,7 @@ def write_clip(path: pathlib.Path, seconds: float) -> None:
 
 
 def lengthen(path: pathlib.Path, target: pathlib.Path, times: int) -> None:
-  """Repeats a file's packets so many times: a long video, quickly made."""
+  """Repeat a file's packets so many times: a long video, quickly made."""
   listing = target.with_suffix(".txt")
   listing.write_text(f"file '{path}'\n" * times)
   with (
@@ -76,7 +76,7 @@ def lengthen(path: pathlib.Path, target: pathlib.Path, times: int) -> None:
 
 
 def encode_bare(path: str) -> int:
-  """Decodes, resizes and encodes the frames of a video; counts bytes."""
+  """Decode, resize and encode the frames of a video; count bytes."""
   cv2.setNumThreads(1)
   size = 0
   with av.open(path) as container:
@@ -89,14 +89,14 @@ def encode_bare(path: str) -> int:
 
 
 def convert_bare(folder: pathlib.Path) -> None:
-  """Runs two bare processes on all videos of a folder."""
+  """Run two bare processes on all videos of a folder."""
   paths = [str(path) for path in sorted(folder.glob("*.mp4"))]
   with multiprocessing.get_context("spawn").Pool(2) as pool:
     pool.map(encode_bare, paths, chunksize=1)
 
 
 def convert_ours(folder: pathlib.Path, output_dir: pathlib.Path) -> None:
-  """Runs `videos_to_tfrecords` with two workers on a folder."""
+  """Run `videos_to_tfrecords` with two workers on a folder."""
   measuring.run_module(
     "dataset_preparation.videos_to_tfrecords",
     *("--name=benchmark_train", f"--input_dir={folder}", "--overwrite"),
@@ -105,14 +105,14 @@ def convert_ours(folder: pathlib.Path, output_dir: pathlib.Path) -> None:
 
 
 def convert_and_measure(path: pathlib.Path, target: pathlib.Path) -> float:
-  """Converts a video as a worker does; returns the peak MiB of the process."""
+  """Convert a video as a worker does; return the peak MiB of the process."""
   cv2.setNumThreads(1)
   conversion.convert(Source("long", path), FrameEncoding(size=_SIZE), target)
   return measuring.read_peak_memory()
 
 
 def main() -> None:
-  """Measures and prints."""
+  """Measure and prints."""
   with tempfile.TemporaryDirectory(dir=FLAGS.work_dir) as name:
     root = pathlib.Path(name)
     folder = root / "videos"

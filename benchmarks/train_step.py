@@ -45,7 +45,7 @@ _SETTINGS = (
 
 
 def write_videos(folder: pathlib.Path, num_videos: int = 8) -> None:
-  """Writes records of smooth noise, about as hard to decode as real frames."""
+  """Write records of smooth noise, about as hard to decode as real frames."""
   rng = np.random.default_rng(0)
   for video in range(num_videos):
     coarse = tf.constant(rng.integers(0, 255, [60, 14, 14, 3]), tf.float32)
@@ -62,7 +62,7 @@ def write_videos(folder: pathlib.Path, num_videos: int = 8) -> None:
 
 
 def build_bare_pass(algo: Algorithm) -> Callable[..., list[tf.Tensor]]:
-  """Compiles the forward and backward pass of a network, and no more."""
+  """Compile the forward and backward pass of a network, and no more."""
   variables = checkpoints.trainable_variables(algo)
 
   @tf.function
@@ -79,7 +79,7 @@ def build_bare_pass(algo: Algorithm) -> Callable[..., list[tf.Tensor]]:
 def compare(
   config: EasyDict, num_blocks: int, strategy: tf.distribute.Strategy
 ) -> tuple[float, float]:
-  """Measures the median seconds of a full step and of a bare pass."""
+  """Measure the median seconds of a full step and of a bare pass."""
   with strategy.scope():
     algo = ALGOS[config.TRAINING_ALGO](config)
     optimizer = build_optimizer(config)
@@ -112,7 +112,7 @@ def compare(
 
 
 def measure_startup(settings: list[str], logdir: str) -> float:
-  """Measures the seconds until `train.py` has taken its first step."""
+  """Measure the seconds until `train.py` has taken its first step."""
   command = [sys.executable, "train.py", f"--logdir={logdir}"]
   command += [f"--set={x}" for x in (*settings, "TRAIN.MAX_ITERS=1")]
   folder = pathlib.Path(__file__).resolve().parents[1]
@@ -129,7 +129,7 @@ def measure_startup(settings: list[str], logdir: str) -> float:
 
 
 def main() -> None:
-  """Runs both measurements."""
+  """Run both measurements."""
   with tempfile.TemporaryDirectory() as folder:
     settings = [*_SETTINGS, f"PATH_TO_TFRECORDS={folder}"]
     write_videos(pathlib.Path(folder))

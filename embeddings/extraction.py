@@ -26,7 +26,7 @@ def embed_split(
   max_embs: int = 0,
   keep_frames: bool = False,
 ) -> EmbeddedSplit:
-  """Embeds the videos of one split of a data set.
+  """Embed the videos of one split of a data set.
 
   Every SAMPLE_ALL_STRIDE-th frame is embedded. An embedding depends on the
   video alone, not on EVAL.FRAMES_PER_BATCH or the other videos.
@@ -71,7 +71,7 @@ def embed_split(
 def _decode_frames(
   jpegs: np.ndarray, size: tuple[int, int] | None
 ) -> np.ndarray:
-  """Decodes frames, resized to a width and height; None keeps their own."""
+  """Decode frames, resized to a width and height; None keeps their own."""
   frames = example_parser.decode_frames(tf.constant(jpegs)).numpy()
   if size is None:
     return frames
@@ -80,7 +80,7 @@ def _decode_frames(
 
 
 def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:
-  """Compiles the network for embedding encoded videos.
+  """Compile the network for embedding encoded videos.
 
   That takes seconds, so one function serves all videos, and all checkpoints
   that are restored into the algorithm one after another. The backbone sees each

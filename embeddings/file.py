@@ -63,7 +63,7 @@ _OPTIONAL = {"labels": "--keep_labels", "frames": "--keep_data"}
 
 
 def save(path: str | os.PathLike, videos: Videos) -> None:
-  """Writes the embeddings of N videos, whole or not at all.
+  """Write the embeddings of N videos, whole or not at all.
 
   Nothing is compressed: decoded frames would shrink by a quarter and take
   seven times as long. They are streamed to the file, so that there is no
@@ -95,7 +95,7 @@ def save(path: str | os.PathLike, videos: Videos) -> None:
 
 
 def load(path: str | os.PathLike) -> Videos:
-  """Reads an embeddings file.
+  """Read an embeddings file.
 
   Args:
     path: A file in the format above, by `save` or by another program. Missing
@@ -132,7 +132,7 @@ def load(path: str | os.PathLike) -> Videos:
 
 
 def load_many(pattern: str | os.PathLike) -> Videos:
-  """Reads the videos of all embeddings files that match a pattern.
+  """Read the videos of all embeddings files that match a pattern.
 
   Args:
     pattern: The path of one file, or a pattern such as `/tmp/embs_*.npy`, whose
@@ -166,7 +166,7 @@ def load_many(pattern: str | os.PathLike) -> Videos:
 def check_same_size(
   first_path: str, first: Videos, path: str, videos: Videos
 ) -> None:
-  """Checks that the embeddings of two files have equally many dimensions.
+  """Check that the embeddings of two files have equally many dimensions.
 
   Args:
     first_path: The first file, for the message.
@@ -188,7 +188,7 @@ def check_same_size(
 def _check_pieces(
   key: str, pieces: Sequence[np.ndarray], lengths: Sequence[int]
 ) -> None:
-  """Checks that pieces are those of one array, of so many rows each."""
+  """Check that pieces are those of one array, of so many rows each."""
   ndim = _ARRAYS[key].ndim
   shapes = [piece.shape for piece in pieces]
   has_lengths = [shape[:1] for shape in shapes] == [(n,) for n in lengths]
@@ -206,7 +206,7 @@ def _check_pieces(
 def _write_array(
   archive: zipfile.ZipFile, key: str, pieces: Sequence[np.ndarray]
 ) -> None:
-  """Writes one array, given in pieces along its first axis."""
+  """Write one array, given in pieces along its first axis."""
   dtype = pieces[0].dtype if key == "names" else np.dtype(_ARRAYS[key].dtype)
   descr = np.lib.format.dtype_to_descr(dtype)
   shape = (sum(map(len, pieces)), *pieces[0].shape[1:])
@@ -219,7 +219,7 @@ def _write_array(
 
 
 def _read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
-  """Reads and checks the arrays of a file."""
+  """Read and check the arrays of a file."""
   try:
     archive = np.load(path, allow_pickle=False)
     if isinstance(archive, np.lib.npyio.NpzFile):
@@ -241,7 +241,7 @@ def _read_arrays(path: str | os.PathLike) -> dict[str, np.ndarray]:
 
 
 def _find_problem(arrays: Mapping[str, np.ndarray]) -> str | None:
-  """Says what keeps the arrays from being an embeddings file, if anything."""
+  """Say what keeps the arrays from being an embeddings file, if anything."""
   for key in ("offsets", "embs"):
     if key not in arrays:
       return f"an archive without `{key}`"

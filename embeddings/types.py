@@ -46,7 +46,7 @@ class EmbeddedVideo:
     return self.finite & (self.labels >= 0)
 
   def select(self, rows: np.ndarray) -> Self:
-    """Keeps the frames at some rows, ascending integers."""
+    """Keep the frames at some rows, ascending integers."""
     arrays = {field: getattr(self, field) for field in _PER_FRAME}
     kept = {f: array[rows] for f, array in arrays.items() if array is not None}
     return dataclasses.replace(self, **kept)
@@ -73,7 +73,7 @@ class EmbeddedSplit:
 
   @classmethod
   def from_lists(cls, lists: Mapping[str, Any]) -> Self:
-    """Converts the dict of lists that `embeddings.load` returns.
+    """Convert the dict of lists that `embeddings.load` returns.
 
     Args:
       lists: `embs` and, as far as they are known, `steps`, `names`, `seq_lens`,
@@ -98,7 +98,7 @@ class EmbeddedSplit:
     return cls(videos, tuple(lists.get("class_names", ())))
 
   def to_lists(self) -> Videos:
-    """Converts to the dict of lists, without what no video has kept."""
+    """Convert to the dict of lists, without what no video has kept."""
     lists = {
       key: [getattr(video, field) for video in self.videos]
       for key, field in _FIELDS.items()
@@ -114,7 +114,7 @@ AnyVideos = EmbeddedSplit | Mapping[str, Any]
 
 
 def as_split(videos: AnyVideos) -> EmbeddedSplit:
-  """Gives what a user or a task holds as a split.
+  """Give what a user or a task holds as a split.
 
   Args:
     videos: A split, or the dict of lists that `embeddings.load` returns.

@@ -39,7 +39,7 @@ class AlgoLoss:
     *,
     dataset_name: str = "dataset",
   ) -> Result:
-    """Computes the mean losses.
+    """Compute the mean losses.
 
     Args:
       algo: A built algorithm.
@@ -94,7 +94,7 @@ class AlgoLoss:
 
 
 def _check_labels(name: str, algo: "Algorithm", batch: Batch) -> None:
-  """Checks that the classifier has an output for each label of a batch."""
+  """Check that the classifier has an output for each label of a batch."""
   num_phases = algo.head.output_shape[-1]
   highest = batch["frame_labels"].numpy().max(axis=1)
   for video, phase in zip(batch["name"].numpy(), highest, strict=True):

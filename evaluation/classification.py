@@ -27,7 +27,7 @@ class Classification:
   def evaluate_embeddings(
     self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
-    """Computes the accuracies.
+    """Compute the accuracies.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.

@@ -35,7 +35,7 @@ class CycleConsistency:
   def evaluate_embeddings(
     self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
-    """Computes the shares and the error.
+    """Compute the shares and the error.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
@@ -73,7 +73,7 @@ class CycleConsistency:
 def measure_cycles(
   videos: Sequence[np.ndarray], distance: str
 ) -> dict[str, float]:
-  """Follows cycles through one and through two other videos.
+  """Follow cycles through one and through two other videos.
 
   Args:
     videos: V arrays [L_i, D] of embeddings, finite, of two frames or more.

@@ -34,7 +34,7 @@ class EventCompletion:
   def evaluate_embeddings(
     self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
-    """Computes the scores.
+    """Compute the scores.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
@@ -72,7 +72,7 @@ class EventCompletion:
 
 
 def time_since_events(labels: np.ndarray, num_events: int) -> np.ndarray:
-  """Computes how long ago each phase ended, as a fraction of the video.
+  """Compute how long ago each phase ended, as a fraction of the video.
 
   A phase that the video lacks ends where the last earlier one ended, and
   before frame 0 when it has no earlier one.
@@ -94,12 +94,12 @@ def time_since_events(labels: np.ndarray, num_events: int) -> np.ndarray:
 
 
 def varies(targets: np.ndarray) -> np.ndarray:
-  """Finds which of [F, E] targets differ between frames: [E] bool."""
+  """Find which of [F, E] targets differ between frames: [E] bool."""
   return (targets != targets[0]).any(axis=0)
 
 
 def r_squared(targets: np.ndarray, predictions: np.ndarray) -> float:
-  """Computes the mean coefficient of determination of several targets.
+  """Compute the mean coefficient of determination of several targets.
 
   Args:
     targets: [F, E].
@@ -126,7 +126,7 @@ def _frames_and_targets(
 def _warn_of_constant(
   dataset_name: str, constant: Mapping[str, np.ndarray], num_events: int
 ) -> None:
-  """Warns of events, by tag, since which the time is equal for all frames."""
+  """Warn of events, by tag, since which the time is equal for all frames."""
   undefined = [t for t, phases in constant.items() if len(phases) == num_events]
   left_out = [
     f"the end of phase {', '.join(map(str, phases))} in {tag}"
@@ -146,7 +146,7 @@ def _warn_of_constant(
 
 
 def _count_events(dataset_name: str, videos: Sequence[EmbeddedVideo]) -> int:
-  """Counts the events, and warns of labels in which there are none or gaps."""
+  """Count the events, and warn of labels in which there are none or gaps."""
   num_events = max(video.labels.max() for video in videos)
   if num_events == 0:
     frame_selection.warn(

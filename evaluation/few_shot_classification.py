@@ -37,7 +37,7 @@ class FewShotClassification:
   def evaluate_embeddings(
     self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
-    """Computes mean accuracies over the episodes.
+    """Compute mean accuracies over the episodes.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
@@ -88,7 +88,7 @@ class FewShotClassification:
 
 
 def half_width(values: np.ndarray) -> float:
-  """Computes half the width of the 95 % confidence interval of a mean.
+  """Compute half the width of the 95 % confidence interval of a mean.
 
   Args:
     values: [N] independent draws.
@@ -107,7 +107,7 @@ def _fit_and_score(
   val: tuple[np.ndarray, np.ndarray],
   episodes: Sequence[np.ndarray],
 ) -> np.ndarray:
-  """Fits and scores a classifier an episode.
+  """Fit and score a classifier an episode.
 
   Args:
     train: Labeled training videos.

@@ -10,14 +10,14 @@ from embeddings.types import AnyVideos, EmbeddedVideo, as_split
 
 
 def warn(message: str) -> None:
-  """Warns of what a task finds in the data; the runner logs each text once."""
+  """Warn of what a task finds in the data; the runner logs each text once."""
   warnings.warn(message, stacklevel=3)
 
 
 def strided_videos(
   dataset_name: str, split: str, videos: AnyVideos, stride: int
 ) -> list[EmbeddedVideo]:
-  """Takes every `stride`-th of the finite frames of each video.
+  """Take every `stride`-th of the finite frames of each video.
 
   Args:
     dataset_name: Name of the data set, for the warning.
@@ -42,7 +42,7 @@ def strided_videos(
 def labeled_videos(
   dataset_name: str, **splits: AnyVideos
 ) -> dict[str, list[EmbeddedVideo]] | None:
-  """Keeps the videos that have labels.
+  """Keep the videos that have labels.
 
   Args:
     dataset_name: Name of the data set, for warnings.
@@ -69,7 +69,7 @@ def labeled_videos(
 def frames_and_labels(
   videos: Sequence[EmbeddedVideo],
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Joins the usable frames of several videos.
+  """Join the usable frames of several videos.
 
   Args:
     videos: Any number of videos, at least one.
@@ -83,7 +83,7 @@ def frames_and_labels(
 
 
 def count_frames(**splits: Sequence[EmbeddedVideo]) -> dict[str, dict]:
-  """Counts what a label task used: `videos` and `frames` of each split."""
+  """Count what a label task used: `videos` and `frames` of each split."""
   counts = {}
   for split, videos in splits.items():
     frames = sum(int(video.usable.sum()) for video in videos)
@@ -94,7 +94,7 @@ def count_frames(**splits: Sequence[EmbeddedVideo]) -> dict[str, dict]:
 def _checked_videos(
   dataset_name: str, split: str, videos: AnyVideos
 ) -> Sequence[EmbeddedVideo]:
-  """Gives the videos and warns of frames that can't be used."""
+  """Return the videos, and warn of frames that can't be used."""
   all_videos = as_split(videos).videos
   total = sum(len(video.embs) for video in all_videos)
   dropped = total - sum(int(video.finite.sum()) for video in all_videos)

@@ -36,7 +36,7 @@ class KendallsTau:
   def evaluate_embeddings(
     self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
-    """Computes the mean tau of each split.
+    """Compute the mean tau of each split.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
@@ -75,7 +75,7 @@ class KendallsTau:
 
 
 def describe(names: Sequence[str], taus: np.ndarray) -> dict[str, Any]:
-  """Finds which videos a low tau comes from.
+  """Find which videos a low tau comes from.
 
   Args:
     names: V different names of videos.
@@ -101,7 +101,7 @@ def describe(names: Sequence[str], taus: np.ndarray) -> dict[str, Any]:
 
 
 def pairwise_taus(videos: Sequence[np.ndarray], distance: str) -> np.ndarray:
-  """Computes Kendall's tau-b of every ordered pair of videos.
+  """Compute Kendall's tau-b of every ordered pair of videos.
 
   Args:
     videos: V arrays [L_i, D] of embeddings, finite and not empty.
@@ -124,7 +124,7 @@ def pairwise_taus(videos: Sequence[np.ndarray], distance: str) -> np.ndarray:
 
 
 def tau_b(neighbors: np.ndarray) -> np.ndarray:
-  """Computes Kendall's tau-b between 0..Q-1 and each column.
+  """Compute Kendall's tau-b between 0..Q-1 and each column.
 
   (concordant - discordant) / sqrt(pairs * pairs not tied in the column): the
   frames themselves have no ties.

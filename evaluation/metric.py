@@ -40,12 +40,12 @@ class Metric:
 
   @classmethod
   def headline(cls, dataset: str, task: str, value: float) -> Self:
-    """The headline number of a task, `metrics/{dataset}_{task}`."""
+    """Make the headline of a task, `metrics/{dataset}_{task}`."""
     return cls("metrics", "", dataset, task, value)
 
   @classmethod
   def from_tag(cls, tag: str, value: float = math.nan, title: str = "") -> Self:
-    """Reads a tag back; what fits no task's layout is a name as a whole.
+    """Read a tag back; what fits no task's layout is a name as a whole.
 
     Args:
       tag: As TensorBoard and `metrics.jsonl` have it.

@@ -34,7 +34,7 @@ def append(
   scalars: dict[str, float],
   details: dict[str, Any] | None = None,
 ) -> None:
-  """Adds one line for an evaluated checkpoint, in place of one cut short.
+  """Add one line for an evaluated checkpoint, in place of one cut short.
 
   Args:
     logdir: The log directory.
@@ -63,7 +63,7 @@ def append(
 def read(
   logdir: str | os.PathLike, max_embs: int = 0
 ) -> dict[int, dict[str, float]]:
-  """Reads the scalars of each evaluated step; the last line of a step counts.
+  """Read the scalars of each evaluated step; the last line of a step counts.
 
   A last line that an interruption cut short does not count.
 
@@ -84,7 +84,7 @@ def read(
 
 
 def table(logdir: str | os.PathLike) -> str:
-  """Shows the validation metrics of the first and the last evaluated step.
+  """Show the validation metrics of the first and the last evaluated step.
 
   Args:
     logdir: The log directory.
@@ -128,7 +128,7 @@ def table(logdir: str | os.PathLike) -> str:
 def _read_evaluations(
   logdir: str | os.PathLike, max_embs: int
 ) -> dict[int, _Evaluation]:
-  """Reads the last evaluation of each step that counts, see `read`."""
+  """Read the last evaluation of each step that counts, see `read`."""
   path = run_directory.metrics_file(logdir)
   with _errors_explained(path):
     found = path.read_bytes() if path.exists() else b""
@@ -146,13 +146,13 @@ def _read_evaluations(
 
 
 def _drop_cut_line(found: bytes) -> bytes:
-  """Drops a last line that was cut short; ends one that only lacks its end."""
+  """Drop a last line that was cut short; end one that only lacks its end."""
   start = found.rfind(b"\n") + 1
   return found + b"\n" if _parse_line(found[start:]) else found[:start]
 
 
 def _parse_line(line: bytes) -> _Evaluation | None:
-  """Reads a line; gives None if `append` can't have written it."""
+  """Read a line; return None if `append` can't have written it."""
   try:
     scalars = json.loads(line)
     step, details = scalars.pop("step"), scalars.pop("details", {})
@@ -172,7 +172,7 @@ def _parse_line(line: bytes) -> _Evaluation | None:
 
 @contextlib.contextmanager
 def _errors_explained(path: pathlib.Path) -> Iterator[None]:
-  """Turns what the system says of the file into a user's error."""
+  """Turn what the system says of the file into a user's error."""
   try:
     yield
   except OSError as error:
@@ -183,7 +183,7 @@ def _errors_explained(path: pathlib.Path) -> Iterator[None]:
 
 
 def main() -> None:
-  """Prints the table."""
+  """Print the table."""
   print(table(flags.FLAGS.logdir))
 
 

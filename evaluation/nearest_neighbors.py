@@ -17,7 +17,7 @@ _MAX_DISTANCES = 2**21
 def join_videos(
   videos: Sequence[np.ndarray], distance: str
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Joins videos, moved to where squared Euclidean order as other distances.
+  """Join videos, moved to where squared Euclidean order as other distances.
 
   Args:
     videos: V arrays [L_i, D] of embeddings, finite and not empty.
@@ -40,7 +40,7 @@ def join_videos(
 
 
 def chunk_rows(num_rows: int, num_columns: int) -> Iterator[slice]:
-  """Cuts the rows of a matrix of distances so that a part fits in memory."""
+  """Cut the rows of a matrix of distances so that a part fits in memory."""
   size = max(1, _MAX_DISTANCES // num_columns)
   for start in range(0, num_rows, size):
     yield slice(start, start + size)
@@ -50,7 +50,7 @@ def chunk_rows(num_rows: int, num_columns: int) -> Iterator[slice]:
 # cores that others use.
 @threadpool_limits.wrap(limits=1, user_api="blas")
 def nearest_neighbors(frames: np.ndarray, starts: np.ndarray) -> np.ndarray:
-  """Finds each frame's nearest frame in each video.
+  """Find each frame's nearest frame in each video.
 
   Args:
     frames: [F, D], the videos one after another.

@@ -17,7 +17,7 @@ _MAX_ANNOTATED = 12
 def draw_confusion_matrix(
   counts: np.ndarray, phases: Sequence[int], names: Mapping[int, str]
 ) -> np.ndarray:
-  """Draws how often each phase is taken for each other.
+  """Draw how often each phase is taken for each other.
 
   Args:
     counts: [P, P] frames, a row for each true phase.
@@ -50,7 +50,7 @@ def draw_confusion_matrix(
 def draw_similarity(
   videos: Sequence[np.ndarray], names: Sequence[str], distance: str
 ) -> np.ndarray:
-  """Draws how near each frame of one video is to each of another.
+  """Draw how near each frame of one video is to each of another.
 
   Args:
     videos: Two arrays [M, D] and [N, D].
@@ -78,7 +78,7 @@ def draw_similarity(
 def draw_accuracy_curve(
   accuracies: npt.ArrayLike, amounts: Sequence[float], amount: str, floor: float
 ) -> np.ndarray:
-  """Draws accuracy over the amount of labels.
+  """Draw accuracy over the amount of labels.
 
   Args:
     accuracies: [N, 2] of train and val, in [0, 1].

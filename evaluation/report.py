@@ -64,7 +64,7 @@ Rows = Mapping[str, Mapping[str, float]]
 
 
 def _find_metrics(column: _Column, steps: Steps) -> list[Metric]:
-  """Finds the metrics of a column that a run has, of all data sets."""
+  """Find the metrics of a column that a run has, of all data sets."""
   tags = dict.fromkeys(tag for scalars in steps.values() for tag in scalars)
   wanted = (column.task, "val", column.measure)
   found = map(Metric.from_tag, tags)
@@ -72,13 +72,13 @@ def _find_metrics(column: _Column, steps: Steps) -> list[Metric]:
 
 
 def list_datasets(steps: Steps) -> list[str]:
-  """Lists the data sets that a run was evaluated on."""
+  """List the data sets that a run was evaluated on."""
   found = (m for column in _COLUMNS for m in _find_metrics(column, steps))
   return list(dict.fromkeys(metric.dataset for metric in found))
 
 
 def list_columns(runs: Iterable[Steps], dataset: str) -> dict[str, str]:
-  """Lists what there is to show of runs.
+  """List what there is to show of runs.
 
   Of few-shot classification these are the fewest and the most labeled videos
   of each run, of progression its largest fraction.
@@ -111,7 +111,7 @@ def summarize_run(
   checkpoint: str = "last",
   columns: Mapping[str, str] | None = None,
 ) -> dict[str, float]:
-  """Picks what the table says of one run.
+  """Pick what the table says of one run.
 
   Args:
     steps: The run, as `metrics.read` gives it.
@@ -137,12 +137,12 @@ def summarize_run(
 
 
 def format_markdown(rows: Rows) -> str:
-  """Formats runs as a Markdown table, the best of each column in bold."""
+  """Format runs as a Markdown table, the best of each column in bold."""
   return join_markdown(_table_cells(rows, "**{}**", _MARKDOWN))
 
 
 def join_markdown(lines: Sequence[Sequence[str]]) -> str:
-  """Joins equally many cells a line, the heading first, to a Markdown table."""
+  """Join equally many cells a line, the heading first, to a Markdown table."""
   rule = ["---", *["---:"] * (len(lines[0]) - 1)]
   return "\n".join(
     f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:])
@@ -150,12 +150,12 @@ def join_markdown(lines: Sequence[Sequence[str]]) -> str:
 
 
 def format_number(value: float) -> str:
-  """Formats a number as tables have it, NaN as a dash."""
+  """Format a number as tables have it, NaN as a dash."""
   return "-" if math.isnan(value) else f"{value:.3f}"
 
 
 def format_latex(rows: Rows) -> str:
-  """Formats runs as a LaTeX table for the booktabs package."""
+  """Format runs as a LaTeX table for the booktabs package."""
   cells = _table_cells(rows, r"\textbf{{{}}}", _LATEX)
   heading, *lines = [" & ".join(line) + r" \\" for line in cells]
   start = rf"\begin{{tabular}}{{l{'r' * (len(cells[0]) - 1)}}}"
@@ -166,7 +166,7 @@ def format_latex(rows: Rows) -> str:
 def _table_cells(
   rows: Rows, bold: str, escapes: Mapping[int, str]
 ) -> list[list[str]]:
-  """Makes the cells of a table of runs.
+  """Make the cells of a table of runs.
 
   Args:
     rows: Title of a run -> what `summarize_run` returned for it.
@@ -194,7 +194,7 @@ def _table_cells(
 
 
 def report(logdirs: Sequence[str], checkpoint: str = "last") -> str:
-  """Formats the tables of several runs.
+  """Format the tables of several runs.
 
   Args:
     logdirs: Their log directories.
@@ -246,7 +246,7 @@ def _nothing_to_show(logdir: str, steps: Steps) -> UserError:
 
 
 def main(logdirs: list[str]) -> None:
-  """Prints the tables."""
+  """Print the tables."""
   if not logdirs:
     raise UserError(
       "LOGDIR: expected the log directories of evaluated runs, received none;"

@@ -44,5 +44,5 @@ class Result:
 
   @classmethod
   def empty(cls) -> Self:
-    """Returns the result of a task that could not run on this data set."""
+    """Return the result of a task that could not run on this data set."""
     return cls(math.nan, ())

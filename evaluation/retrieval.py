@@ -33,7 +33,7 @@ class Retrieval:
   def evaluate_embeddings(
     self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
-    """Computes the precision for each K.
+    """Compute the precision for each K.
 
     Args:
       dataset_name: Name of the data set, for tags and warnings.
@@ -80,7 +80,7 @@ class Retrieval:
 def _match_nearest(
   videos: Sequence[EmbeddedVideo], k: int, distance: str
 ) -> np.ndarray:
-  """Finds whether the k nearest frames of other videos are of the same phase.
+  """Find whether the k nearest frames of other videos are of the same phase.
 
   Args:
     videos: The videos, all of whose frames are usable.

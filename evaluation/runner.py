@@ -40,7 +40,7 @@ def run_tasks(
   tasks: Mapping[str, Task],
   max_embs: int = 0,
 ) -> Results:
-  """Embeds each data set once and hands the embeddings to all tasks.
+  """Embed each data set once and hand the embeddings to all tasks.
 
   What no task asks for, embeddings or batches, is not made.
 
@@ -77,7 +77,7 @@ def run_tasks(
 def name_phases(
   config: EasyDict, dataset: str, embs: Mapping[str, AnyVideos]
 ) -> dict[str, EmbeddedSplit]:
-  """Adds the names of phases, as far as they are known, for plots and tables.
+  """Add the names of phases, as far as they are known, for plots and tables.
 
   Args:
     config: The configuration.
@@ -101,7 +101,7 @@ def run_on_embeddings(
   algo: Algorithm | None = None,
   batches: Mapping[str, Iterable[Any]] | None = None,
 ) -> dict[str, Result]:
-  """Runs the tasks on one data set; what they warn of is logged once.
+  """Run the tasks on one data set; what they warn of is logged once.
 
   Args:
     tasks: Name -> task.
@@ -135,7 +135,7 @@ def run_on_embeddings(
 
 
 def gather_metrics(results: Results) -> list[Metric]:
-  """Gathers all metrics of an evaluation, headlines included.
+  """Gather all metrics of an evaluation, headlines included.
 
   Args:
     results: Data set -> task -> result.
@@ -162,7 +162,7 @@ def gather_metrics(results: Results) -> list[Metric]:
 
 
 def open_writer(logdir: str) -> tf.summary.SummaryWriter:
-  """Opens the TensorBoard log of evaluations."""
+  """Open the TensorBoard log of evaluations."""
   # One for all checkpoints: TensorBoard reads slowly from many small files.
   folder = files.make_folder(run_directory.eval_logs(logdir))
   return tf.summary.create_file_writer(str(folder))
@@ -176,7 +176,7 @@ def log_results(
   visualize: bool,
   details: Mapping[str, Any],
 ) -> None:
-  """Writes an evaluation to TensorBoard and `metrics.jsonl`.
+  """Write an evaluation to TensorBoard and `metrics.jsonl`.
 
   Args:
     logdir: The log directory.

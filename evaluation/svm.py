@@ -25,7 +25,7 @@ class PhaseClassifier:
   """
 
   def fit(self, frames: np.ndarray, labels: np.ndarray) -> Self:
-    """Fits the classifier.
+    """Fit the classifier.
 
     Args:
       frames: [F, D] float64 embeddings, finite.
@@ -59,7 +59,7 @@ class PhaseClassifier:
     return self
 
   def predict(self, frames: np.ndarray) -> np.ndarray:
-    """Predicts phases.
+    """Predict phases.
 
     Args:
       frames: [F, D] float64 embeddings, finite.
@@ -76,7 +76,7 @@ class PhaseClassifier:
     return np.concatenate(predictions)
 
   def score(self, frames: np.ndarray, labels: np.ndarray) -> float:
-    """Computes the accuracy, [0, 1], on [F, D] frames with [F] phases."""
+    """Compute the accuracy, [0, 1], on [F, D] frames with [F] phases."""
     return float((self.predict(frames) == labels).mean())
 
   def _kernel(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -94,7 +94,7 @@ class PhaseClassifier:
 
 
 def _pairwise_machines(svc: SVC) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-  """Unpacks libsvm's coefficients, which overlay those of all pairs.
+  """Unpack libsvm's coefficients, which overlay those of all pairs.
 
   The support vectors are sorted by phase. In the machine of phases i < j those
   of i have their coefficients in row j - 1 and those of j in row i.
@@ -122,7 +122,7 @@ def _pairwise_machines(svc: SVC) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def majority_accuracy(labels: np.ndarray, val_labels: np.ndarray) -> float:
-  """Computes what a classifier that sees nothing reaches.
+  """Compute what a classifier that sees nothing reaches.
 
   Args:
     labels: [F] phases it may count.

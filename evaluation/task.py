@@ -27,7 +27,7 @@ class EmbeddingTask(Protocol):
   def evaluate_embeddings(
     self, dataset_name: str, train: AnyVideos, val: AnyVideos
   ) -> Result:
-    """Measures the embeddings of one data set.
+    """Measure the embeddings of one data set.
 
     Args:
       dataset_name: Name of the data set, for metrics and warnings.
@@ -53,7 +53,7 @@ class BatchTask(Protocol):
     *,
     dataset_name: str = "dataset",
   ) -> Result:
-    """Measures the network on one data set.
+    """Measure the network on one data set.
 
     Args:
       algo: The algorithm, restored.

@@ -14,7 +14,7 @@ WINDOW, LOSS_TYPE = 9, "regression_mse_var"
 
 
 def record(rng: np.random.Generator, count: int) -> tuple[np.ndarray, ...]:
-  """Makes [count, 56, 4] signals and [count, 48] progress of their windows."""
+  """Make [count, 56, 4] signals and [count, 48] progress of their windows."""
   speed = np.exp(0.7 * rng.normal(size=[count, 7])).repeat(8, axis=1)
   progress = np.cumsum(speed, axis=1) / speed.sum(axis=1, keepdims=True)
   angle = 2 * np.pi * progress[..., None] * np.linspace(0.5, 2.5, 4)
@@ -26,7 +26,7 @@ def record(rng: np.random.Generator, count: int) -> tuple[np.ndarray, ...]:
 
 
 def alignment_error(embs: np.ndarray, progress: np.ndarray) -> float:
-  """Measures the mean difference in progress of nearest neighbors."""
+  """Measure the mean difference in progress of nearest neighbors."""
   distances = np.linalg.norm(embs[:, None, :, None] - embs[:, None], axis=-1)
   found = np.take_along_axis(progress[None], distances.argmin(-1), axis=-1)
   different = ~np.eye(len(embs), dtype=bool)
@@ -46,7 +46,7 @@ encoder, optimizer = keras.Sequential(layers), keras.optimizers.Adam(2e-3)
 
 @tf.function
 def train_step(batch: tf.Tensor) -> None:
-  """Takes one training step."""
+  """Take one training step."""
   with tf.GradientTape() as tape:
     loss = compute_alignment_loss(encoder(batch), 8, loss_type=LOSS_TYPE)
   weights = encoder.trainable_variables

@@ -50,7 +50,7 @@ class Backbone:
 
 
 def build_backbone(config: EasyDict) -> keras.Model:
-  """Builds the backbone that MODEL.BASE_MODEL.NETWORK names.
+  """Build the backbone that MODEL.BASE_MODEL.NETWORK names.
 
   Args:
     config: The configuration; MODEL.BASE_MODEL.LAYER names the layer whose
@@ -79,7 +79,7 @@ def build_backbone(config: EasyDict) -> keras.Model:
 
 
 def find_backbone(name: str) -> Backbone:
-  """Looks up a backbone by its name, or by the ending of a file's name.
+  """Look up a backbone by its name, or by the ending of a file's name.
 
   Args:
     name: Value of MODEL.BASE_MODEL.NETWORK.
@@ -115,7 +115,7 @@ def _cut_at(network: keras.Model, layer: str | None, name: str) -> keras.Model:
 
 
 def _copy_to_train(network: keras.Model, config: EasyDict) -> keras.Model:
-  """Copies a network with fused batch norm, ready to train as MODEL says."""
+  """Copy a network with fused batch norm, ready to train as MODEL says."""
   policy, trains = compute_policy(config.PRECISION), config.MODEL.TRAIN_BASE
   momentum = config.MODEL.BATCH_NORM_MOMENTUM
 
@@ -137,14 +137,14 @@ def _copy_to_train(network: keras.Model, config: EasyDict) -> keras.Model:
 
 
 def build_resnet(weights: str | None = None) -> keras.Model:
-  """Builds ResNet50V2, which takes [-1, 1], for frames of any size."""
+  """Build ResNet50V2, which takes [-1, 1], for frames of any size."""
   return keras.applications.ResNet50V2(
     include_top=False, weights=weights, input_shape=(None, None, 3)
   )
 
 
 def _build_pretrained_resnet(config: EasyDict) -> keras.Model:
-  """Takes ImageNet weights from a file, or has Keras download them."""
+  """Take ImageNet weights from a file, or has Keras download them."""
   weights = config.MODEL.RESNET_PRETRAINED_WEIGHTS
   try:
     if weights != "imagenet" and not pathlib.Path(weights).is_file():
@@ -163,7 +163,7 @@ def _build_pretrained_resnet(config: EasyDict) -> keras.Model:
 
 
 def build_vggm(use_batch_norm: bool) -> keras.Model:
-  """Builds VGG-M of the paper's table 8, which is trained from scratch.
+  """Build VGG-M of the paper's table 8, which is trained from scratch.
 
   Args:
     use_batch_norm: Whether each convolution is followed by batch norm.
@@ -204,7 +204,7 @@ def _load_keras_file(config: EasyDict) -> keras.Model:
 
 
 def _build_application(config: EasyDict) -> keras.Model:
-  """Builds a network of keras.applications and the pixel range it expects."""
+  """Build a network of keras.applications and the pixel range it expects."""
   name, size = config.MODEL.BASE_MODEL.NETWORK, config.IMAGE_SIZE
   weights = "imagenet" if name.endswith(PRETRAINED) else None
   build = getattr(keras.applications, name.removesuffix(PRETRAINED))

@@ -58,7 +58,7 @@ class Embedder(keras.Model):
     self.built = True
 
   def call(self, features: tf.Tensor, training: bool = False) -> tf.Tensor:
-    """Embeds sampled frames.
+    """Embed sampled frames.
 
     Args:
       features: [B, S, C, h, w, channels] feature maps; vectors [B, S, C,
@@ -74,7 +74,7 @@ class Embedder(keras.Model):
   def embed_video(
     self, compute_features: ComputeFeatures, steps: np.ndarray
   ) -> np.ndarray:
-    """Embeds frames of a whole video, a piece at a time.
+    """Embed frames of a whole video, a piece at a time.
 
     Embeddings do not depend on the size of the pieces. Features are held only
     for the frames between a piece and the start of its contexts.
@@ -111,7 +111,7 @@ class Embedder(keras.Model):
     return np.concatenate(embs)
 
   def _initial_states(self, batch_size: int | tf.Tensor) -> list[tf.Tensor]:
-    """Makes the states at the start of videos: zeros, [B, units] each."""
+    """Make the states at the start of videos: zeros, [B, units] each."""
     network = self.recurrent_network
     sizes = [x.shape[-1] for x in network.inputs[1:]] if network else []
     return [tf.zeros([batch_size, size]) for size in sizes]
@@ -119,7 +119,7 @@ class Embedder(keras.Model):
   def _embed_piece(
     self, features: tf.Tensor, states: list[tf.Tensor], training: bool
   ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Embeds a piece of each video; returns the states after it, too."""
+    """Embed a piece of each video; return the states after it, too."""
     batch_size, num_frames = keras.ops.shape(features)[:2]
     # Gives vectors the shape of maps of 1 x 1.
     maps = tf.reshape(features, [-1, *self.frame_network.input_shape[1:]])
@@ -131,12 +131,12 @@ class Embedder(keras.Model):
 
   @functools.cached_property
   def _compiled(self) -> Callable[..., tuple[tf.Tensor, list[tf.Tensor]]]:
-    """Compiles `_embed_piece`; cached where no checkpoint looks."""
+    """Compile `_embed_piece`; cached where no checkpoint looks."""
     return tf.function(self._embed_piece)
 
 
 def build_embedder(config: EasyDict, backbone: keras.Model) -> Embedder:
-  """Builds the embedder MODEL.EMBEDDER_TYPE for the features of a backbone.
+  """Build the embedder MODEL.EMBEDDER_TYPE for the features of a backbone.
 
   Args:
     config: The configuration.
@@ -159,7 +159,7 @@ def build_embedder(config: EasyDict, backbone: keras.Model) -> Embedder:
 def build_conv_embedder(
   config: EasyDict, feature_shape: tuple[int, int, int]
 ) -> Embedder:
-  """Builds the convolutional embedder (paper, table 9).
+  """Build the convolutional embedder (paper, table 9).
 
   Args:
     config: The configuration; MODEL.CONV_EMBEDDER_MODEL describes the layers,
@@ -199,7 +199,7 @@ def build_conv_embedder(
 def build_convgru_embedder(
   config: EasyDict, feature_shape: tuple[int, int, int]
 ) -> Embedder:
-  """Builds the recurrent embedder: convolutions on each frame, then GRUs.
+  """Build the recurrent embedder: convolutions on each frame, then GRUs.
 
   A recurrent network can solve cycle-consistency by counting frames instead of
   looking at them.
@@ -235,7 +235,7 @@ def build_convgru_embedder(
 def _build_grus(
   input_size: int, units: Sequence[int], l2_weight: float
 ) -> keras.Model:
-  """Stacks GRUs over [B, S, input_size]; takes states and returns the next."""
+  """Stack GRUs over [B, S, input_size]; take states and return the next."""
   inputs = keras.Input([None, input_size], dtype="float32")
   states = [keras.Input([size], dtype="float32") for size in units]
   penalties = layers.l2_penalties(l2_weight, "kernel", "recurrent", "bias")
@@ -255,7 +255,7 @@ def _convolutions(
   settings: EasyDict,
   config: EasyDict,
 ) -> keras.KerasTensor:
-  """Stacks convolutions, with batch norm and ReLU where settings say so."""
+  """Stack convolutions, with batch norm and ReLU where settings say so."""
   model, policy = config.MODEL, compute_policy(config.PRECISION)
   options = {"padding": "same", "kernel_initializer": "he_normal"}
   options |= layers.l2_penalties(model.L2_REG_WEIGHT, "kernel", "bias")

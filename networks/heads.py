@@ -8,7 +8,7 @@ from networks.layers import DenseLayers, dense_layers
 def build_head(
   input_size: int, layers: DenseLayers, dropout_rate: float, l2_weight: float
 ) -> keras.Model:
-  """Builds a classifier of embeddings.
+  """Build a classifier of embeddings.
 
   Args:
     input_size: Dimensions of what it classifies.

@@ -30,7 +30,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     training: bool | None = None,
     mask: tf.Tensor | None = None,
   ) -> tf.Tensor:
-    """Normalizes; in training by the batch, whose moments are averaged in."""
+    """Normalize; in training by the batch, whose moments are averaged in."""
     if not (training and self.trainable and self._is_fusible(inputs, mask)):
       return super().call(inputs, training=training, mask=mask)
     images, channels = inputs, [inputs.shape[-1]]
@@ -81,7 +81,7 @@ class TemporalConvolution(keras.layers.Conv3D):
   """
 
   def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-    """Convolves; the bias is added by the caller."""
+    """Convolve; the bias is added by the caller."""
     batch_size, _, *size = keras.ops.shape(inputs)
     num_frames, num_taps = inputs.shape[1], kernel.shape[0]
     outputs = []
@@ -100,7 +100,7 @@ class TemporalConvolution(keras.layers.Conv3D):
 
 
 def l2_penalties(weight: float, *parts: str) -> dict[str, keras.Regularizer]:
-  """Makes the arguments of a layer that penalize its `parts`, such as bias."""
+  """Make the arguments of a layer that penalize its `parts`, such as bias."""
   penalty = keras.regularizers.L2(weight)
   return {f"{part}_regularizer": penalty for part in parts}
 
@@ -112,7 +112,7 @@ def dense_layers(
   l2_weight: float,
   policy: str = "float32",
 ) -> keras.KerasTensor:
-  """Stacks dense layers, each behind a dropout.
+  """Stack dense layers, each behind a dropout.
 
   Args:
     x: [N, size] input.

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def resolve_precision(precision: str) -> str:
-  """Decides what a PRECISION of `auto` is on this machine.
+  """Decide what a PRECISION of `auto` is on this machine.
 
   Args:
     precision: `float32`, `bfloat16`, or `auto`: bfloat16 where all GPUs, or on
@@ -24,7 +24,7 @@ def resolve_precision(precision: str) -> str:
 
 
 def compute_policy(precision: str) -> str:
-  """Returns the Keras dtype policy of a PRECISION."""
+  """Return the Keras dtype policy of a PRECISION."""
   is_fast = resolve_precision(precision) == "bfloat16"
   return "mixed_bfloat16" if is_fast else "float32"
 

@@ -36,7 +36,7 @@ def check_loss_arguments(
   cycle_length: int | tf.Tensor,
   settings: LossSettings,
 ) -> tuple[tf.Tensor, tf.Tensor, LossSettings]:
-  """Checks what the losses over all pairs and over random cycles take.
+  """Check what the losses over all pairs and over random cycles take.
 
   Args:
     embs: [N, T, D] floating-point embeddings.
@@ -77,7 +77,7 @@ def check_loss_arguments(
 def check_pair(
   embs1: tf.Tensor, embs2: tf.Tensor
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """Checks the embeddings of two sequences.
+  """Check the embeddings of two sequences.
 
   Args:
     embs1: [..., M, D] embeddings.
@@ -103,7 +103,7 @@ def check_pair(
 
 
 def check_settings(settings: LossSettings, dtype: tf.DType) -> LossSettings:
-  """Checks choices and numbers.
+  """Check choices and numbers.
 
   Args:
     settings: The settings as a user gave them.
@@ -127,7 +127,7 @@ def check_settings(settings: LossSettings, dtype: tf.DType) -> LossSettings:
 
 
 def check_whole_number(name: str, value: int | tf.Tensor) -> int | tf.Tensor:
-  """Checks a whole number and its range.
+  """Check a whole number and its range.
 
   Args:
     name: Name of the argument.
@@ -147,7 +147,7 @@ def check_whole_number(name: str, value: int | tf.Tensor) -> int | tf.Tensor:
 def check_shape(
   name: str, value: tf.Tensor, shape: list[int | None] | tf.TensorShape
 ) -> tf.Tensor:
-  """Checks a shape, now or at run time, and makes it known statically."""
+  """Check a shape, now or at run time, and make it known statically."""
   value = tf.convert_to_tensor(value)
   if not value.shape.is_compatible_with(shape):
     raise ValueError(
@@ -170,7 +170,7 @@ def _check_floating(name: str, embs: tf.Tensor) -> tf.Tensor:
 def _check_batch(
   embs: tf.Tensor, batch_size: int | tf.Tensor, cycle_length: int | tf.Tensor
 ) -> tf.Tensor:
-  """Checks the shape, and that a cycle finds enough sequences."""
+  """Check the shape, and that a cycle finds enough sequences."""
   batch_size = check_whole_number("batch_size", batch_size)
   known = None if tf.is_tensor(batch_size) else batch_size
   embs = check_shape("embs [batch_size, T, D]", embs, [known, None, None])
@@ -195,7 +195,7 @@ def _check_batch(
 def _check_number(
   name: str, value: Any, dtype: tf.DType | None = None
 ) -> tf.Tensor:
-  """Checks a number and its range; without a type it has to be whole."""
+  """Check a number and its range; without a type it has to be whole."""
   # Through float32, the default for numbers, float64 would lose digits.
   if dtype and isinstance(value, numbers.Real):
     value = float(value)
@@ -217,7 +217,7 @@ def _check_number(
 def _require(
   is_valid: Callable[[Any], Any], value: int | tf.Tensor, message: str
 ) -> list[tf.Operation]:
-  """Checks a value now if it is known, else at run time; XLA leaves this out.
+  """Check a value now if it is known, else at run time; XLA leaves this out.
 
   Returns:
     The assertion of the graph, if it takes one.

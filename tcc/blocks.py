@@ -10,7 +10,7 @@ def sum_over_blocks(
   num_blocks: int | tf.Tensor,
   inputs: list[tf.Tensor],
 ) -> tf.Tensor:
-  """Adds up a function of blocks in the memory of one, gradient included.
+  """Add up a function of blocks in the memory of one, gradient included.
 
   A tape would keep what each block computed until the backward pass. Here the
   backward pass computes each block again.
@@ -54,7 +54,7 @@ def _accumulate(
   num_blocks: int | tf.Tensor,
   sums: list[tf.Tensor],
 ) -> list[tf.Tensor]:
-  """Adds what the function returns for each block to the sums."""
+  """Add what the function returns for each block to the sums."""
   num_blocks = tf.convert_to_tensor(num_blocks)
 
   def add(block: tf.Tensor, sums: list[tf.Tensor]) -> tuple:

@@ -19,7 +19,7 @@ MAX_PAIRWISE_ELEMENTS = 2**24
 def align_pair_of_sequences(
   embs1: tf.Tensor, embs2: tf.Tensor, similarity_type: str, temperature: float
 ) -> tuple[tf.Tensor, tf.Tensor]:
-  """Cycles every frame of one sequence through another and back.
+  """Cycle every frame of one sequence through another and back.
 
   Args:
     embs1: [..., M, D] embeddings of the sequence where the cycles start.
@@ -98,7 +98,7 @@ def compute_deterministic_alignment_loss(
 def mean_over_pairs(
   embs: tf.Tensor, times: tf.Tensor, settings: LossSettings
 ) -> tf.Tensor:
-  """Computes the mean loss over all ordered pairs of sequences.
+  """Compute the mean loss over all ordered pairs of sequences.
 
   Args:
     embs: [N, T, D] embeddings, checked.
@@ -209,7 +209,7 @@ def _block_shape(sizes: list) -> tuple[tf.Tensor, tf.Tensor]:
 
 
 def _block(number: tf.Tensor, sizes: list) -> tuple[tf.Tensor, ...]:
-  """Finds the sequences and frames of a block.
+  """Find the sequences and frames of a block.
 
   All blocks have the same shape, as XLA needs. What lies behind the last
   sequence or frame is replaced by that one.

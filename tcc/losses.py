@@ -19,7 +19,7 @@ def cycle_loss(
   times: tf.Tensor,
   settings: LossSettings,
 ) -> tf.Tensor:
-  """Computes the loss of each cycle.
+  """Compute the loss of each cycle.
 
   What several cycles share need not be repeated: `labels`, `start` and `times`
   broadcast.
@@ -48,7 +48,7 @@ def cycle_loss(
 def regression_loss(
   logits: tf.Tensor, start: tf.Tensor, times: tf.Tensor, settings: LossSettings
 ) -> tf.Tensor:
-  """Computes the distance in time between the ends of each cycle.
+  """Compute the distance in time between the ends of each cycle.
 
   Args:
     logits: [..., T] similarities of the cycled-back embedding to all frames.
@@ -80,7 +80,7 @@ def regression_loss(
 def frame_times(
   steps: tf.Tensor, seq_lens: tf.Tensor, normalize: bool, dtype: tf.DType
 ) -> tf.Tensor:
-  """Computes the time since the first frame, as regression losses measure it.
+  """Compute the time since the first frame, as regression losses measure it.
 
   Args:
     steps: [N, T] index of each frame in its sequence.

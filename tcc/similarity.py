@@ -6,7 +6,7 @@ from tcc.settings import LossSettings
 
 
 def find_center(embs: tf.Tensor, settings: LossSettings) -> tf.Tensor:
-  """Finds what to subtract from embeddings so that similarities are exact.
+  """Find what to subtract from embeddings so that similarities are exact.
 
   Distances only depend on differences, but are computed from squares: far from
   the origin these would cancel, and take the digits of the distance with them.
@@ -29,7 +29,7 @@ def find_center(embs: tf.Tensor, settings: LossSettings) -> tf.Tensor:
 def similarities(
   queries: tf.Tensor, candidates: tf.Tensor, settings: LossSettings
 ) -> tf.Tensor:
-  """Computes scaled similarities of all queries with all candidates.
+  """Compute scaled similarities of all queries with all candidates.
 
   Args:
     queries: [..., M, D] embeddings.
@@ -55,7 +55,7 @@ def similarities(
 def soft_nearest_neighbors(
   queries: tf.Tensor, candidates: tf.Tensor, settings: LossSettings
 ) -> tf.Tensor:
-  """Averages the candidates, weighted by their similarity to each query.
+  """Average the candidates, weighted by their similarity to each query.
 
   Args:
     queries: [..., M, D] embeddings.

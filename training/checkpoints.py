@@ -187,7 +187,7 @@ def _trainable_paths(algo: Algorithm) -> str:
 
 
 def _networks(algo: Algorithm) -> dict[str, keras.Model]:
-  """The networks of an algorithm by their names in a checkpoint."""
+  """Return the networks of an algorithm by their names in a checkpoint."""
   networks = {"cnn": algo.cnn, "emb": algo.emb, "head": algo.head}
   return {name: net for name, net in networks.items() if net is not None}
 

@@ -27,7 +27,7 @@ def visualize(
   normalize_embeddings: bool = False,
   interval: float = 50.0,
 ) -> int:
-  """Draws aligned videos and writes them to a file.
+  """Draw aligned videos and write them to a file.
 
   Args:
     embs_path: An embeddings file with frames, or a pattern for several.
@@ -61,7 +61,7 @@ def visualize(
 def align(
   reference: np.ndarray, candidate: np.ndarray, use_dtw: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Finds the candidate's frame that matches each frame of the reference.
+  """Find the candidate's frame that matches each frame of the reference.
 
   Args:
     reference: [M, D] float embeddings.
@@ -82,7 +82,7 @@ def align(
 def _load_videos(
   embs_path: str | os.PathLike, normalize: bool
 ) -> list[EmbeddedVideo]:
-  """Loads videos that can be aligned and drawn."""
+  """Load videos that can be aligned and drawn."""
   videos = EmbeddedSplit.from_lists(embeddings.load_many(embs_path)).videos
   if len(videos) < 2:
     raise UserError(
@@ -117,7 +117,7 @@ def _normalize(video: EmbeddedVideo) -> EmbeddedVideo:
 def _choose(
   videos: list[EmbeddedVideo], reference: int, candidate: int | None
 ) -> list[EmbeddedVideo]:
-  """Returns the reference, then the candidate or all other videos."""
+  """Return the reference, then the candidate or all other videos."""
   count = len(videos)
   for role, index in (("reference", reference), ("candidate", candidate)):
     if index is not None and not 0 <= index < count:

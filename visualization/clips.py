@@ -51,7 +51,7 @@ class Clip(NamedTuple):
 
 
 def grid_clip(videos: Videos, matches: Matches, max_side: int = 1920) -> Clip:
-  """Draws all videos in a grid, in step with the reference, which is marked.
+  """Draw all videos in a grid, in step with the reference, which is marked.
 
   Args:
     videos: Videos with frames; the first is the reference, R frames long.
@@ -77,7 +77,7 @@ def grid_clip(videos: Videos, matches: Matches, max_side: int = 1920) -> Clip:
 
 
 def sheet_clip(videos: Videos, matches: Matches, max_side: int = 1920) -> Clip:
-  """Draws one still picture: a row a video, a column a moment.
+  """Draw one still picture: a row a video, a column a moment.
 
   Args:
     videos: Videos with frames, of which the first 6 are drawn; the first is the
@@ -108,7 +108,7 @@ def pair_clip(
   cost: np.ndarray,
   max_side: int = 1920,
 ) -> Clip:
-  """Draws reference and candidate in step, and a map of their alignment.
+  """Draw reference and candidate in step, and a map of their alignment.
 
   The map has the reference's time to the right and the candidate's upwards.
   Its brightness is the similarity of the frames, its dots are the alignment.
@@ -148,7 +148,7 @@ def switch_clip(
   match: np.ndarray,
   max_side: int = 1920,
 ) -> Clip:
-  """Draws one picture that jumps from the reference to the candidate.
+  """Draw one picture that jumps from the reference to the candidate.
 
   Frames 0 to switch-1 are the reference's. Then follows the candidate's frame
   that is aligned with the reference's frame `switch`, and on to its end.
@@ -180,7 +180,7 @@ def switch_clip(
 
 
 def grid_shape(count: int) -> tuple[int, int]:
-  """Chooses a near-square grid, a little wider if that leaves fewer gaps.
+  """Choose a near-square grid, a little wider if that leaves fewer gaps.
 
   Args:
     count: Number of tiles, at least 1.
@@ -211,7 +211,7 @@ def _tile_size(
 def _tiles(
   videos: Videos, matches: Matches, moment: int, size: tuple[int, int]
 ) -> list[np.ndarray]:
-  """A tile a video at a moment of the reference, the first."""
+  """Draw a tile for each video at a moment of the reference, the first."""
   colors = [REFERENCE] + [None] * (len(videos) - 1)
   indices = [match[moment] for match in matches]
   return [
@@ -223,7 +223,7 @@ def _tiles(
 def _tile(
   video: EmbeddedVideo, index: int, size: tuple[int, int], color: Color | None
 ) -> np.ndarray:
-  """A frame with its caption; a colored border if a color is given."""
+  """Draw a frame with its caption, and a border if a color is given."""
   names = [f"reference: {video.name}"] * (color == REFERENCE) + [video.name]
   position = f"{video.steps[index]}/{video.seq_len}"
   image = _fit(video.frames[index], size)
@@ -232,7 +232,7 @@ def _tile(
 
 
 def _fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  """Resizes with the aspect kept, centered on the background."""
+  """Resize with the aspect kept, centered on the background."""
   height, width = image.shape[:2]
   scale = min(size[0] / width, size[1] / height)
   inner = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -247,7 +247,7 @@ def _fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 def _caption(
   image: np.ndarray, left: Sequence[str], right: str, color: Color
 ) -> np.ndarray:
-  """Adds a line of text below an image.
+  """Add a line of text below an image.
 
   On the left stands the first of the texts that has room beside the right one,
   or else the end of the last, which tells videos apart.
@@ -274,13 +274,13 @@ def _text_width(text: str) -> int:
 
 
 def _border(image: np.ndarray, color: Color) -> np.ndarray:
-  """Adds a border, and the gap to the next tile to the right and below."""
+  """Add a border, and the gap to the next tile to the right and below."""
   image = _surround(image, [_BORDER] * 4, color)
   return _surround(image, [0, _GAP, 0, _GAP], BACKGROUND)
 
 
 def _frame(image: np.ndarray) -> np.ndarray:
-  """Adds the outer gap; makes sides even, as 4:2:0 color needs them."""
+  """Add the outer gap; make sides even, as 4:2:0 color needs them."""
   bottom, right = ((side + _GAP) % 2 for side in image.shape[:2])
   return _surround(image, [_GAP, bottom, _GAP, right], BACKGROUND)
 
@@ -288,7 +288,7 @@ def _frame(image: np.ndarray) -> np.ndarray:
 def _surround(
   image: np.ndarray, widths: Sequence[int], color: Color
 ) -> np.ndarray:
-  """Adds so many pixels at the top, bottom, left and right."""
+  """Add so many pixels at the top, bottom, left and right."""
   return cv2.copyMakeBorder(image, *widths, cv2.BORDER_CONSTANT, value=color)
 
 
@@ -318,7 +318,7 @@ def _map_points(
 
 
 def _mark(chart: np.ndarray, point: tuple[int, int]) -> None:
-  """Draws cross-hairs in the colors of the two videos, and a dot."""
+  """Draw cross-hairs in the colors of the two videos, and a dot."""
   x, y = point
   cv2.line(chart, (x, 0), (x, len(chart)), REFERENCE, 1)
   cv2.line(chart, (0, y), (len(chart), y), CANDIDATE, 1)
@@ -327,7 +327,7 @@ def _mark(chart: np.ndarray, point: tuple[int, int]) -> None:
 
 
 def _timeline(width: int, i: int, switch: int, length: int) -> np.ndarray:
-  """A bar of what was played, in the color of the video it came from."""
+  """Draw a bar of what was played, in the colors of the two videos."""
   bar = np.full((_TIMELINE + _GAP, width, 3), BACKGROUND, np.uint8)
   span = width - _GAP
   turn = round(span * switch / length)

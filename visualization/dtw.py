@@ -4,7 +4,7 @@ import numpy as np
 
 
 def dtw_path(cost: np.ndarray) -> tuple[float, np.ndarray]:
-  """Finds the cheapest path through a cost matrix, corner to corner.
+  """Find the cheapest path through a cost matrix, corner to corner.
 
   Each step goes one row down, one column right, or both; the path's cost is
   the sum over all its cells. Among equally cheap ways into a cell the diagonal
@@ -40,7 +40,7 @@ def dtw_path(cost: np.ndarray) -> tuple[float, np.ndarray]:
 
 
 def aligned_frames(path: np.ndarray) -> np.ndarray:
-  """Makes a path one-valued: one candidate frame for each query frame.
+  """Make a path one-valued: one candidate frame for each query frame.
 
   Where the path matches a query frame with several candidate frames, the
   middle one is taken (the earlier of two).
@@ -74,7 +74,7 @@ def squared_distances(query: np.ndarray, candidate: np.ndarray) -> np.ndarray:
 
 
 def _skew(cost: np.ndarray) -> np.ndarray:
-  """Turns anti-diagonals into rows: [M, N] -> [M+N-1, M], inf elsewhere.
+  """Turn anti-diagonals into rows: [M, N] -> [M+N-1, M], inf elsewhere.
 
   Cell (i, j) goes to (i+j, i). Padding each row to M+N and reading the same
   memory in rows one shorter shifts row i to the right by i.
@@ -86,7 +86,7 @@ def _skew(cost: np.ndarray) -> np.ndarray:
 
 
 def _accumulate(skewed: np.ndarray) -> np.ndarray:
-  """Replaces each cost by that of the cheapest path that ends there.
+  """Replace each cost by that of the cheapest path that ends there.
 
   Args:
     skewed: [M+N-1, M] costs, as `_skew` lays them out.

@@ -16,7 +16,7 @@ MAX_SIDES = {".mp4": 1920, ".gif": 960, ".png": 1920}
 
 
 def check_output(path: str | os.PathLike, interval: float) -> str:
-  """Checks that a clip can be written so.
+  """Check that a clip can be written so.
 
   Args:
     path: File to write.
@@ -43,7 +43,7 @@ def check_output(path: str | os.PathLike, interval: float) -> str:
 
 
 def write_clip(path: str | os.PathLike, clip: Clip, interval: float) -> None:
-  """Writes a clip, whole or not at all.
+  """Write a clip, whole or not at all.
 
   Args:
     path: File to write; its ending, one of `MAX_SIDES`, is the format. A .png
