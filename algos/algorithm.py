@@ -1,4 +1,4 @@
-"""What all algorithms share: a backbone, an embedder and a loss."""
+"""The base of all algorithms: a backbone, an embedder and a loss."""
 
 from collections.abc import Callable
 

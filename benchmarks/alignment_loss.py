@@ -1,4 +1,4 @@
-"""What the loss over all pairs of sequences costs, forward and backward.
+"""Cost of the loss over all pairs of sequences, forward and backward.
 
 Against the obvious implementation, in one run: a Python loop over the N(N-1)
 ordered pairs that calls `align_pair_of_sequences` for each and averages the

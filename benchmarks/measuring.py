@@ -1,4 +1,4 @@
-"""What several benchmarks measure with."""
+"""Time and memory, as several benchmarks measure them."""
 
 import concurrent.futures
 import multiprocessing

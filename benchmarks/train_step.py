@@ -1,4 +1,4 @@
-"""What a training step costs beyond the network itself.
+"""Cost of a training step beyond the network itself.
 
 Prints, from alternating blocks in one process, the time of a full training step
 (input, loss, optimizer, logging) and of the bare forward and backward pass of

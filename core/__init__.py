@@ -1,1 +1,1 @@
-"""What every room needs: errors, command line, files, settings."""
+"""Errors, command line, files and settings, for all rooms."""

@@ -1,4 +1,4 @@
-"""What a data set holds, as `dataset.json` beside its records says.
+"""The contents of a data set, in `dataset.json` beside its records.
 
     {"format_version": 1, "dataset": "pouring",
      "class_names": ["start to hand touches bottle", ...],
@@ -29,7 +29,7 @@ _FIELDS = {"phases": "phase_counts"}
 
 @dataclasses.dataclass(frozen=True)
 class SplitInfo:
-  """What one split holds.
+  """The contents of one split.
 
   Attributes:
     num_videos: Number of videos.
@@ -57,7 +57,7 @@ class SplitInfo:
 
 @dataclasses.dataclass(frozen=True)
 class DatasetInfo:
-  """What a data set holds.
+  """The contents of a data set.
 
   Attributes:
     class_names: Name of each phase, in the order of the labels of frames; empty

@@ -20,7 +20,7 @@ from media.frame_encoding import FrameEncoding
 
 @dataclasses.dataclass(frozen=True)
 class LabelOptions:
-  """How videos get their labels.
+  """Options for labeling videos.
 
   Attributes:
     label_file: A file that `labels.label_file` reads; None for no labels of
@@ -39,7 +39,7 @@ class LabelOptions:
 
 @dataclasses.dataclass(frozen=True)
 class SplitOptions:
-  """How videos are divided into splits.
+  """Options for dividing videos into splits.
 
   Attributes:
     shares: Name of a split -> its share; empty for one split of all videos.

@@ -19,7 +19,7 @@ from media.frames import Frame, select_frames
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-  """What a record is made of.
+  """The video or image folder that a record is made of.
 
   Attributes:
     name: Name of the record: path below the input folder, without ending.
@@ -41,7 +41,7 @@ class Source:
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-  """What `dataset.json` says about a converted source.
+  """A converted source, as `dataset.json` describes it.
 
   Attributes:
     name: Name of the record.

@@ -38,7 +38,7 @@ from media.frame_encoding import FrameEncoding
 
 @dataclasses.dataclass(frozen=True)
 class ShardOptions:
-  """How records are written.
+  """Options for writing records.
 
   Attributes:
     files_per_shard: Number of sources in a shard; the last may have fewer.
@@ -101,7 +101,7 @@ class _Shard:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Output:
-  """Where a split is written to.
+  """The places that a split is written to.
 
   Attributes:
     plan: The split.

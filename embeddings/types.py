@@ -13,7 +13,7 @@ Videos = dict[str, list]
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class EmbeddedVideo:
-  """What the network made of one video, L frames of it.
+  """The embeddings of L frames of one video.
 
   Attributes:
     embs: [L, D] float32 embeddings.

@@ -61,7 +61,7 @@ class Metric:
 
   @property
   def tag(self) -> str:
-    """Where TensorBoard and `metrics.jsonl` have the number."""
+    """Key of the number in TensorBoard and `metrics.jsonl`."""
     place = [self.split, self.dataset]
     if self.task == "kendalls_tau":
       place.reverse()
@@ -81,6 +81,6 @@ class Metric:
 
   @property
   def is_detail(self) -> bool:
-    """Whether tables leave it out: of training videos, a headline, a CI."""
+    """True for what tables leave out: training videos, headlines, CIs."""
     hidden = self.split == "train" or self.task == "metrics"
     return hidden or self.name.endswith("_ci")

@@ -1,4 +1,4 @@
-"""What a task returns."""
+"""The result of a task."""
 
 import dataclasses
 import math

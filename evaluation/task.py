@@ -1,4 +1,4 @@
-"""What a task is: one of two protocols.
+"""The two protocols of evaluation tasks.
 
 A task is built with the configuration. It neither reads files nor writes logs;
 what a user should know about the data goes through Python's `warnings`.

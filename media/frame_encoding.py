@@ -1,4 +1,4 @@
-"""How frames are stored in records: rotated, resized, as JPEGs."""
+"""Encoding of frames for records: rotated, resized, as JPEGs."""
 
 import dataclasses
 import os
@@ -17,7 +17,7 @@ MAX_SIDE = 65500
 
 @dataclasses.dataclass(frozen=True)
 class FrameEncoding:
-  """How frames are stored.
+  """Options for storing frames.
 
   Attributes:
     size: Width and height in pixels; None keeps the source's.

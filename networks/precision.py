@@ -1,4 +1,4 @@
-"""Whether networks compute in float32 or bfloat16."""
+"""The precision that networks compute in: float32 or bfloat16."""
 
 import pathlib
 

@@ -201,7 +201,7 @@ def _sizes(embs: tf.Tensor) -> list[int] | list[tf.Tensor]:
 
 
 def _block_shape(sizes: list) -> tuple[tf.Tensor, tf.Tensor]:
-  """How many sequences, and frames of each, `MAX_PAIRWISE_ELEMENTS` allows."""
+  """Fit a block of sequences, and frames of each, to the memory bound."""
   batch_size, num_steps, dimension = sizes
   num_frames = MAX_PAIRWISE_ELEMENTS // (batch_size * (num_steps + dimension))
   num_sequences = tf.clip_by_value(num_frames // num_steps, 1, batch_size)

@@ -1,4 +1,4 @@
-"""How far a cycle ends from where it began (paper, section 3.3)."""
+"""Distance between the start and the end of a cycle (paper, section 3.3)."""
 
 import tensorflow as tf
 

@@ -17,7 +17,7 @@ NUMBERS = ("temperature", "label_smoothing", "variance_lambda", "huber_delta")
 
 @dataclasses.dataclass(frozen=True)
 class LossSettings:
-  """How cycles are computed and scored; see `compute_alignment_loss`.
+  """Settings of a loss; see `compute_alignment_loss`.
 
   Attributes:
     loss_type: One of `LOSS_TYPES`.

@@ -260,7 +260,7 @@ def init_from(algo: Algorithm, logdir: str) -> None:
 
 
 def _has_same_head(algo: Algorithm, config: EasyDict) -> bool:
-  """Whether a configuration leads to a head that an algorithm can take over."""
+  """Return whether an algorithm can take over the head of a configuration."""
   if algo.head is None or config.TRAINING_ALGO != algo.name:
     return False
   other = build_to_restore(config).head

@@ -311,7 +311,7 @@ def _alignment_map(
 def _map_points(
   match: np.ndarray, shape: tuple[int, int], side: int
 ) -> list[tuple[int, int]]:
-  """Where the centers of the cells (i, match[i]) are, as (x, y) pixels."""
+  """Locate the centers of the cells (i, match[i]) as (x, y) pixels."""
   x = (np.arange(shape[0]) + 0.5) / shape[0] * side
   y = side - (match + 0.5) / shape[1] * side
   return [(int(a), int(b)) for a, b in zip(x, y, strict=True)]

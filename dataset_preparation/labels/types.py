@@ -13,7 +13,7 @@ _SLACK = 0.5
 
 
 class Extent(NamedTuple):
-  """How long a source video is.
+  """Length of a source video.
 
   Attributes:
     num_frames: Number of frames, including dropped ones.

@@ -1,4 +1,4 @@
-"""What happens in a video, and when.
+"""The events of a video and their times.
 
 A `Script` is drawn at random once per video; `compute_state` is a pure function
 of it and of time. Coordinates and angles are those of `shapes`.
