@@ -12,8 +12,11 @@ from training.checkpoints import trainable_variables
 
 def distribute(
   strategy: tf.distribute.Strategy, batches: tf.data.Dataset
-) -> tf.distribute.DistributedDataset:
-  """Split each batch among the replicas of a strategy."""
+) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+  """Split each batch among the replicas of a strategy, if there are several."""
+  # A distributed data set has a tuner of its own, see `datasets`.
+  if strategy.num_replicas_in_sync == 1:
+    return batches
   # The batches are drawn by number, so there are no files to shard by.
   options = tf.data.Options()
   policy = tf.data.experimental.AutoShardPolicy.DATA
