@@ -1,10 +1,15 @@
 import os
+import signal
 
 import pytest
 import tensorflow as tf
 
 import config
 from tests.helpers import record_files, tiny_run
+
+# A shell that starts the tests in the background makes them ignore Ctrl-C, and
+# with them the processes that they interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What AutoGraph can't convert is an error, not a warning.
 os.environ["AUTOGRAPH_STRICT_CONVERSION"] = "1"
