@@ -87,8 +87,9 @@ def count_phases(config: EasyDict) -> int:
   [dataset] = config.DATASETS
   records = list_split_records(config, dataset, "train")
   used = list_training_records(config, dataset)
-  _, _, phase_counts = examples.count_examples(used)
-  if max(phase_counts, default=-1) < 0:
+  # Ends at the first label, so that records are not all read twice.
+  counts = (examples.count_examples([record]) for record in used)
+  if not any(max(phases, default=-1) >= 0 for _, _, phases in counts):
     raise UserError(
       f"{records[0].path}: expected labels of frames for classification,"
       f" received none in the first {len(used)} of {len(records)} training"

@@ -192,12 +192,13 @@ def _open_work(output: _Output) -> Iterator[None]:
 
   It is removed at the end, or if an error leaves no finished shard.
   """
-  name, work = output.plan.name, files.make_folder(output.work)
+  name, work = output.plan.name, output.work
   with files.exclusive(
     work.with_suffix(".lock"),
     f"{work}: expected one process to convert {name}, received a second; wait"
     " for the first",
   ):
+    files.make_folder(work)
     # What an interrupted run has moved already is unfinished work again.
     if output.moved.exists():
       for records, target in json.loads(output.moved.read_text()):

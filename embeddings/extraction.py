@@ -73,7 +73,7 @@ def _decode_frames(
 ) -> np.ndarray:
   """Decode frames, resized to a width and height; None keeps their own."""
   frames = example_parser.decode_frames(tf.constant(jpegs)).numpy()
-  if size is None:
+  if size in (None, frames.shape[2:0:-1]):
     return frames
   area = cv2.INTER_AREA
   return np.stack([cv2.resize(x, size, interpolation=area) for x in frames])
