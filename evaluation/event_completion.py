@@ -10,6 +10,7 @@ import numpy as np
 from easydict import EasyDict
 from sklearn.linear_model import LinearRegression
 from sklearn.metrics import r2_score
+from threadpoolctl import threadpool_limits
 
 from data.subsets import first_fraction
 from embeddings.types import AnyVideos, EmbeddedVideo
@@ -58,7 +59,10 @@ class EventCompletion:
     for fraction in self._fractions:
       used = first_fraction(splits["train"], fraction)
       fitted = _frames_and_targets(used, num_events)
-      regression = LinearRegression().fit(*fitted)
+      # The threads of BLAS wait busily for each other, on a busy machine for
+      # minutes, and a matrix this small needs none.
+      with threadpool_limits(1, "blas"):
+        regression = LinearRegression().fit(*fitted)
       for split, (frames, targets) in (("train", fitted), ("val", validation)):
         score = r_squared(targets, regression.predict(frames))
         name = f"{fraction}_score"
