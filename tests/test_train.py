@@ -49,7 +49,7 @@ def copied(trained, tmp_path):
 @pytest.fixture
 def small_step(monkeypatch):
   """Steps that change nothing, so that no network is traced; their losses."""
-  losses = [1.0] * 3
+  losses = [1.0] * 4
   step = lambda batch: {"loss": tf.constant(losses.pop())}  # noqa: E731
   monkeypatch.setattr(train, "build_train_step", lambda *_: step)
   return losses

@@ -176,17 +176,18 @@ def test_thirty_steps_overfit_a_batch(settings):
 def test_a_checkpoint_gives_the_same_embeddings_and_draws(
   settings, algo, tmp_path
 ):
+  def build_saver(algo):
+    optimizer = build_optimizer(tiny.config(*settings))
+    optimizer.build(checkpoints.trainable_variables(algo))
+    return optimizer, checkpoints.Saver(algo, optimizer, str(tmp_path))
+
+  optimizer, saver = build_saver(algo)
   data = batch_for(algo)
+  tiny.take_step(algo, optimizer, data)
+  saver.save(1)
   fresh = tiny.algorithm(*settings, seed=7)
-  optimizers = [build_optimizer(tiny.config(*settings)) for _ in range(2)]
-  savers = []
-  for network, optimizer in zip((algo, fresh), optimizers, strict=True):
-    optimizer.build(checkpoints.trainable_variables(network))
-    savers.append(checkpoints.Saver(network, optimizer, str(tmp_path)))
-  tiny.take_step(algo, optimizers[0], data)
-  savers[0].save(1)
   assert not np.array_equal(fresh(data), algo(data))
-  assert savers[1].restore_latest() == 1
+  assert build_saver(fresh)[1].restore_latest() == 1
   np.testing.assert_array_equal(fresh(data), algo(data))
   for mine, other in zip(random_state(fresh), random_state(algo), strict=True):
     np.testing.assert_array_equal(mine, other)
