@@ -294,7 +294,9 @@ def load(
 
 
 def merge_run(
-  logdir: str | None, file: str | None = None, settings: Sequence[str] = ()
+  logdir: str | os.PathLike | None,
+  file: str | None = None,
+  settings: Sequence[str] = (),
 ) -> EasyDict:
   """Merge a file and settings over the configuration of a run, if it has one.
 
@@ -332,16 +334,13 @@ def load_run(logdir: str | os.PathLike) -> EasyDict:
   Raises:
     UserError: There is none, or it is not valid.
   """
-  logdir = os.path.expanduser(logdir)
-  path = run_directory.config_file(logdir)
+  path = run_directory.config_file(os.path.expanduser(logdir))
   if not path.exists():
     raise UserError(
       f"{path}: expected the configuration of a training run, received no file;"
       f" start a run with `python train.py --logdir {logdir}`"
     )
-  config = load([path])
-  config.LOGDIR = logdir
-  return config
+  return merge_run(logdir)
 
 
 def unused_settings(config: EasyDict) -> list[str]:

@@ -21,10 +21,8 @@ from core.errors import UserError
 from data import dataset_info
 from embeddings import extraction
 from evaluation import checkpoint_polling, metrics, runner
-from evaluation.checkpoint_polling import evaluator_lock
 from evaluation.task import EmbeddingTask, Task
 from training import checkpoints
-from training.checkpoints import CheckpointError
 
 FLAGS = flags.FLAGS
 
@@ -58,7 +56,7 @@ def evaluate(
   for dataset in config.DATASETS:  # Fails early and clean.
     dataset_info.load_class_names(config.PATH_TO_TFRECORDS, dataset)
   checkpoints.latest_checkpoint(config.LOGDIR)  # Likewise.
-  with evaluator_lock(config.LOGDIR):
+  with checkpoint_polling.evaluator_lock(config.LOGDIR):
     if continuous_eval:
       done = metrics.read(config.LOGDIR, max_embs)
       found = checkpoint_polling.poll_checkpoints(config, done, timeout_minutes)
@@ -70,7 +68,7 @@ def evaluate(
       try:
         evaluate_checkpoint(step, path)
         evaluated = True
-      except CheckpointError as error:
+      except checkpoints.CheckpointError as error:
         # Training deletes the index first.
         if pathlib.Path(f"{path}.index").exists():
           failed[step] = error
@@ -148,7 +146,7 @@ def evaluate_files(
   embs = runner.name_phases(config, dataset, {"train": train, "val": val})
   with tempfile.TemporaryDirectory() as nowhere:
     logdir = logdir or nowhere
-    with evaluator_lock(logdir):
+    with checkpoint_polling.evaluator_lock(logdir):
       results = {dataset: runner.run_on_embeddings(tasks, dataset, embs)}
       writer = runner.open_writer(logdir)
       runner.log_results(logdir, writer, 0, results, visualize, {})
@@ -216,8 +214,7 @@ if __name__ == "__main__":
   flags.DEFINE_float(
     "start_timeout_minutes",
     1,
-    "Minutes to wait for training to write its config.yml before ending with an"
-    " error; 0 = wait for ever.",
+    "Minutes to wait at most for training to write config.yml; 0 = for ever.",
     lower_bound=0,
   )
   flags.DEFINE_float(
@@ -238,7 +235,6 @@ if __name__ == "__main__":
   flags.DEFINE_multi_string(
     "set",
     [],
-    "A setting for --train_embs, such as EVAL.KENDALLS_TAU_STRIDE=2; may be"
-    " repeated.",
+    "A setting for --train_embs, such as EVAL.TASKS=[retrieval]; repeatable.",
   )
   run(main)

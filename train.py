@@ -22,7 +22,8 @@ import datasets
 import models
 from algos import ALGOS
 from algos.algorithm import Batch
-from core import command_line, run_directory
+from core import run_directory
+from core.command_line import define_path, run
 from core.errors import UserError
 from core.settings import check_name
 from evaluation import TASKS
@@ -63,13 +64,16 @@ def train(
   records = []
   for dataset in config.DATASETS:  # Fails early and clean, too.
     records += datasets.list_training_records(config, dataset)
-  config = _resolve(config)
+  # What depends on machine or videos is settled: the run is restored without.
+  config = copy.deepcopy(config)
+  config.PRECISION = models.resolve_precision(config.PRECISION)
+  build = ALGOS[config.TRAINING_ALGO]
+  config = build.resolve(config, datasets.count_phases)
   strategy = strategy or tf.distribute.get_strategy()
   keras.utils.set_random_seed(config.SEED)  # First weights and dropout.
   # Where a checkpoint gives the weights, those of ImageNet need not be there.
   restores = init_from or run_directory.list_checkpoints(config.LOGDIR)
   with strategy.scope():
-    build = ALGOS[config.TRAINING_ALGO]
     algo = (checkpoints.build_to_restore if restores else build)(config)
     variables = checkpoints.trainable_variables(algo)
     optimizer = build_optimizer(config)
@@ -118,13 +122,6 @@ def _check_start(
       "%s: no effect with MODEL.EMBEDDER_TYPE=%s",
       *(", ".join(unused), config.MODEL.EMBEDDER_TYPE),
     )
-
-
-def _resolve(config: EasyDict) -> EasyDict:
-  """Replace what depends on machine or videos: the run is restored without."""
-  config = copy.deepcopy(config)
-  config.PRECISION = models.resolve_precision(config.PRECISION)
-  return ALGOS[config.TRAINING_ALGO].resolve(config, datasets.count_phases)
 
 
 def _take_steps(
@@ -190,10 +187,10 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  command_line.define_path(
+  define_path(
     "logdir", None, "Log directory of the run (default: LOGDIR, see config.py)."
   )
-  command_line.define_path(
+  define_path(
     "config", None, "YAML file with the settings that differ from config.py."
   )
   flags.DEFINE_multi_string(
@@ -206,10 +203,10 @@ if __name__ == "__main__":
     "debug", False, "Log norms of gradients and histograms of variables."
   )
   flags.DEFINE_bool("visualize", False, "Log batches as images.")
-  command_line.define_path(
+  define_path(
     "init_from",
     None,
     "Log directory of another run whose network a new run starts from; the"
     " classifier is taken over if algorithm and sizes are the same.",
   )
-  command_line.run(main)
+  run(main)

@@ -42,8 +42,7 @@ if __name__ == "__main__":
     "use_dtw",
     False,
     "Align by dynamic time warping, which never goes back in time and matches"
-    " first and last frames; otherwise by nearest neighbors, each frame for"
-    " itself.",
+    " first and last frames; otherwise by each frame's nearest neighbor.",
   )
   flags.DEFINE_integer(
     "reference_video", 0, "Index (from 0) of the video to align others to."
@@ -64,8 +63,7 @@ if __name__ == "__main__":
   flags.DEFINE_boolean(
     "grid_mode",
     True,
-    "Show a grid of all videos; --nogrid_mode shows the reference and one"
-    " candidate.",
+    "A grid of all videos; --nogrid_mode shows the reference and a candidate.",
   )
   flags.DEFINE_boolean(
     "normalize_embeddings", False, "Compare embeddings scaled to length 1."

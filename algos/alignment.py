@@ -26,9 +26,8 @@ class AlignmentLoss(Loss):
     needed = settings.CYCLE_LENGTH
     if needed != 2 and not settings.STOCHASTIC_MATCHING:
       raise UserError(
-        "ALIGNMENT.CYCLE_LENGTH: expected 2 without stochastic matching, which"
-        f" aligns all pairs of videos, received {needed}; set it to 2 or"
-        " ALIGNMENT.STOCHASTIC_MATCHING=true"
+        "ALIGNMENT.CYCLE_LENGTH: expected 2 without stochastic matching,"
+        f" received {needed}; set it to 2 or ALIGNMENT.STOCHASTIC_MATCHING=true"
       )
     for section in ("TRAIN", "EVAL"):
       received = config[section].BATCH_SIZE

@@ -19,7 +19,8 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
-from benchmarks.measuring import read_peak_memory, run_in_new_process, time_call
+from benchmarks import measuring
+from benchmarks.measuring import report, time_call
 from core import command_line
 from tcc import align_pair_of_sequences, compute_alignment_loss
 from tcc import deterministic_alignment as deterministic
@@ -94,11 +95,10 @@ def compare(shape: tuple[int, int, int], repeats: int, eager: bool) -> None:
     steps = [loop, ours]
     kind, note = "graph", f"   traced in {loop_trace:.2f} s, {our_trace:.2f} s"
   loop, ours = median_seconds(steps, embs, repeats)
-  print(
+  report(
     _SHAPE(*shape)
     + f"{kind}   loop {loop * 1e3:9.2f} ms   all pairs {ours * 1e3:8.2f} ms"
-    f"   ratio {loop / ours:6.1f}{note}",
-    flush=True,
+    f"   ratio {loop / ours:6.1f}{note}"
   )
 
 
@@ -108,10 +108,9 @@ def grow(batch_size: int, repeats: int) -> None:
   seconds_to_trace, step = trace(with_gradient(all_pairs), embs)
   (seconds,) = median_seconds([step], embs, repeats)
   pairs = batch_size * (batch_size - 1)
-  print(
+  report(
     f"N={batch_size:<3}T=64  D=128 traced in {seconds_to_trace:.2f} s, runs in"
-    f" {seconds * 1e3:8.2f} ms, {seconds / pairs * 1e6:6.1f} us a pair",
-    flush=True,
+    f" {seconds * 1e3:8.2f} ms, {seconds / pairs * 1e6:6.1f} us a pair"
   )
 
 
@@ -119,7 +118,7 @@ def peak_mebibytes() -> float:
   """Return the most memory held so far: the GPU's where there is one."""
   if tf.config.list_physical_devices("GPU"):
     return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20
-  return read_peak_memory()
+  return measuring.read_peak_memory()
 
 
 def measure_memory(
@@ -143,12 +142,11 @@ def compare_memory(shape: tuple[int, int, int]) -> None:
   os.environ.pop("TF_CPP_MIN_LOG_LEVEL")
   for graph in (False, True):
     for name, limit in (("at once", 2**62), ("in blocks", bound)):
-      measured = run_in_new_process(measure_memory, shape, limit, graph)
-      print(
+      found = measuring.run_in_new_process(measure_memory, shape, limit, graph)
+      report(
         _SHAPE(*shape)
         + f"{'graph' if graph else 'eager'}   {name:9}   peak"
-        " {:7.0f} MiB   {:6.2f} s".format(*measured),
-        flush=True,
+        " {:7.0f} MiB   {:6.2f} s".format(*found)
       )
 
 

@@ -20,7 +20,7 @@ from scipy.spatial.distance import cdist
 from sklearn.svm import SVC
 
 import config as configuration
-from benchmarks.measuring import read_peak_memory, time_call
+from benchmarks.measuring import read_peak_memory, report, time_call
 from core import command_line
 from core.errors import UserError
 from evaluation import TASKS
@@ -133,10 +133,9 @@ def compare(
   error = np.max([abs(result.scalars[tag] - x) for tag, x in expected.items()])
   if not error <= 1e-12:  # Nor NaN.
     raise UserError(f"{name}: differs from the plain formulation by {error}")
-  print(
+  report(
     f"{name}: plain {theirs:.2f} s, ours {ours:.2f} s, ratio"
-    f" {theirs / ours:.1f}, largest difference {error:.1e}",
-    flush=True,
+    f" {theirs / ours:.1f}, largest difference {error:.1e}"
   )
 
 
@@ -157,7 +156,7 @@ def main() -> None:
       evaluate = task(config).evaluate_embeddings
       seconds, result = time_call(evaluate, "made", train, val)
       total += seconds
-      print(f"{name}: {seconds:.2f} s, headline {result.value:.4f}", flush=True)
+      report(f"{name}: {seconds:.2f} s, headline {result.value:.4f}")
   peak = read_peak_memory() / 1024
   print(f"all tasks: {total:.1f} s, peak memory of the process {peak:.2f} GiB")
   # Fractions of a second: one round would measure noise.

@@ -20,6 +20,11 @@ def time_call(function: Callable, *arguments: Any) -> tuple[float, Any]:
   return time.perf_counter() - start, result
 
 
+def report(text: str) -> None:
+  """Print a result as soon as it is there, also into a pipe."""
+  print(text, flush=True)
+
+
 def run_module(module: str, *arguments: str) -> str:
   """Run a module of the project as a script; return what it logged.
 

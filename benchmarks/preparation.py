@@ -24,7 +24,6 @@ from absl import flags
 from benchmarks import measuring
 from core import command_line
 from dataset_preparation import conversion
-from dataset_preparation.conversion import Source
 from media.frame_encoding import FrameEncoding
 
 FLAGS = flags.FLAGS
@@ -107,7 +106,8 @@ def convert_ours(folder: pathlib.Path, output_dir: pathlib.Path) -> None:
 def convert_and_measure(path: pathlib.Path, target: pathlib.Path) -> float:
   """Convert a video as a worker does; return the peak MiB of the process."""
   cv2.setNumThreads(1)
-  conversion.convert(Source("long", path), FrameEncoding(size=_SIZE), target)
+  source, encoding = conversion.Source("long", path), FrameEncoding(size=_SIZE)
+  conversion.convert(source, encoding, target)
   return measuring.read_peak_memory()
 
 
@@ -126,21 +126,19 @@ def main() -> None:
       theirs, _ = measuring.time_call(convert_bare, folder)
       ours, _ = measuring.time_call(convert_ours, folder, root / "records")
       ratios.append(theirs / ours)
-      print(f"bare {theirs:.1f} s, ours {ours:.1f} s", flush=True)
-    print(
+      measuring.report(f"bare {theirs:.1f} s, ours {ours:.1f} s")
+    measuring.report(
       f"throughput of ours: {statistics.median(ratios):.3f} of bare (median),"
-      f" expected at least {_MIN_THROUGHPUT}",
-      flush=True,
+      f" expected at least {_MIN_THROUGHPUT}"
     )
     lengthen(short, long, round(6 * FLAGS.minutes))
     for path in (short, long):
       seconds, peak = measuring.time_call(
         measuring.run_in_new_process, convert_and_measure, path, root / "record"
       )
-      print(
+      measuring.report(
         f"{path.name}: {seconds:.0f} s, peak of the worker {peak:.0f} MiB,"
-        f" {peak / _MAX_MEMORY:.3f} of the {_MAX_MEMORY} it may take",
-        flush=True,
+        f" {peak / _MAX_MEMORY:.3f} of the {_MAX_MEMORY} it may take"
       )
 
 

@@ -1,6 +1,5 @@
 """Flags of the scripts, and one-line errors instead of stack traces."""
 
-import functools
 import os
 import pathlib
 import sys
@@ -40,13 +39,6 @@ def define_path(
   flags.DEFINE(_PathParser(), name, default, help_text, required=required)
 
 
-def _parse_flags(argv: list[str], known_only: bool = False) -> list[str]:
-  try:
-    return flags.FLAGS(argv, known_only)
-  except flags.Error as error:
-    _stop(f"{str(error).splitlines()[0]} (--help lists the flags)")
-
-
 def _stop(message: str, status: int = 1) -> None:
   print("error: " + " ".join(message.split()), file=sys.stderr)
   sys.exit(status)
@@ -74,6 +66,12 @@ def run(
     takes_unknown_flags: Whether that list includes flags that are not defined.
   """
 
+  def parse(argv: list[str]) -> list[str]:
+    try:
+      return flags.FLAGS(argv, known_only=takes_unknown_flags)
+    except flags.Error as error:
+      _stop(f"{str(error).splitlines()[0]} (--help lists the flags)")
+
   def guarded(argv: list[str]) -> None:
     if argv[1:] and not takes_arguments:
       _stop(f"expected options only, received {argv[1]!r}; write --NAME=VALUE")
@@ -92,5 +90,4 @@ def run(
     if message is not None:
       _stop(message, status)
 
-  parse = functools.partial(_parse_flags, known_only=takes_unknown_flags)
   app.run(guarded, flags_parser=parse)

@@ -191,10 +191,7 @@ def read_example(record: Record, use_frame_labels: bool = True) -> Example:
   try:
     message = _SequenceExample.FromString(tfrecords.read_record(record))
   except DecodeError as error:
-    raise UserError(
-      f"{record}: expected a SequenceExample, received other data; convert the"
-      " videos again"
-    ) from error
+    raise _damage(record, "a SequenceExample", "other data") from error
   context, lists = message.context.feature, message.feature_lists.feature_list
   jpegs = [b"".join(x.bytes_list.value) for x in lists[VIDEO].feature]
   features = lists[FRAME_LABELS].feature if use_frame_labels else ()
@@ -258,10 +255,9 @@ def check_numbers(example: Example, num_phases: int = 0) -> None:
       raise _damage(example, f"label {allowed} in frame {number}", label)
 
 
-def _damage(example: Example, expected: str, received: object) -> UserError:
+def _damage(at: object, expected: str, received: object) -> UserError:
   return UserError(
-    f"{example}: expected {expected}, received {received}; convert the videos"
-    " again"
+    f"{at}: expected {expected}, received {received}; convert the videos again"
   )
 
 

@@ -52,10 +52,8 @@ def prepare(
   """
   frames = tf.image.convert_image_dtype(frames, tf.float32)
   if central_crop:
-    height, width = tf.shape(frames)[1], tf.shape(frames)[2]
-    side = tf.minimum(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    frames = tf.image.crop_to_bounding_box(frames, top, left, side, side)
+    side = tf.reduce_min(tf.shape(frames)[1:3])
+    frames = tf.image.resize_with_crop_or_pad(frames, side, side)
   return _finish(frames, image_size)
 
 

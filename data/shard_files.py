@@ -132,8 +132,7 @@ def _check_complete(folder: pathlib.Path, paths: list[pathlib.Path]) -> None:
     if len(sets) > 1:
       raise UserError(
         f"{folder}: expected one set of {name}, received several, of"
-        f" {' and of '.join(map(str, sorted(sets)))} files; remove the files of"
-        " the others"
+        f" {' and of '.join(map(str, sorted(sets)))} files; remove the others"
       )
     [(count, indices)] = sets.items()
     missing = sorted(set(range(count)) - indices)

@@ -172,11 +172,10 @@ def _store_frames(
       # At once: the rest of a long recording could fill the disk.
       if total > examples.MAX_BYTES:
         raise UserError(
-          f"{source.path}: expected at most"
-          f" {examples.MAX_BYTES / 2**30:.3g} GiB of frames, as a record holds,"
-          f" received more after {frame.index} frames; cut the video into"
-          " several, or give a lower --fps, smaller frames or a lower"
-          " --jpeg_quality"
+          f"{source.path}: expected at most {examples.MAX_BYTES / 2**30:.3g}"
+          " GiB of frames, as a record holds, received more after"
+          f" {frame.index} frames; cut the video into several, or give a lower"
+          " --fps, smaller frames or a lower --jpeg_quality"
         )
       stored.append((frame.time, frame.index, file.write(jpeg)))
   return first_size, stored

@@ -128,7 +128,6 @@ def main() -> None:
 
 if __name__ == "__main__":
   preparation_flags.define_all_flags()
-  flags.adopt_module_key_flags(preparation_flags)
   flags.DEFINE_alias("vids_per_shard", "files_per_shard")
   command_line.define_path(
     "dir", None, "Folder that holds a folder of images a video.", required=True

@@ -194,7 +194,6 @@ if __name__ == "__main__":
   preparation_flags.define_frame_flags()
   preparation_flags.define_label_flags()
   preparation_flags.define_shard_flags()
-  flags.adopt_module_key_flags(preparation_flags)
   command_line.define_path(
     "penn_dir", None, "The published Penn Action folder.", required=True
   )

@@ -18,6 +18,8 @@ from media import frame_encoding
 from media.frame_encoding import FrameEncoding
 
 FLAGS = flags.FLAGS
+# --help lists them under the command that defines them.
+flags.disclaim_key_flags()
 
 # Exit status if videos were skipped.
 _INCOMPLETE = 2

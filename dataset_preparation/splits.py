@@ -45,8 +45,7 @@ def parse_shares(parts: Sequence[str]) -> dict[str, float]:
   total = sum(shares.values())
   if shares and abs(total - 1) > 1e-6:
     raise UserError(
-      f"--split: expected shares that sum to 1, received {total:g}; correct"
-      " them"
+      f"--split: expected shares that sum to 1, received {total:g}; correct it"
     )
   return shares
 
@@ -67,20 +66,19 @@ def read_groups(
     UserError: The file is missing, has another form, or lists other videos.
   """
   text = csv_tables.read_text(path, "group_file")
-  heading = csv_tables.read_heading(text, path)
+  heading, rows = csv_tables.read_table(text, path)
   if not {"video", "group"} <= set(heading):
     raise UserError(
       f"{path}: expected the heading video,group, received"
       f" {','.join(heading)!r}; correct it"
     )
   groups: dict[str, str] = {}
-  for number, row in csv_tables.read_rows(text, path):
+  for number, row in rows:
     video, group = row["video"], row["group"]
     if not group or groups.setdefault(video, group) != group:
       raise UserError(
         f"{path}: row {number}: expected one group for video {video!r},"
-        f" received {group!r} and before {groups.get(video, '')!r}; correct it"
-        " or remove the row"
+        f" received {group!r} and before {groups.get(video, '')!r}; correct one"
       )
   found = video_names.match_names(videos, groups, path)
   if unknown := groups.keys() - found.values():
@@ -92,10 +90,7 @@ def read_groups(
 
 
 def assign_videos(
-  videos: Sequence[str],
-  shares: Shares,
-  seed: int,
-  groups: Mapping[str, str],
+  videos: Sequence[str], shares: Shares, seed: int, groups: Mapping[str, str]
 ) -> dict[str, list[str]]:
   """Divide videos into splits.
 

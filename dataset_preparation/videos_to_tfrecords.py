@@ -128,7 +128,6 @@ def _matches(path: str, patterns: Sequence[str]) -> bool:
 def define_flags() -> None:
   """Define all flags of this command."""
   preparation_flags.define_all_flags()
-  flags.adopt_module_key_flags(preparation_flags)
   command_line.define_path(
     "input_dir",
     None,

@@ -12,8 +12,6 @@ import sys
 # Run by its path, this file finds its siblings but not the checkout.
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
-from collections.abc import Sequence
-
 import cv2
 from absl import flags
 
@@ -21,7 +19,6 @@ from core import command_line
 from core.errors import UserError
 from core.files import atomic_write
 from data import dataset_info, examples, shard_files, tfrecords
-from data.tfrecords import Record
 from media.contact_sheet import SheetVideo, draw_contact_sheet
 
 FLAGS = flags.FLAGS
@@ -84,13 +81,19 @@ def check(path_to_tfrecords: str, dataset: str, split: str) -> None:
   paths = shard_files.list_record_files(path_to_tfrecords, dataset, split)
   records = tfrecords.list_records(paths)
   names = dataset_info.load_class_names(path_to_tfrecords, dataset)
-  problems = find_problems(records, len(names))
-  for problem in problems:
-    print(problem)
+  problems = 0
+  for record in records:
+    try:
+      example = examples.read_example(record)
+      examples.check_frames(example)
+      examples.check_numbers(example, len(names))
+    except UserError as error:
+      problems += 1
+      print(error)
   if problems:
     raise UserError(
       f"{dataset}_{split}: expected {len(records)} sound records, received"
-      f" {len(problems)} that are not, see above; convert their videos again"
+      f" {problems} that are not, see above; convert their videos again"
     )
   print(f"{dataset}_{split}: {len(records)} records, all sound")
   if not names:
@@ -98,27 +101,6 @@ def check(path_to_tfrecords: str, dataset: str, split: str) -> None:
       "How many phases there may be is not known, as no"
       f" {dataset_info.FILE_NAME} names them; labels may be any number."
     )
-
-
-def find_problems(records: Sequence[Record], num_phases: int) -> list[str]:
-  """Read records, decode their frames and say what is wrong.
-
-  Args:
-    records: Records as `tfrecords.list_records` returns them.
-    num_phases: Number of phases that have names; 0 = any.
-
-  Returns:
-    A line for each record that is not sound.
-  """
-  problems = []
-  for record in records:
-    try:
-      example = examples.read_example(record)
-      examples.check_frames(example)
-      examples.check_numbers(example, num_phases)
-    except UserError as error:
-      problems.append(str(error))
-  return problems
 
 
 def main() -> None:

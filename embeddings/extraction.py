@@ -58,7 +58,7 @@ def embed_split(
       raise
     frames = None
     if keep_frames:
-      frames = _decode_frames(video["jpegs"][steps], size)
+      frames = _decode(video["jpegs"][steps], size)
       size = frames.shape[2:0:-1]
     name = video["name"].decode(errors="replace")
     numbers = (int(video["seq_len"]), int(video["seq_label"]))
@@ -68,9 +68,7 @@ def embed_split(
   return EmbeddedSplit(embedded)
 
 
-def _decode_frames(
-  jpegs: np.ndarray, size: tuple[int, int] | None
-) -> np.ndarray:
+def _decode(jpegs: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
   """Decode frames, resized to a width and height; None keeps their own."""
   frames = example_parser.decode_frames(tf.constant(jpegs)).numpy()
   if size in (None, frames.shape[2:0:-1]):

@@ -34,7 +34,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.files import atomic_write
-from embeddings.types import Videos
+from embeddings.types import EmbeddedSplit, Videos
 
 
 class _Array(NamedTuple):
@@ -118,17 +118,10 @@ def load(path: str | os.PathLike) -> Videos:
     for key, array in arrays.items():
       arrays[key] = array.astype(_ARRAYS[key].dtype, copy=False)
   cuts = arrays["offsets"][1:-1]
-  videos = {
-    key: np.split(arrays[key], cuts) for key in _PER_FRAME if key in arrays
-  }
-  videos.setdefault("steps", [np.arange(len(embs)) for embs in videos["embs"]])
-  defaults = {
-    "names": [f"video {i}" for i in range(len(videos["embs"]))],
-    "seq_lens": [int(s.max(initial=-1)) + 1 for s in videos["steps"]],
-    "seq_labels": [-1] * len(videos["embs"]),
-  }
-  found = {key: arrays[key].tolist() for key in _PER_VIDEO if key in arrays}
-  return videos | defaults | found
+  kept = [key for key in _PER_FRAME if key in arrays]
+  videos = {key: np.split(arrays[key], cuts) for key in kept}
+  videos |= {key: arrays[key].tolist() for key in _PER_VIDEO if key in arrays}
+  return EmbeddedSplit.from_lists(videos).to_lists()
 
 
 def load_many(pattern: str | os.PathLike) -> Videos:

@@ -81,16 +81,18 @@ class EmbeddedSplit:
         `class_names`, the names of the phases.
 
     Returns:
-      The split. Missing steps count from 0, names are empty, lengths are those
-      of the embeddings, and other missing lists are not kept.
+      The split. Missing steps count from 0, names are `video 0` and so on,
+      lengths the last step + 1, labels of whole videos -1; phases and frames
+      are not kept then.
     """
     embs = lists["embs"]
     columns = {
       "steps": [np.arange(len(video)) for video in embs],
-      "name": [""] * len(embs),
-      "seq_len": [len(video) for video in embs],
+      "name": [f"video {number}" for number in range(len(embs))],
     }
     columns |= {f: lists[key] for key, f in _FIELDS.items() if lists.get(key)}
+    lengths = [int(np.max(s, initial=-1)) + 1 for s in columns["steps"]]
+    columns.setdefault("seq_len", lengths)
     videos = [
       EmbeddedVideo(**dict(zip(columns, row, strict=True)))
       for row in zip(*columns.values(), strict=True)

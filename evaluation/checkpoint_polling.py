@@ -122,10 +122,8 @@ def warn_of_deleted(logdir: str, steps: Iterable[int]) -> None:
 def _check_alive(config: EasyDict, timeout_minutes: float) -> None:
   """Raise a UserError if training has written nothing for some minutes."""
   # Training never deletes these.
-  written = [
-    run_directory.config_file(config.LOGDIR),
-    *run_directory.train_logs(config.LOGDIR).glob("*"),
-  ]
+  written = [run_directory.config_file(config.LOGDIR)]
+  written += run_directory.train_logs(config.LOGDIR).glob("*")
   for _, path in run_directory.list_checkpoints(config.LOGDIR)[-1:]:
     written.append(pathlib.Path(f"{path}.index"))
   last = max((p.stat().st_mtime for p in written if p.exists()), default=0.0)

@@ -188,7 +188,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  define_path(
-    "logdir", "/tmp/alignment_logs", "Log directory of an evaluated run."
-  )
+  define_path("logdir", "/tmp/alignment_logs", "Log directory of the run.")
   run(main)

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 from sklearn.metrics.pairwise import euclidean_distances
+from sklearn.utils import gen_batches
 from threadpoolctl import threadpool_limits
 
 # Squared distances that differ by less, relative to the squared norms of the
@@ -41,9 +42,7 @@ def join_videos(
 
 def chunk_rows(num_rows: int, num_columns: int) -> Iterator[slice]:
   """Cut the rows of a matrix of distances so that a part fits in memory."""
-  size = max(1, _MAX_DISTANCES // num_columns)
-  for start in range(0, num_rows, size):
-    yield slice(start, start + size)
+  return gen_batches(num_rows, max(1, _MAX_DISTANCES // num_columns))
 
 
 # The products are too small for the threads of BLAS, which wait busily for

@@ -144,9 +144,8 @@ def format_markdown(rows: Rows) -> str:
 def join_markdown(lines: Sequence[Sequence[str]]) -> str:
   """Join equally many cells a line, the heading first, to a Markdown table."""
   rule = ["---", *["---:"] * (len(lines[0]) - 1)]
-  return "\n".join(
-    f"| {' | '.join(line)} |" for line in (lines[0], rule, *lines[1:])
-  )
+  table = (lines[0], rule, *lines[1:])
+  return "\n".join(f"| {' | '.join(line)} |" for line in table)
 
 
 def format_number(value: float) -> str:
@@ -260,7 +259,6 @@ if __name__ == "__main__":
     "checkpoint",
     "last",
     ["last", "best"],
-    "The last evaluated checkpoint of a run, or that whose training videos have"
-    " the highest Kendall's tau.",
+    "The last evaluated checkpoint, or that of the training videos' best tau.",
   )
   command_line.run(main, takes_arguments=True)

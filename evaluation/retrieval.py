@@ -62,8 +62,7 @@ class Retrieval:
     if too_large := [str(k) for k in self._ks if k > num_candidates]:
       frame_selection.warn(
         f"{dataset_name}: retrieval of {', '.join(too_large)} frames is left"
-        f" out, the other validation videos have {num_candidates} for some"
-        " video"
+        f" out, the other videos of a validation video have {num_candidates}"
       )
     if not ks:
       return Result.empty()

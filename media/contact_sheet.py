@@ -6,7 +6,6 @@ import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -120,7 +119,7 @@ def _draw_strip(
 
 
 def _thumbnail(jpeg: bytes) -> np.ndarray:
-  image = np.asarray(Image.open(io.BytesIO(jpeg)).convert("RGB"))
-  height, width = image.shape[:2]
-  size = (max(1, round(width * _THUMBNAIL_HEIGHT / height)), _THUMBNAIL_HEIGHT)
-  return cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+  image = Image.open(io.BytesIO(jpeg)).convert("RGB")
+  width = max(1, round(image.width * _THUMBNAIL_HEIGHT / image.height))
+  size = width, _THUMBNAIL_HEIGHT
+  return np.asarray(image.resize(size, Image.Resampling.BOX))

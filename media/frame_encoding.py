@@ -56,7 +56,10 @@ class FrameEncoding:
     """
     image = np.ascontiguousarray(np.rot90(frame.image, -self.rotate // 90))
     height, width = image.shape[:2]
-    size = self._resized(width, height)
+    size = self.size or (width, height)
+    if self.short_side:
+      scale = self.short_side / min(width, height)
+      size = round(width * scale), round(height * scale)
     if frame.jpeg is not None and not self.rotate and size == (width, height):
       return frame.jpeg, size
     if max(size) > MAX_SIDE:
@@ -74,10 +77,3 @@ class FrameEncoding:
     options = [cv2.IMWRITE_JPEG_QUALITY, self.quality]
     _, jpeg = cv2.imencode(".jpg", bgr, options)
     return jpeg.tobytes(), size
-
-  def _resized(self, width: int, height: int) -> tuple[int, int]:
-    """Return the stored width and height of a rotated frame."""
-    if self.short_side:
-      scale = self.short_side / min(width, height)
-      return round(width * scale), round(height * scale)
-    return self.size or (width, height)

@@ -3,10 +3,10 @@
 A new backbone is a function and a line in `BACKBONES`.
 """
 
-import dataclasses
 import importlib
 import pathlib
 from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -33,8 +33,7 @@ _VGGM = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
-class Backbone:
+class Backbone(NamedTuple):
   """An entry of `BACKBONES`.
 
   Attributes:
@@ -72,8 +71,7 @@ def build_backbone(config: EasyDict) -> keras.Model:
   if model.TRAIN_BASE == "only_bn" and not network.trainable_variables:
     raise UserError(
       "MODEL.TRAIN_BASE: expected a backbone with batch norm for only_bn,"
-      f" received {name} up to {layer}, which has none; choose train_all or"
-      " frozen"
+      f" received {name} up to {layer} without; choose train_all or frozen"
     )
   return network
 

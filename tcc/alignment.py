@@ -78,17 +78,14 @@ def compute_alignment_loss(
     ...                               loss_type="regression_mse_var")
   """
   numbers = temperature, label_smoothing, variance_lambda, huber_delta
-  settings = LossSettings(
-    loss_type, similarity_type, *numbers, normalize_indices
-  )
+  kinds = loss_type, similarity_type
+  settings = LossSettings(*kinds, *numbers, normalize_indices)
   cycle_length = check_whole_number("cycle_length", cycle_length)
   embs, times, settings = check_loss_arguments(
     embs, steps, seq_lens, None, batch_size, cycle_length, settings
   )
   if normalize_embeddings:
     embs = tf.math.l2_normalize(embs, axis=-1)
-  if stochastic_matching:
-    return mean_over_cycles(
-      embs, times, num_cycles, cycle_length, seed, settings
-    )
-  return mean_over_pairs(embs, times, settings)
+  if not stochastic_matching:
+    return mean_over_pairs(embs, times, settings)
+  return mean_over_cycles(embs, times, num_cycles, cycle_length, seed, settings)

@@ -86,9 +86,8 @@ def compute_deterministic_alignment_loss(
     ValueError: An argument has the wrong shape, type or range.
   """
   numbers = temperature, label_smoothing, variance_lambda, huber_delta
-  settings = LossSettings(
-    loss_type, similarity_type, *numbers, normalize_indices
-  )
+  kinds = loss_type, similarity_type
+  settings = LossSettings(*kinds, *numbers, normalize_indices)
   embs, times, settings = check_loss_arguments(
     embs, steps, seq_lens, num_steps, batch_size, 2, settings
   )

@@ -57,9 +57,8 @@ def compute_stochastic_alignment_loss(
     ValueError: An argument has the wrong shape, type or range.
   """
   numbers = temperature, label_smoothing, variance_lambda, huber_delta
-  settings = LossSettings(
-    loss_type, similarity_type, *numbers, normalize_indices
-  )
+  kinds = loss_type, similarity_type
+  settings = LossSettings(*kinds, *numbers, normalize_indices)
   cycle_length = arguments.check_whole_number("cycle_length", cycle_length)
   embs, times, settings = arguments.check_loss_arguments(
     embs, steps, seq_lens, num_steps, batch_size, cycle_length, settings

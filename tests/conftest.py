@@ -29,16 +29,12 @@ def toy_records(tmp_path_factory):
   videos have frames of another size. Val has no labels.
   """
   folder = tmp_path_factory.mktemp("toy")
-  train = [
-    record_files.serialized(
-      index,
-      length,
-      size=(24, 16) if index % 2 else (16, 16),
-      frame_labels=[frame // 10 for frame in range(length)],
-      label=index % 3,
-    )
-    for index, length in enumerate(record_files.TOY_LENGTHS)
-  ]
+  train = []
+  for index, length in enumerate(record_files.TOY_LENGTHS):
+    size = (24, 16) if index % 2 else (16, 16)
+    labels = [frame // 10 for frame in range(length)]
+    record = record_files.serialized(index, length, size, labels, index % 3)
+    train.append(record)
   record_files.write(folder, [train[:3], train[3:]])
   val = [record_files.serialized(index, 20) for index in (8, 9)]
   record_files.write(folder, [val], split="val")

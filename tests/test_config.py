@@ -10,8 +10,6 @@ from core.settings import check_name, flatten
 from tests.helpers.errors import message_of
 from tests.helpers.paths import ROOT
 
-CONFIGS = ROOT / "configs"
-
 
 def test_settings_go_over_a_partial_file_and_the_defaults(tmp_path):
   path = tmp_path / "part.yml"
@@ -24,9 +22,8 @@ def test_settings_go_over_a_partial_file_and_the_defaults(tmp_path):
   assert isinstance(config.OPTIMIZER.LR.INITIAL_LR, float)
   # YAML reads a number without a dot as text.
   layers = "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, true]]"
-  config = configuration.load(
-    [path], ["OPTIMIZER.LR.INITIAL_LR=1e-3", "DATASETS=[a, b]", layers]
-  )
+  settings = ["OPTIMIZER.LR.INITIAL_LR=1e-3", "DATASETS=[a, b]", layers]
+  config = configuration.load([path], settings)
   expected.OPTIMIZER.LR.INITIAL_LR = 0.001
   expected.DATASETS = ["a", "b"]
   expected.MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS = [[8, 3, True]]
@@ -158,15 +155,12 @@ def test_a_run_keeps_its_configuration(tmp_path, monkeypatch):
 
 def test_shipped_configurations_are_valid():
   """The README's tables show numbers of each task."""
-  tasks = {
-    path.name: configuration.load([path]).EVAL.TASKS
-    for path in CONFIGS.glob("*.yml")
-  }
+  shipped = {x.name: x for x in (ROOT / "configs").glob("*.yml")}
+  shipped = {name: configuration.load([x]) for name, x in shipped.items()}
   for name in ("demo.yml", "g1_bottle.yml"):
-    assert sorted(tasks[name]) == sorted(evaluation.TASKS)
+    assert sorted(shipped[name].EVAL.TASKS) == sorted(evaluation.TASKS)
   papers = "algo_loss classification few_shot_classification event_completion"
-  defaults = configuration.load().EVAL.TASKS
-  assert defaults == [*papers.split(), "kendalls_tau"]
+  assert configuration.load().EVAL.TASKS == [*papers.split(), "kendalls_tau"]
 
 
 def test_defaults_are_allowed_values():
@@ -179,8 +173,7 @@ def test_defaults_are_allowed_values():
 def test_names_are_checked_against_a_registry(names):
   check_name("KEY", "conv", {"conv": 1, "convgru": 2})
   check_name("KEY", ["convgru"], {"conv": 1, "convgru": 2})
-  arguments = ("KEY", names, {"conv": 1, "convgru": 2})
-  assert message_of(check_name, *arguments) == (
+  assert message_of(check_name, "KEY", names, {"conv": 1, "convgru": 2}) == (
     "KEY: expected one of conv, convgru, received 'convgur'; did you mean"
     " convgru?"
   )

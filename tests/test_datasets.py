@@ -42,12 +42,9 @@ def test_batch_has_the_keys_shapes_and_types_of_the_contract(toy_config):
   sampler = PositivePairSampler(settings.DATA, settings.TCN.POSITIVE_WINDOW)
   data = datasets.train_batches(settings, 3, sampler=sampler)
   expected = {
-    "frames": ((3, 16, 3, 16, 16, 3), "float32"),
-    "steps": ((3, 16), "int64"),
-    "seq_lens": ((3,), "int64"),
-    "frame_labels": ((3, 16), "int64"),
-    "seq_labels": ((3,), "int64"),
-    "name": ((3,), "string"),
+    **{"frames": ((3, 16, 3, 16, 16, 3), "float32"), "name": ((3,), "string")},
+    **dict.fromkeys(("seq_lens", "seq_labels"), ((3,), "int64")),
+    **dict.fromkeys(("steps", "frame_labels"), ((3, 16), "int64")),
   }
   [batch] = data
   for found in (data.element_spec, batch):
@@ -60,8 +57,7 @@ def test_pixels_are_those_of_the_frames_that_the_batch_names(toy_config, kind):
   settings = toy_config("DATA.NUM_STEPS=3", "DATA.FRAME_STRIDE=4")
   sampler = kind(settings.DATA, *[4] * (kind is PositivePairSampler))
   for batch in batches_of(settings, sampler=sampler):
-    back = np.array([8, 4, 0])
-    expected = np.maximum(batch["steps"][..., None] - back, 0)
+    expected = np.maximum(batch["steps"][..., None] - np.array([8, 4, 0]), 0)
     found = record_files.frame_numbers(batch["frames"])
     np.testing.assert_array_equal(found, expected)
     videos = record_files.video_numbers(batch["frames"])
@@ -86,9 +82,8 @@ def test_frames_that_are_the_same_stay_the_same_when_augmented(toy_config):
 
 
 def test_continuing_gives_the_batches_the_full_run_sees(toy_config):
-  settings = toy_config(
-    "AUGMENTATION.RANDOM_FLIP=true", "AUGMENTATION.BRIGHTNESS=true"
-  )
+  augmentation = ("RANDOM_FLIP=true", "BRIGHTNESS=true")
+  settings = toy_config(*(f"AUGMENTATION.{x}" for x in augmentation))
   full = batches_of(settings)
   assert len(full) == 12
   for start in (1, 5, 11):
@@ -107,9 +102,8 @@ def test_batches_follow_from_the_seed(toy_config):
 
 def choices(num_videos, batch_size, num_steps, seed=0, block=0):
   """Video numbers [num_steps, batch_size] of a single data set."""
-  return datasets.choose_records(
-    [num_videos], range(num_steps), batch_size, seed, block
-  )
+  choose, steps = datasets.choose_records, range(num_steps)
+  return choose([num_videos], steps, batch_size, seed, block)
 
 
 @pytest.mark.parametrize("num_videos, batch_size", [(8, 2), (7, 3), (4, 4)])
@@ -127,11 +121,8 @@ def test_an_epoch_has_every_video_once(num_videos, batch_size, block):
 
 def test_epochs_are_shuffled_each_in_its_own_way():
   rows = choices(num_videos=6, batch_size=2, num_steps=3 * 50)
-  epochs = {tuple(epoch.flat) for epoch in np.split(rows, 50)}
-  assert len(epochs) > 40
-  # Every video comes first about equally often.
-  firsts = np.bincount(rows[::3, 0], minlength=6)
-  assert firsts.min() > 0
+  assert len({tuple(epoch.flat) for epoch in np.split(rows, 50)}) > 40
+  assert np.bincount(rows[::3, 0], minlength=6).min() > 0
   assert (choices(6, 2, 9, seed=1) != rows[:9]).any()
 
 
@@ -171,11 +162,10 @@ def test_data_sets_take_turns_each_with_epochs_of_its_own():
 
 def test_batches_of_data_sets_that_take_turns(tmp_path):
   for index, name in enumerate(("run", "jump", "swim")):
-    folder = tmp_path / f"{name}_tfrecords"
-    folder.mkdir()
-    record = record_files.serialized(index, 12)
-    record_files.write(folder, [[record, record]], dataset=name)
-  settings = load(f"{tmp_path}/%s_tfrecords", "DATASETS=[run,jump,swim]")
+    (tmp_path / name).mkdir()
+    shard = [record_files.serialized(index, 12)] * 2
+    record_files.write(tmp_path / name, [shard], dataset=name)
+  settings = load(f"{tmp_path}/%s", "DATASETS=[run,jump,swim]")
   settings.TRAIN.MAX_ITERS = 7
   rows = [names(batch) for batch in batches_of(settings, 2)]
   assert rows == [[i % 3] * 2 for i in range(7)]
@@ -242,19 +232,17 @@ def test_videos_come_in_order_with_encoded_frames(toy_config):
   for number, video in enumerate(videos):
     length = TOY_LENGTHS[number]
     assert video["frame_labels"].tolist() == [t // 10 for t in range(length)]
-    assert video["jpegs"][-1] == record_files.jpeg(
-      number, length - 1, (24, 16) if number % 2 else (16, 16)
-    )
+    size = (24, 16) if number % 2 else (16, 16)
+    assert video["jpegs"][-1] == record_files.jpeg(number, length - 1, size)
 
 
 def assert_told(settings, message, split="train"):
   """Both ways to read records tell of the damage."""
   with pytest.raises(UserError, match=message):
     list(datasets.iterate_videos(settings, "toy", split))
+  batches = datasets.eval_batches(settings, "toy", split)
   if split == "train":
     batches = datasets.train_batches(settings, 2)
-  else:
-    batches = datasets.eval_batches(settings, "toy", split)
   records = datasets.list_split_records(settings, "toy", split)
   with pytest.raises(UserError, match=message):
     list(datasets.checked_batches(batches, records))

@@ -19,8 +19,10 @@ from data import dataset_info
 from embeddings import extraction
 from evaluation import TASKS, metrics
 from evaluation.checkpoint_polling import evaluator_lock
-from tests.helpers import tiny_run
+from tests.helpers import record_files, tiny_run
+from tests.helpers.errors import message_of
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import run_python
 from training import checkpoints
 
 
@@ -43,20 +45,18 @@ def evaluated(trained, tmp_path_factory):
 
   evaluate.evaluate(config, continuous_eval=False)
   assert evaluated_steps(logdir) == [4] and len(event_files()) == 1
-  embed_split, features = extraction.embed_split, Algorithm.features
   calls = collections.defaultdict(list)
 
-  def count_embed_split(embed_video, config, dataset, split, *rest):
-    calls["embed_split"].append((dataset, split))
-    return embed_split(embed_video, config, dataset, split, *rest)
+  def counted(function):
+    def call(*arguments):
+      calls[function.__name__].append(arguments)
+      return function(*arguments)
 
-  def count_features(*arguments):
-    calls["features"].append(arguments)
-    return features(*arguments)
+    return call
 
   with pytest.MonkeyPatch.context() as patch:
-    patch.setattr(extraction, "embed_split", count_embed_split)
-    patch.setattr(Algorithm, "features", count_features)
+    patch.setattr(extraction, "embed_split", counted(extraction.embed_split))
+    patch.setattr(Algorithm, "features", counted(Algorithm.features))
     evaluate.evaluate(config)
   return types.SimpleNamespace(
     logdir=logdir, calls=calls, num_event_files=len(event_files()) - 1
@@ -65,15 +65,10 @@ def evaluated(trained, tmp_path_factory):
 
 def list_tags(dataset):
   """What evaluations of a data set have among others."""
-  return {
-    f"classification/val_{dataset}_1.0_accuracy",
-    f"few_shot_cxn/val_{dataset}_1_accuracy",
-    f"kendalls_tau/{dataset}_val_align_tau",
-    f"retrieval/val_{dataset}_ap@5",
-    f"cycle_consistency/val_{dataset}_2way",
-    f"metrics/{dataset}_kendalls_tau",
-    "metrics/all_kendalls_tau",
-  }
+  tags = "classification/val_{0}_1.0_accuracy few_shot_cxn/val_{0}_1_accuracy"
+  tags += " kendalls_tau/{0}_val_align_tau retrieval/val_{0}_ap@5"
+  tags += " cycle_consistency/val_{0}_2way metrics/{0}_kendalls_tau"
+  return {"metrics/all_kendalls_tau", *tags.format(dataset).split()}
 
 
 def evaluated_steps(logdir):
@@ -106,8 +101,8 @@ def test_evaluation_of_all_checkpoints(evaluated, capsys):
 def test_checkpoints_share_a_network_and_tasks_share_embeddings(evaluated):
   # Traced once to embed videos, once for the loss.
   assert len(evaluated.calls["features"]) == 2
-  splits = [("tiny", "train"), ("tiny", "val")]
-  assert evaluated.calls["embed_split"] == 2 * splits
+  splits = [arguments[2:4] for arguments in evaluated.calls["embed_split"]]
+  assert splits == 2 * [("tiny", "train"), ("tiny", "val")]
   # TensorBoard reads slowly from many small files.
   assert evaluated.num_event_files == 1
 
@@ -138,12 +133,9 @@ def test_a_run_on_two_data_sets(tmp_path):
     folder = tmp_path / f"{name}_records"
     folder.mkdir()
     tiny_run.write_records(folder, name, seed)
-  config = tiny_run.config(
-    tmp_path / "%s_records",
-    tmp_path / "logs",
-    "DATASETS=[tiny, other]",
-    "TRAIN.MAX_ITERS=0",
-  )
+  folders = (tmp_path / "%s_records", tmp_path / "logs")
+  settings = ("DATASETS=[tiny, other]", "TRAIN.MAX_ITERS=0")
+  config = tiny_run.config(*folders, *settings)
   train.train(config)
   evaluate.evaluate(config)
   [scalars] = metrics.read(config.LOGDIR).values()
@@ -180,11 +172,14 @@ def test_an_evaluation_of_some_videos_is_not_for_good(copy, capsys):
   assert "kendalls_tau/tiny_val_align_tau" in capsys.readouterr().out
 
 
-def test_a_second_evaluator_is_refused(copy):
+def test_a_second_evaluator_is_refused(copy, tmp_path):
   config = configuration.load_run(copy)
-  told = pytest.raises(UserError, match="expected no other evaluator")
-  with evaluator_lock(copy), told:
-    evaluate.evaluate(config)
+  with evaluator_lock(copy), evaluator_lock(tmp_path / "another run"):
+    message = message_of(evaluate.evaluate, config)
+  assert message == (
+    f"{copy}: expected no other evaluator on this log directory, received a"
+    " second; let the first finish, or stop it"
+  )
   assert metrics.read(copy) == {}
 
 
@@ -209,14 +204,9 @@ def test_a_damaged_record_in_the_batches_of_the_loss_is_named(other_records):
   config, records = other_records
   config.EVAL.TASKS = ["algo_loss"]
   [path] = records.glob("tiny_val-*")
-  content = bytearray(path.read_bytes())
-  content[-2000] ^= 1
-  path.write_bytes(content)
-  with pytest.raises(UserError) as error:
-    evaluate.evaluate(config, continuous_eval=False)
-  message = str(error.value)
+  record_files.flip_bit(path, -2000)
+  message = message_of(evaluate.evaluate, config, continuous_eval=False)
   assert message.startswith(f"{path}: ") and "checksum" in message
-  assert "\n" not in message
 
 
 def test_a_wrong_dataset_json_stops_before_anything_is_embedded(
@@ -252,12 +242,9 @@ def test_what_cannot_be_read_is_told_and_the_others_evaluated(
   monkeypatch.setattr(checkpoints, "restore_networks", delete_first)
   config = configuration.load_run(copy)
   config.EVAL.TASKS = ["kendalls_tau"]
-  with pytest.raises(UserError) as info:
-    evaluate.evaluate(config)
+  message = message_of(evaluate.evaluate, config)
   damage = f"{copy}/ckpt-0: expected a sound checkpoint of the network"
-  assert str(info.value).startswith(
-    f"{copy}: could not evaluate step 0: {damage}"
-  )
+  assert message.startswith(f"{copy}: could not evaluate step 0: {damage}")
   assert evaluated_steps(copy) == [4]
   damaged, deleted = caplog.messages
   assert damaged.startswith(f"Step 0 is not evaluated: {damage}")
@@ -282,39 +269,23 @@ def test_phases_have_names_and_images_are_logged_on_demand(
   } <= set(tiny_run.events(copy / "eval_logs"))
 
 
-def run(*arguments):
-  return subprocess.run(
-    [sys.executable, "evaluate.py", *arguments],
-    cwd=ROOT,
-    capture_output=True,
-    text=True,
-  )
-
-
 def test_an_evaluator_beside_training(tiny_records, tmp_path):
   """It starts first, waits, and evaluates every checkpoint once, in order."""
   logdir = tmp_path / "logs"
   settings = ("EVAL.TASKS=[kendalls_tau]", "TRAIN.MAX_ITERS=12")
   settings += ("CHECKPOINT.SAVE_INTERVAL=1", "CHECKPOINT.MAX_TO_KEEP=13")
+  command = [sys.executable, "evaluate.py", f"--logdir={logdir}"]
+  pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
   with subprocess.Popen(
-    [sys.executable, "evaluate.py", f"--logdir={logdir}"]
-    + ["--start_timeout_minutes=9"],
-    cwd=ROOT,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.STDOUT,
-    text=True,
+    [*command, "--start_timeout_minutes=9"], cwd=ROOT, text=True, **pipes
   ) as evaluation:
     waits = f"{logdir}: waiting at most 9 min for training to write config.yml"
-    told = []
-    for line in evaluation.stdout:
-      told.append(line)
-      if waits in line:
-        break
-    assert not logdir.exists(), told
+    assert any(waits in line for line in evaluation.stdout)
+    assert not logdir.exists()
     train.train(tiny_run.config(tiny_records, logdir, *settings))
-    told.append(evaluation.stdout.read())
+    told = evaluation.stdout.read()
   assert evaluation.returncode == 0, told
-  assert "deleted" not in told[-1]
+  assert "deleted" not in told
   assert evaluated_steps(logdir) == list(range(13))
 
 
@@ -322,7 +293,8 @@ def test_a_training_that_is_not_there(tmp_path):
   nowhere = tmp_path / "typo"
   with pytest.raises(UserError, match="typo/config.yml: "):
     main_with(logdir=str(nowhere), continuous_eval=False)
-  done = run(f"--logdir={nowhere}", "--start_timeout_minutes=0.001")
+  flags = (f"--logdir={nowhere}", "--start_timeout_minutes=0.001")
+  done = run_python("evaluate.py", *flags)
   assert done.returncode == 1
   assert done.stderr.splitlines()[-1] == (
     f"error: {nowhere}: expected training to write config.yml, received nothing"
@@ -336,14 +308,10 @@ def test_files_of_embeddings_get_the_same_numbers(evaluated, tmp_path):
   config = configuration.load_run(evaluated.logdir)
   for split, path in files.items():
     extract_embeddings.extract(config, "tiny", split, path)
-  done = run(
-    f"--train_embs={files['train']}",
-    f"--val_embs={files['val']}",
-    "--dataset=tiny",
-    f"--set={tiny_run.TASKS}",
-    "--set=EVAL.FEW_SHOT_NUM_LABELED=[1]",
-    "--set=EVAL.FEW_SHOT_NUM_EPISODES=2",
-    f"--logdir={tmp_path / 'foreign'}",
+  done = run_python(
+    *("evaluate.py", "--dataset=tiny", f"--logdir={tmp_path / 'foreign'}"),
+    *(f"--{split}_embs={path}" for split, path in files.items()),
+    *(f"--set={x}" for x in tiny_run.SETTINGS if "EVAL." in x),
   )
   assert done.returncode == 0, done.stderr
   expected = metrics.read(evaluated.logdir)[4]
@@ -360,30 +328,21 @@ def save_embeddings(path, embs, labels):
 
 def test_phases_of_a_known_data_set_have_names(tmp_path, capsys):
   labels = np.repeat(np.arange(5), 4)
-  embs = np.eye(5)[labels]
-  paths = [
-    save_embeddings(tmp_path / f"{split}.npz", embs, labels)
-    for split in ("train", "val")
-  ]
-  config = configuration.load(
-    [], ["EVAL.TASKS=[classification]", f"PATH_TO_TFRECORDS={tmp_path}"]
-  )
-  evaluate.evaluate_files(config, "pouring", *paths)
-  assert (
-    "classification/val_pouring_phase_1_accuracy (hand touches bottle to liquid"
-    " starts exiting) " in capsys.readouterr().out
-  )
+  path = save_embeddings(tmp_path / "e.npz", np.eye(5)[labels], labels)
+  settings = ["EVAL.TASKS=[classification]", f"PATH_TO_TFRECORDS={tmp_path}"]
+  config = configuration.load([], settings)
+  evaluate.evaluate_files(config, "pouring", path, path)
+  name = "hand touches bottle to liquid starts exiting"
+  told = f"classification/val_pouring_phase_1_accuracy ({name}) "
+  assert told in capsys.readouterr().out
 
 
 def main_with(**given):
-  """Runs `main` with flags."""
-  values = dict.fromkeys(("train_embs", "val_embs", "dataset"))
-  values |= dict.fromkeys(("start_timeout_minutes", "timeout_minutes"), 1)
-  values |= {"logdir": "L", "continuous_eval": True, "max_embs": 0}
-  values |= {"visualize": False, "set": []}
+  flags = dict.fromkeys(("train_embs", "val_embs", "dataset", "set"))
+  flags |= {"max_embs": 0, "visualize": False, "timeout_minutes": 1}
+  flags |= {"logdir": "L", "continuous_eval": True} | given
   with pytest.MonkeyPatch.context() as patch:
-    flags = types.SimpleNamespace(**{**values, **given})
-    patch.setattr(evaluate, "FLAGS", flags)
+    patch.setattr(evaluate, "FLAGS", types.SimpleNamespace(**flags))
     evaluate.main()
 
 
@@ -415,15 +374,14 @@ def test_mistakes_with_files_of_embeddings(tmp_path):
   with pytest.raises(UserError, match="no.npy: "):
     evaluate.evaluate_files(config, "d", train_embs, f"{tmp_path}/no.npy")
   config.EVAL.TASKS = ["algo_loss"]
-  with pytest.raises(UserError) as info:
-    evaluate.evaluate_files(config, "d", train_embs, train_embs)
-  assert str(info.value) == (
+  arguments = (config, "d", train_embs, train_embs)
+  assert message_of(evaluate.evaluate_files, *arguments) == (
     "EVAL.TASKS: expected a task on embeddings, received only algo_loss, which"
     " needs the network; add one such as kendalls_tau"
   )
   config.EVAL.TASKS = ["kendal_tau"]
   with pytest.raises(UserError, match="^EVAL.TASKS: .*kendalls_tau"):
-    evaluate.evaluate_files(config, "d", train_embs, train_embs)
+    evaluate.evaluate_files(*arguments)
 
 
 @pytest.mark.parametrize("file", ["config.yml", "ckpt-3.index"])
@@ -432,9 +390,8 @@ def test_files_of_embeddings_are_not_logged_to_a_run(tmp_path, file):
   logdir = tmp_path / "run"
   metrics.append(logdir, 0, {"a/val": 1.0})
   (logdir / file).touch()
-  with pytest.raises(UserError) as info:
-    evaluate.evaluate_files(configuration.load(), "d", embs, embs, str(logdir))
-  assert str(info.value) == (
+  arguments = (configuration.load(), "d", embs, embs, str(logdir))
+  assert message_of(evaluate.evaluate_files, *arguments) == (
     f"{logdir}: expected no training run, received one, whose step 0 the files"
     " of embeddings would replace; choose another --logdir"
   )

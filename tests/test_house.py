@@ -7,13 +7,9 @@ import sys
 from tests.helpers.paths import ROOT
 
 DOORS = {
-  "visualize_alignment": "visualization",
-  "evaluate": "evaluation",
-  "extract_embeddings": "embeddings",
-  "train": "training",
-  "models": "networks",
-  "datasets": "data",
-  "config": "core",
+  **{"visualize_alignment": "visualization", "evaluate": "evaluation"},
+  **{"extract_embeddings": "embeddings", "train": "training"},
+  **{"models": "networks", "datasets": "data", "config": "core"},
 }
 # From top to bottom. A module imports from its own floor and those below.
 FLOORS = (

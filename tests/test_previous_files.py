@@ -30,16 +30,13 @@ LENGTHS = {"a": 12, "b": 10, "c": 9}
 @pytest.fixture(scope="module")
 def logdir(tmp_path_factory):
   """A copy of the log directory, to continue the run in."""
-  return shutil.copytree(
-    PREVIOUS / "logs", tmp_path_factory.mktemp("previous") / "logs"
-  )
+  folder = tmp_path_factory.mktemp("previous") / "logs"
+  return shutil.copytree(PREVIOUS / "logs", folder)
 
 
 def load_config(logdir, *settings):
-  records = f"PATH_TO_TFRECORDS={PREVIOUS / 'records'}"
-  config = configuration.load(
-    [run_directory.config_file(logdir)], [records, *settings]
-  )
+  settings = [f"PATH_TO_TFRECORDS={PREVIOUS / 'records'}", *settings]
+  config = configuration.load([run_directory.config_file(logdir)], settings)
   config.LOGDIR = str(logdir)
   return config
 
@@ -56,8 +53,7 @@ def test_records_have_their_frames_and_labels(logdir, split, names):
     np.testing.assert_array_equal(labels, 3 * steps // length)
     # Columns of the rows in which the square is; the last context frame.
     columns = frames[:, -1, 8:20].mean((1, 3)) > 0.2
-    left = steps * 24 // (length - 1)
-    np.testing.assert_array_equal(columns.argmax(1), left)
+    np.testing.assert_array_equal(columns.argmax(1), steps * 24 // (length - 1))
 
 
 def test_embeddings_file_has_its_arrays():

@@ -9,14 +9,10 @@ import pytest
 from tests.helpers.paths import ROOT
 
 
-def run(script, *arguments, path, cwd):
-  return subprocess.run(
-    ["/bin/bash", script, *arguments],
-    cwd=cwd,
-    env=os.environ | {"PATH": str(path)},
-    capture_output=True,
-    text=True,
-  )
+def run(script, path, cwd):
+  options = {"cwd": cwd, "env": os.environ | {"PATH": str(path)}}
+  command = ["/bin/bash", script]
+  return subprocess.run(command, capture_output=True, text=True, **options)
 
 
 @pytest.fixture
@@ -45,20 +41,20 @@ exit 1
   return path
 
 
-def message_of(script, *arguments, path, cwd):
-  done = run(script, *arguments, path=path, cwd=cwd)
+def message_of(script, path, cwd):
+  done = run(script, path, cwd)
   assert done.returncode == 1
   return done.stderr
 
 
 @pytest.mark.parametrize("script", ["run.sh", "test.sh"])
 def test_missing_and_unsupported_python_is_refused(script, commands, tmp_path):
-  start = {"script": ROOT / script, "path": commands, "cwd": tmp_path}
+  start = (ROOT / script, commands, tmp_path)
   missing = "error: python3 not found; install Python 3.11 to 3.13\n"
-  assert message_of(**start) == missing
+  assert message_of(*start) == missing
   for version in ("3.9.2", "3.10.14", "3.14.0"):
     fake = fake_python(commands / "python3", version)
-    assert message_of(**start) == (
+    assert message_of(*start) == (
       f"error: {fake} is Python {version}; Python 3.11 to 3.13 is needed, put"
       " one first in PATH\n"
     )
@@ -80,7 +76,7 @@ def project(tmp_path):
 
 def test_python_without_venv_is_refused(project, commands):
   fake_python(commands / "python3", "3.12.4")
-  assert message_of("start.sh", path=commands, cwd=project) == (
+  assert message_of("start.sh", commands, project) == (
     f"error: python3 -m venv can't make {project}/.venv; install python3-venv"
     " (Debian, Ubuntu: apt install python3-venv) or make room\n"
   )
@@ -97,7 +93,7 @@ def test_an_environment_is_made_once_and_healed(project, commands):
   subprocess.run([base, "-m", "venv", "--without-pip", environment], check=True)
 
   def start():
-    done = run("start.sh", path=commands, cwd=project)
+    done = run("start.sh", commands, project)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == str(environment)
     return "Installing the pinned" in done.stdout

@@ -1,8 +1,8 @@
 """Progress of training on the terminal and in TensorBoard."""
 
+import contextlib
 import time
 from collections.abc import Sequence
-from typing import Self
 
 import tensorflow as tf
 from absl import logging
@@ -16,7 +16,7 @@ from training.optimizers import learning_rate
 Scalars = dict[str, tf.Tensor]
 
 
-class TrainLog:
+class TrainLog(contextlib.AbstractContextManager):
   """Reports the progress of training every LOGGING.REPORT_INTERVAL steps.
 
   A context manager: leaving it writes out what is still buffered.
@@ -41,10 +41,6 @@ class TrainLog:
     # None until the first step is over: most of its time goes into tracing.
     self._reported_at: float | None = None
     self._steps_since = 0
-
-  def __enter__(self) -> Self:
-    """Return the log itself."""
-    return self
 
   def __exit__(self, *_: object) -> None:
     """Write out what is buffered."""

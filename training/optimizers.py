@@ -7,24 +7,21 @@ from easydict import EasyDict
 _MOMENTUM = 0.9
 
 
-def learning_rate(
-  step: tf.Tensor, settings: EasyDict, max_iters: int
-) -> tf.Tensor:
+def learning_rate(step: tf.Tensor, lr: EasyDict, max_iters: int) -> tf.Tensor:
   """Compute the learning rate of a step, INITIAL_LR at the first.
 
   Args:
     step: Steps taken so far, a scalar.
-    settings: The OPTIMIZER.LR section.
+    lr: The OPTIMIZER.LR section.
     max_iters: TRAIN.MAX_ITERS, where `poly` reaches 0.
 
   Returns:
     Scalar float32.
   """
   step = tf.cast(step, tf.float32)
-  schedule = SCHEDULES[settings.DECAY_TYPE]
-  rate = settings.INITIAL_LR * schedule(step, settings, max_iters)
-  if settings.NUM_WARMUP_STEPS:
-    rate *= tf.minimum(1.0, (step + 1.0) / settings.NUM_WARMUP_STEPS)
+  rate = lr.INITIAL_LR * SCHEDULES[lr.DECAY_TYPE](step, lr, max_iters)
+  if lr.NUM_WARMUP_STEPS:
+    rate *= tf.minimum(1.0, (step + 1.0) / lr.NUM_WARMUP_STEPS)
   return rate
 
 

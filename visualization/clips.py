@@ -5,6 +5,7 @@ they are asked for. Frames are drawn as they are stored: resized to their tile
 and never rescaled in brightness, so that what flickers is in the video.
 """
 
+import functools
 import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -36,6 +37,8 @@ _LARGE_TILE = 360
 _TIMELINE = 6
 _SHEET_VIDEOS = 6
 _SHEET_MOMENTS = 7
+# Adds so many pixels at the top, bottom, left and right.
+_pad = functools.partial(cv2.copyMakeBorder, borderType=cv2.BORDER_CONSTANT)
 
 
 class Clip(NamedTuple):
@@ -212,11 +215,9 @@ def _tiles(
   videos: Videos, matches: Matches, moment: int, size: tuple[int, int]
 ) -> list[np.ndarray]:
   """Draw a tile for each video at a moment of the reference, the first."""
-  colors = [REFERENCE] + [None] * (len(videos) - 1)
-  indices = [match[moment] for match in matches]
   return [
-    _tile(video, index, size, color)
-    for video, index, color in zip(videos, indices, colors, strict=True)
+    _tile(video, match[moment], size, None if number else REFERENCE)
+    for number, (video, match) in enumerate(zip(videos, matches, strict=True))
   ]
 
 
@@ -275,21 +276,14 @@ def _text_width(text: str) -> int:
 
 def _border(image: np.ndarray, color: Color) -> np.ndarray:
   """Add a border, and the gap to the next tile to the right and below."""
-  image = _surround(image, [_BORDER] * 4, color)
-  return _surround(image, [0, _GAP, 0, _GAP], BACKGROUND)
+  image = _pad(image, *[_BORDER] * 4, value=color)
+  return _pad(image, 0, _GAP, 0, _GAP, value=BACKGROUND)
 
 
 def _frame(image: np.ndarray) -> np.ndarray:
   """Add the outer gap; make sides even, as 4:2:0 color needs them."""
   bottom, right = ((side + _GAP) % 2 for side in image.shape[:2])
-  return _surround(image, [_GAP, bottom, _GAP, right], BACKGROUND)
-
-
-def _surround(
-  image: np.ndarray, widths: Sequence[int], color: Color
-) -> np.ndarray:
-  """Add so many pixels at the top, bottom, left and right."""
-  return cv2.copyMakeBorder(image, *widths, cv2.BORDER_CONSTANT, value=color)
+  return _pad(image, _GAP, bottom, _GAP, right, value=BACKGROUND)
 
 
 def _alignment_map(

@@ -1,6 +1,7 @@
 """Dynamic time warping: the cheapest monotone alignment of two sequences."""
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 
 def dtw_path(cost: np.ndarray) -> tuple[float, np.ndarray]:
@@ -66,11 +67,7 @@ def squared_distances(query: np.ndarray, candidate: np.ndarray) -> np.ndarray:
   Returns:
     [M, N] float64, not negative.
   """
-  query, candidate = np.float64(query), np.float64(candidate)
-  norms = np.sum(query**2, axis=1)[:, None] + np.sum(candidate**2, axis=1)
-  distances = norms - 2 * query @ candidate.T
-  # Rounding can push the distance of equal frames below 0.
-  return np.maximum(distances, 0)
+  return cdist(query, candidate, "sqeuclidean")
 
 
 def _skew(cost: np.ndarray) -> np.ndarray:

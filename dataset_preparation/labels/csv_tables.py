@@ -10,6 +10,7 @@ from dataset_preparation import video_names
 
 # Number of a row, from 1 for the first line, and its cells by column title.
 Row = tuple[int, Mapping[str, str]]
+_Line = tuple[int, Sequence[str]]
 
 
 def read_text(path: str | os.PathLike, flag: str) -> str:
@@ -35,31 +36,33 @@ def read_text(path: str | os.PathLike, flag: str) -> str:
     ) from error
 
 
-def read_heading(text: str, path: str | os.PathLike) -> list[str]:
-  """Return the titles of the columns in lower case; see `read_rows`."""
-  _, cells = next(_split_lines(text, path), (0, []))
-  return [name.strip().lower() for name in cells]
-
-
-def read_rows(text: str, path: str | os.PathLike) -> Iterator[Row]:
-  """Read the rows below the heading, which has to have a title `video`.
-
-  Cells are separated by commas, semicolons or tabs; empty rows are skipped.
+def read_table(
+  text: str, path: str | os.PathLike
+) -> tuple[list[str], Iterator[Row]]:
+  """Read a table; cells are separated by commas, semicolons or tabs.
 
   Args:
     text: Content of the file.
     path: The file, for messages.
 
-  Yields:
-    The rows; names of videos are composed, see `video_names`.
+  Returns:
+    The titles of the columns in lower case; and an iterator over the rows below
+    them, if `video` is one of the titles. Empty rows are skipped; names of
+    videos are composed, see `video_names`.
 
   Raises:
     UserError: A row has another number of cells than the heading or names no
       video, or its quotation marks don't match.
   """
-  titles = read_heading(text, path)
   lines = _split_lines(text, path)
-  next(lines)
+  _, cells = next(lines, (0, []))
+  titles = [name.strip().lower() for name in cells]
+  return titles, _read_rows(lines, titles, path)
+
+
+def _read_rows(
+  lines: Iterator[_Line], titles: Sequence[str], path: str | os.PathLike
+) -> Iterator[Row]:
   for number, cells in lines:
     if len(cells) != len(titles):
       raise UserError(
@@ -76,9 +79,7 @@ def read_rows(text: str, path: str | os.PathLike) -> Iterator[Row]:
     yield number, row
 
 
-def _split_lines(
-  text: str, path: str | os.PathLike
-) -> Iterator[tuple[int, Sequence[str]]]:
+def _split_lines(text: str, path: str | os.PathLike) -> Iterator[_Line]:
   """Yield number and cells of each line that isn't empty."""
   delimiter = None
   for number, line in enumerate(text.split("\n"), start=1):

@@ -66,9 +66,14 @@ class LabelFile:
           f" {len(self.names)} others {known}; add them, or leave the video out"
         )
     found = {video: self.videos[names[video]] for video in videos}
-    if expected_segments:
-      for labels in found.values():
-        _check_number(labels, expected_segments)
+    for labels in found.values():
+      segmented = isinstance(labels, SegmentedVideo)
+      received = len(labels.segments) if segmented else "labels of frames"
+      if expected_segments not in (0, received):
+        raise UserError(
+          f"{labels.where}: expected {expected_segments} segments, received"
+          f" {received}; correct it, or leave --expected_segments away"
+        )
     return found
 
   def list_unused(self, videos: Collection[str]) -> list[str]:
@@ -82,19 +87,6 @@ class LabelFile:
     """
     used = video_names.match_names(videos, self.names, self.path).values()
     return [name for name in self.names if name not in used]
-
-
-def _check_number(labels: VideoLabels, expected: int) -> None:
-  if not isinstance(labels, SegmentedVideo):
-    raise UserError(
-      f"{labels.where}: expected {expected} segments, received labels of"
-      " frames; leave --expected_segments away"
-    )
-  if len(labels.segments) != expected:
-    raise UserError(
-      f"{labels.where}: expected {expected} segments, received"
-      f" {len(labels.segments)}; correct it, or --expected_segments"
-    )
 
 
 def read_label_file(
@@ -148,8 +140,7 @@ def _split_json(path: pathlib.Path, text: str) -> dict[str, _Parser]:
   if not isinstance(content, dict):
     raise UserError(
       f"{path}: expected {{video: {{annotator: {{label: [start, end]}}}}}} or"
-      f" {{video: [phase, ...]}}, received a {type(content).__name__}; correct"
-      " it"
+      f" {{video: [phase, ...]}}, received {type(content).__name__}; correct it"
     )
   parsers = {}
   for video, value in content.items():
@@ -176,7 +167,7 @@ def _make_object(
 
 def _split_csv(path: pathlib.Path, text: str) -> dict[str, _Parser]:
   """Return a parser for each video."""
-  heading = csv_tables.read_heading(text, path)
+  heading, table = csv_tables.read_table(text, path)
   if {"video", "start", "end", "phase"} <= set(heading):
     parse = parse_segment_rows
   elif {"video", "phase"} <= set(heading):
@@ -188,6 +179,6 @@ def _split_csv(path: pathlib.Path, text: str) -> dict[str, _Parser]:
       f" {','.join(heading)[:40]!r}; correct it"
     )
   rows: dict[str, list[csv_tables.Row]] = {}
-  for number, row in csv_tables.read_rows(text, path):
+  for number, row in table:
     rows.setdefault(row["video"], []).append((number, row))
   return {name: functools.partial(parse, rows[name]) for name in rows}

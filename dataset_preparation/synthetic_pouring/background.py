@@ -45,7 +45,11 @@ def draw_background(
   row = round((edge - TOP) * PIXELS_PER_UNIT)
   for _ in range(rng.integers(0, 4)):
     _stand_on_table(image, rng, row)
-  image[row:] = _lay_on_table(_paint_texture(rng, table), _ROWS - row)
+  # The table's texture is finer far away, and lit from the front.
+  near = np.linspace(0, 1, _ROWS - row)
+  source = (near**0.7 * (_ROWS - 1)).astype(int)
+  light = np.linspace(0.85, 1.1, _ROWS - row)[:, None, None]
+  image[row:] = _paint_texture(rng, table)[source] * light
   image[row : row + 2] = image[row : row + 2] * 0.6
   # The wall is darker where it meets the table.
   image[:row] *= (1 - 0.3 * np.exp(np.arange(1 - row, 1) / 40))[:, None, None]
@@ -104,12 +108,6 @@ def _wood(rng: Generator) -> np.ndarray:
 def _blotches(rng: Generator, cells: tuple[int, int] = (9, 8)) -> np.ndarray:
   noise = rng.normal(0, 1, cells[::-1])
   return cv2.resize(noise, (_COLUMNS, _ROWS), interpolation=cv2.INTER_CUBIC)
-
-
-def _lay_on_table(texture: np.ndarray, rows: int) -> np.ndarray:
-  """Lay a texture on the table, finer far away and lit from the front."""
-  source = (np.linspace(0, 1, rows) ** 0.7 * (len(texture) - 1)).astype(int)
-  return texture[source] * np.linspace(0.85, 1.1, rows)[:, None, None]
 
 
 def _fill_box(

@@ -24,16 +24,12 @@ class Canvas:
   image: np.ndarray
   camera: np.ndarray
 
-  def to_pixels(self, points: np.ndarray) -> np.ndarray:
-    """Return the fixed-point pixel coordinates of [N, 2] world points."""
-    moved = points @ self.camera[:, :2].T + self.camera[:, 2]
-    return np.round(moved * 2**_SUBPIXEL_BITS).astype(np.int32)
-
   def fill(
     self, points: np.ndarray, color: np.ndarray, alpha: float = 1.0
   ) -> None:
-    """Fill a polygon with a color, opaque (1) to invisible (0)."""
-    corners = self.to_pixels(points)
+    """Fill a polygon of [N, 2] world points, opaque (1) to invisible (0)."""
+    moved = points @ self.camera[:, :2].T + self.camera[:, 2]
+    corners = np.round(moved * 2**_SUBPIXEL_BITS).astype(np.int32)
     if alpha >= 1:
       _paint(self.image, corners, color.tolist())
       return
@@ -52,21 +48,17 @@ class Canvas:
     self, points: np.ndarray, width: float, color: np.ndarray, alpha: float
   ) -> None:
     """Draw a line of a width in world units along [N, 2] world points."""
-    self.fill(_ribbon(points, width), color, alpha)
+    along = np.gradient(points, axis=0)
+    if np.array_equal(points[0], points[-1]):
+      along[0] = along[-1] = points[1] - points[-2]
+    length = np.maximum(np.hypot(*along.T), 1e-9)
+    side = along[:, ::-1] * [-1, 1] / length[:, None] * (width / 2)
+    outline = np.concatenate([points + side, (points - side)[::-1]])
+    self.fill(outline, color, alpha)
 
 
 def _paint(image: np.ndarray, corners: np.ndarray, color: list[float]) -> None:
   cv2.fillPoly(image, [corners], color, cv2.LINE_AA, _SUBPIXEL_BITS)
-
-
-def _ribbon(points: np.ndarray, width: float) -> np.ndarray:
-  """Return the outline of a line, [2N, 2] points."""
-  along = np.gradient(points, axis=0)
-  if np.array_equal(points[0], points[-1]):
-    along[0] = along[-1] = points[1] - points[-2]
-  length = np.maximum(np.hypot(*along.T), 1e-9)
-  sideways = along[:, ::-1] * [-1, 1] / length[:, None] * (width / 2)
-  return np.concatenate([points + sideways, (points - sideways)[::-1]])
 
 
 def limb(

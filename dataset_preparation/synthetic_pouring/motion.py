@@ -202,19 +202,6 @@ def _mix(first: float, second: float, part: float) -> float:
   return first + (second - first) * part
 
 
-def _pour_tilt(script: Script, fill: float) -> float:
-  """Return the tilt at which the surface reaches the lip."""
-  tilts, fills = script.tilt_table
-  return float(np.interp(-fill, -fills, tilts))
-
-
-def _pour_grip(script: Script, tilt: float, done: float) -> np.ndarray:
-  """Return the place of the hand that holds the mouth over the cup."""
-  gap = _mix(*script.mouth_gaps, done)
-  rim = script.cup_base - [script.mouth_offset, script.cup.height + gap]
-  return rim - axis(tilt) * (script.bottle.height - script.grip_height)
-
-
 def _phase_at(script: Script, time: float) -> tuple[int, float]:
   """Return the phase at a time, and the progress within it, 0 to 1."""
   times = script.boundaries()
@@ -233,8 +220,14 @@ def _grip_and_tilt(
   if phase in (REACH, LET_GO):
     return on_table, 0.0
   poured = {LIFT: 0, POUR: progress, PUT_BACK: 1}[phase]
-  pour_tilt = _pour_tilt(script, _mix(*script.bottle_fills, poured))
-  over_cup = _pour_grip(script, pour_tilt, poured)
+  # The surface reaches the lip, and the mouth is over the cup.
+  tilts, fills = script.tilt_table
+  fill = _mix(*script.bottle_fills, poured)
+  pour_tilt = float(np.interp(-fill, -fills, tilts))
+  above = script.cup.height + _mix(*script.mouth_gaps, poured)
+  mouth = script.cup_base - [script.mouth_offset, above]
+  below = script.bottle.height - script.grip_height
+  over_cup = mouth - axis(pour_tilt) * below
   if phase == POUR:
     return over_cup, pour_tilt
   # Parts of the way from table (0) to cup (1), sideways and upwards.

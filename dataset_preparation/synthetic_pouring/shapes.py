@@ -84,17 +84,6 @@ def place(points: np.ndarray, origin: np.ndarray, tilt: float) -> np.ndarray:
   return origin + points @ np.stack([across(tilt), axis(tilt)])
 
 
-def _sample_interior(bottle: Bottle) -> np.ndarray:
-  """Return points spread evenly over a bottle's section, in its own frame."""
-  right = bottle.outline()[:20]
-  heights = (np.arange(60) + 0.5) / 60 * bottle.height
-  widths = np.interp(heights, right[:, 1], right[:, 0])
-  sides = np.linspace(-bottle.radius, bottle.radius, 31)
-  x, y = np.meshgrid(sides, heights)
-  inside = np.abs(x) <= widths[:, None]
-  return np.stack([x[inside], y[inside]], axis=1)
-
-
 def tabulate_tilts(bottle: Bottle) -> tuple[np.ndarray, np.ndarray]:
   """Find how full a bottle can be at each tilt without spilling.
 
@@ -104,8 +93,15 @@ def tabulate_tilts(bottle: Bottle) -> tuple[np.ndarray, np.ndarray]:
   Returns:
     Tilts in radians, rising, and the filled parts, falling; both [46].
   """
+  # Points spread evenly over the bottle's section, in its own frame.
+  right = bottle.outline()[:20]
+  heights = (np.arange(60) + 0.5) / 60 * bottle.height
+  widths = np.interp(heights, right[:, 1], right[:, 0])
+  sides = np.linspace(-bottle.radius, bottle.radius, 31)
+  x, y = np.meshgrid(sides, heights)
+  inside = np.abs(x) <= widths[:, None]
+  points = np.stack([x[inside], y[inside]], axis=1)
   tilts = np.radians(np.arange(15, 151, 3))
-  points = _sample_interior(bottle)
   lip = np.array([[bottle.neck_radius, bottle.height]])
   origin = np.zeros(2)
   fills = [

@@ -21,14 +21,14 @@ def test_at_least_one_cycle_is_drawn():
 
 def test_as_many_cycles_are_drawn(monkeypatch):
   received = []
-  monkeypatch.setattr(
-    alignment,
-    "compute_alignment_loss",
-    lambda *_, **options: received.append(int(options["num_cycles"])) or 0.0,
-  )
-  loss = alignment.AlignmentLoss(
-    tiny.config("ALIGNMENT.STOCHASTIC_MATCHING=true", "ALIGNMENT.FRACTION=0.53")
-  )
+
+  def compute_loss(*_, num_cycles, **options):
+    received.append(int(num_cycles))
+    return 0.0
+
+  monkeypatch.setattr(alignment, "compute_alignment_loss", compute_loss)
+  settings = ("ALIGNMENT.STOCHASTIC_MATCHING=true", "ALIGNMENT.FRACTION=0.53")
+  loss = alignment.AlignmentLoss(tiny.config(*settings))
   batch = {"steps": np.zeros([4, 25], np.int64), "seq_lens": [30] * 4}
   loss(tiny.frames(4, 25, 6), batch, seed=[0, 1], training=True)
   assert received == [53]

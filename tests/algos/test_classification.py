@@ -8,6 +8,7 @@ from algos.alignment import Alignment
 from algos.classification import Classification, ClassificationLoss
 from core.errors import UserError
 from tests.helpers import record_files, tiny
+from tests.helpers.errors import message_of
 
 
 def built_loss(*settings):
@@ -53,11 +54,8 @@ def test_dropout_is_before_the_classifier():
 
 
 def test_classes_are_resolved_before_the_network_is_built(toy_config):
-  # Toy videos of up to 30 frames and more have a label every 10 frames.
   config = toy_config("TRAINING_ALGO=classification")
-  with pytest.raises(UserError) as caught:
-    ClassificationLoss(config)
-  assert str(caught.value) == (
+  assert message_of(ClassificationLoss, config) == (
     "CLASSIFICATION.NUM_CLASSES: expected the number of phases, received 0; set"
     " it, or count them with Classification.resolve(config,"
     " datasets.count_phases)"
@@ -82,9 +80,7 @@ def test_given_number_of_classes_holds_if_it_suffices(toy_config):
   needed = datasets.count_phases(settings(0))
   assert datasets.count_phases(settings(needed)) == needed
   assert datasets.count_phases(settings(needed + 3)) == needed + 3
-  with pytest.raises(UserError) as caught:
-    datasets.count_phases(settings(needed - 1))
-  assert str(caught.value) == (
+  assert message_of(datasets.count_phases, settings(needed - 1)) == (
     f"CLASSIFICATION.NUM_CLASSES: expected at least {needed}, as the training"
     f" videos of toy have labels from 0 to {needed - 1}, received {needed - 1};"
     " raise it, or set 0, which counts them"
@@ -92,9 +88,8 @@ def test_given_number_of_classes_holds_if_it_suffices(toy_config):
 
 
 def test_two_data_sets_and_labels_that_are_off_are_refused(toy_config):
-  with pytest.raises(UserError) as caught:
-    datasets.count_phases(toy_config("DATASETS=[toy, pouring]"))
-  assert str(caught.value) == (
+  config = toy_config("DATASETS=[toy, pouring]")
+  assert message_of(datasets.count_phases, config) == (
     "DATASETS: expected one data set for classification, as the phases of"
     " several differ, received toy, pouring; name one"
   )
@@ -106,9 +101,7 @@ def test_records_without_labels_are_refused(tmp_path):
   videos = [record_files.serialized(i, 6) for i in range(2)]
   record_files.write(tmp_path, [videos], "bare")
   config = tiny.config("DATASETS=[bare]", f"PATH_TO_TFRECORDS={tmp_path}")
-  with pytest.raises(UserError) as caught:
-    datasets.count_phases(config)
-  assert str(caught.value) == (
+  assert message_of(datasets.count_phases, config) == (
     f"{tmp_path}/bare_train-0-of-1.tfrecord: expected labels of frames for"
     " classification, received none in the first 2 of 2 training videos of"
     " bare; convert the videos with --label_file, raise"

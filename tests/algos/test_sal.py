@@ -4,8 +4,8 @@ import pytest
 import tensorflow as tf
 
 from algos.sal import SalLoss, sample_triplets
-from core.errors import UserError
 from tests.helpers import tiny
+from tests.helpers.errors import message_of
 
 STEPS = np.array([[0, 3, 4, 9, 20, 21, 30], [5, 6, 7, 8, 9, 10, 11]])
 SEED = tf.constant([3, 1], tf.int64)
@@ -106,15 +106,20 @@ def test_loss_is_the_cross_entropy_of_the_drawn_triplets():
   np.testing.assert_allclose(value, np.mean(losses), rtol=1e-5)
 
 
+def loss_and_gradient(loss, embs, batch):
+  with tf.GradientTape() as tape:
+    tape.watch(embs)
+    value = loss(embs, batch, SEED, training=True)
+  return value, tape.gradient(value, embs)
+
+
 def test_videos_of_too_few_frames_do_not_count():
   """Their triplets hold a frame twice: no label is right."""
   loss = built_loss()
   rows = [STEPS[0], [1, 2, 3, 4, 4, 4, 4], STEPS[1], [3] * 7]
   batch, embs = {"steps": tf.constant(rows, tf.int64)}, tiny.frames(4, 7, 6)
-  with tf.GradientTape() as tape:
-    tape.watch(embs)
-    value = loss(embs, batch, SEED, training=True)
-  moved = tf.reduce_any(tape.gradient(value, embs) != 0, [1, 2])
+  value, gradient = loss_and_gradient(loss, embs, batch)
+  moved = tf.reduce_any(gradient != 0, [1, 2])
   np.testing.assert_array_equal(moved, [True, False, True, False])
   # The mean over the triplets of the others.
   changed = tf.concat([embs[:1], embs[1:2] + 1.0, embs[2:]], 0)
@@ -130,23 +135,16 @@ def test_videos_of_too_few_frames_do_not_count():
 def test_a_batch_of_short_videos_teaches_nothing():
   loss, embs = built_loss(), tiny.frames(2, 7, 6)
   batch = {"steps": tf.zeros([2, 7], tf.int64)}
-  with tf.GradientTape() as tape:
-    tape.watch(embs)
-    value = loss(embs, batch, SEED, training=True)
-  assert value == 0
-  assert not tape.gradient(value, embs).numpy().any()
+  value, gradient = loss_and_gradient(loss, embs, batch)
+  assert value == 0 and not gradient.numpy().any()
 
 
 def test_too_few_frames_and_a_wrong_last_layer_are_refused():
-  with pytest.raises(UserError) as caught:
-    built_loss("TRAIN.NUM_FRAMES=4")
-  assert str(caught.value) == (
+  assert message_of(built_loss, "TRAIN.NUM_FRAMES=4") == (
     "TRAIN.NUM_FRAMES: expected at least 5 frames of a video for the triplets"
     " of Shuffle and Learn, received 4; raise it"
   )
-  with pytest.raises(UserError) as caught:
-    built_loss("SAL.FC_LAYERS=[[3, false]]")
-  assert str(caught.value) == (
+  assert message_of(built_loss, "SAL.FC_LAYERS=[[3, false]]") == (
     "SAL.FC_LAYERS: expected [2, false] as last layer, for shuffled and in"
     " order, received [[3, False]]; append it"
   )

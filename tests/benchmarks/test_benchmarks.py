@@ -5,8 +5,6 @@ What they print is not looked at: speed is not asserted.
 
 import importlib
 import math
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,9 +16,10 @@ from core.errors import UserError
 from tcc import deterministic_alignment
 from tests.helpers import tiny_run
 from tests.helpers.paths import ROOT
+from tests.helpers.processes import run_python
 
-FOLDER = ROOT / "benchmarks"
-NAMES = sorted({path.stem for path in FOLDER.glob("[!_]*.py")} - {"measuring"})
+FILES = (ROOT / "benchmarks").glob("[!_]*.py")
+NAMES = sorted({path.stem for path in FILES} - {"measuring"})
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -30,13 +29,7 @@ def test_a_benchmark_finds_what_it_measures(name):
 
 def test_a_benchmark_starts_by_itself():
   """As a script: what it needs may have been imported by others in here."""
-  done = subprocess.run(
-    [sys.executable, "-m", "benchmarks.preparation", "--rounds=none"],
-    cwd=FOLDER.parent,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+  done = run_python("-m", "benchmarks.preparation", "--rounds=none")
   assert done.stderr.startswith("error: flag --rounds=none: ")
 
 
@@ -44,8 +37,7 @@ def test_train_step(tmp_path, monkeypatch):
   monkeypatch.setattr(train_step, "_STEPS_PER_BLOCK", 2)
   train_step.write_videos(tmp_path, num_videos=2)
   config = tiny_run.config(tmp_path, tmp_path / "logs", "DATASETS=[benchmark]")
-  strategy = tf.distribute.get_strategy()
-  assert min(train_step.compare(config, 2, strategy)) > 0
+  assert min(train_step.compare(config, 2, tf.distribute.get_strategy())) > 0
 
 
 @pytest.mark.slow
@@ -74,9 +66,8 @@ def test_alignment_loss(eager, capsys):
   alignment_loss.compare((3, 4, 2), repeats=1, eager=eager)
   assert "all pairs" in capsys.readouterr().out
   embs = tf.random.stateless_normal([3, 4, 2], [0, 1])
-  np.testing.assert_allclose(
-    alignment_loss.loop_over_pairs(embs), alignment_loss.all_pairs(embs), 1e-5
-  )
+  losses = alignment_loss.loop_over_pairs(embs), alignment_loss.all_pairs(embs)
+  np.testing.assert_allclose(*losses, 1e-5)
 
 
 def test_memory_of_the_alignment_loss(monkeypatch, capsys):
@@ -92,11 +83,8 @@ def test_memory_of_the_alignment_loss(monkeypatch, capsys):
 def tiny():
   """Train, val and configuration for seconds."""
   settings = ["EVAL.FEW_SHOT_NUM_LABELED=[1,2]", "EVAL.FEW_SHOT_NUM_EPISODES=3"]
-  splits = [
-    evaluation.make_videos(count, 20, 3, seed)
-    for seed, count in ((1, 4), (2, 3))
-  ]
-  return *splits, configuration.load(settings=settings)
+  make, config = evaluation.make_videos, configuration.load(settings=settings)
+  return make(4, 20, 3, 1), make(3, 20, 3, 2), config
 
 
 PLAIN = {

@@ -10,6 +10,7 @@ from core import run_directory
 from core.errors import UserError
 from evaluation import metrics
 from tests.helpers import tiny_run
+from tests.helpers.errors import message_of
 
 TASKS = "EVAL.TASKS=[cycle_consistency]"
 
@@ -32,15 +33,12 @@ def test_an_interrupted_run_is_continued_and_a_complete_one_kept(
   monkeypatch.setattr(compare_algorithms, "measure_steps", unwanted)
   (logdir / "budget_minutes.txt").write_text("1")
   settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}", TASKS]
+  run = compare_algorithms.train_and_evaluate
   for _ in range(2):
-    results = compare_algorithms.train_and_evaluate(
-      "TCC+SaL", settings, 1, tmp_path
-    )
-    assert list(results) == [0, 3]
+    assert list(run("TCC+SaL", settings, 1, tmp_path)) == [0, 3]
     # The second time there is nothing to do.
     monkeypatch.setattr(compare_algorithms, "run_module", unwanted)
-  saved = [step for step, _ in run_directory.list_checkpoints(logdir)]
-  assert saved == [0, 3]
+  assert [step for step, _ in run_directory.list_checkpoints(logdir)] == [0, 3]
 
 
 @pytest.fixture
@@ -60,15 +58,13 @@ def complete_run(tmp_path, monkeypatch):
 def results_for(logdir, *settings, minutes=7):
   plain = [s for s in tiny_run.SETTINGS if "MAX_ITERS" not in s]
   plain += ["PATH_TO_TFRECORDS=/records/a", "PRECISION=auto"]
-  return compare_algorithms.train_and_evaluate(
-    "TCC", [*plain, *settings], minutes, logdir.parent
-  )
+  run = compare_algorithms.train_and_evaluate
+  return run("TCC", [*plain, *settings], minutes, logdir.parent)
 
 
 def test_what_the_script_and_training_decide_is_no_other_setting(complete_run):
-  assert results_for(complete_run, "CHECKPOINT.SAVE_INTERVAL=9") == {
-    4: {"loss": 0.5}
-  }
+  results = results_for(complete_run, "CHECKPOINT.SAVE_INTERVAL=9")
+  assert results == {4: {"loss": 0.5}}
 
 
 @pytest.mark.parametrize(
@@ -85,19 +81,15 @@ def test_results_of_other_settings_are_refused(
   complete_run, setting, found, expected
 ):
   key = setting.partition("=")[0]
-  with pytest.raises(UserError) as caught:
-    results_for(complete_run, setting)
   assert re.fullmatch(
     f"{complete_run}: expected a run with {key}={expected}, received {found};"
     " choose another --output_dir",
-    str(caught.value),
+    message_of(results_for, complete_run, setting),
   )
 
 
 def test_results_of_another_budget_are_refused(complete_run):
-  with pytest.raises(UserError) as caught:
-    results_for(complete_run, minutes=60)
-  assert str(caught.value) == (
+  assert message_of(results_for, complete_run, minutes=60) == (
     f"{complete_run}: expected a run with --budget_minutes=60, received 7;"
     " choose another --output_dir"
   )
@@ -107,9 +99,8 @@ def test_results_of_another_budget_are_refused(complete_run):
 
 
 def test_the_data_set_is_trained_on(tmp_path):
-  settings = compare_algorithms.list_settings(
-    ["TRAINING_ALGO=tcn"], str(tmp_path), "mine", ["SEED=3"]
-  )
+  arguments = (["TRAINING_ALGO=tcn"], str(tmp_path), "mine", ["SEED=3"])
+  settings = compare_algorithms.list_settings(*arguments)
   config = configuration.load([], settings)
   assert config.DATASETS == ["mine"]
   assert config.PATH_TO_TFRECORDS == str(tmp_path)

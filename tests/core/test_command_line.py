@@ -6,14 +6,12 @@ from tests.helpers.processes import run_modules
 def test_path_flags_know_the_home_folder_and_help_lists_them(tmp_path):
   """Shells leave `--flag=~/none` as it is."""
   lines = [
-    "train --config=~/none",
+    *("train --config=~/none", "visualize_alignment --embs_path=~/none"),
     "evaluate --logdir=~/none --nocontinuous_eval",
     "evaluate --train_embs=~/none --val_embs=~/other --dataset=mine",
     "extract_embeddings --logdir=~/none --dataset=mine --split=val",
-    "visualize_alignment --embs_path=~/none",
     "evaluation.metrics --logdir=~/none",
-    "evaluation.metrics --logdir=~/none word",
-    "evaluation.metrics --help",
+    *(f"evaluation.metrics {x}" for x in ("--logdir=~/none word", "--help")),
   ]
   # A parent process has silenced TensorFlow, or this one does.
   variables = {"HOME": str(tmp_path), "TF_CPP_MIN_LOG_LEVEL": "3"}

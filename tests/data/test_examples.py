@@ -83,9 +83,8 @@ def test_other_programs_may_order_pack_and_extend_as_they_like(tmp_path):
   labels = record_files.bare([], [2, 0]).replace(
     b"\x1a\x03\n\x01\x02", b"\x1a\x03\x08\x82\x00"
   )
-  [example] = read(
-    tmp_path, labels + record_files.bare([JPEG] * 2) + other.SerializeToString()
-  )
+  jpegs = record_files.bare([JPEG] * 2)
+  [example] = read(tmp_path, labels + jpegs + other.SerializeToString())
   assert example.name == "\N{REPLACEMENT CHARACTER} name"
   assert example.jpegs == [JPEG] * 2 and example.frame_labels == [2, 0]
 

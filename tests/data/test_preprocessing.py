@@ -20,10 +20,8 @@ def section(*on):
 
 
 def augmented(frames, settings, seed, image_size=SIZE):
-  result = preprocessing.augment(
-    tf.constant(frames), settings, image_size, tf.constant([7, seed])
-  )
-  return result.numpy()
+  arguments = (tf.constant(frames), settings, image_size)
+  return preprocessing.augment(*arguments, tf.constant([7, seed])).numpy()
 
 
 def unit(frames):
@@ -32,9 +30,8 @@ def unit(frames):
 
 
 def test_nothing_on_only_maps_to_the_range_of_the_network():
-  np.testing.assert_allclose(
-    augmented(VIDEO, section(), 0), VIDEO / 127.5 - 1, atol=1e-6
-  )
+  plain = augmented(VIDEO, section(), 0)
+  np.testing.assert_allclose(plain, VIDEO / 127.5 - 1, atol=1e-6)
 
 
 @pytest.mark.parametrize("on", [(), *[(s,) for s in SWITCHES], SWITCHES])
@@ -99,15 +96,13 @@ def test_hue_and_saturation_leave_gray_alone_and_change_colors(switch):
     np.testing.assert_allclose(result, gray / 255, atol=1e-5)
     result = unit(augmented(VIDEO, section(switch), seed))
     # Both keep the largest of the three channels.
-    largest = VIDEO.max(-1) / 255
-    np.testing.assert_allclose(result.max(-1), largest, atol=1e-5)
+    np.testing.assert_allclose(result.max(-1), VIDEO.max(-1) / 255, atol=1e-5)
     assert np.abs(result - VIDEO / 255).max() > 0.002
 
 
 def test_random_crop_is_a_square_of_at_least_four_fifths():
   # Red is the row, green the column: the corners tell the crop.
-  size = (60, 100)
-  rows, columns = np.meshgrid(*map(np.arange, size), indexing="ij")
+  rows, columns = np.indices([60, 100])
   frame = np.stack([rows, columns, 0 * rows], -1).astype(np.uint8)[None]
   sides, tops, lefts = [], [], []
   for seed in range(150):
@@ -159,11 +154,8 @@ def test_resize_is_antialiased_bilinear(shape):
 def test_evaluation_only_resizes_and_crops_the_centre_on_request():
   wide = np.zeros((1, 20, 41, 3), np.uint8)
   wide[:, :, 10:30] = VIDEO[:1, :1, :1]
-  kept = preprocessing.prepare(tf.constant(wide), 20, central_crop=True)
   expected = np.broadcast_to(VIDEO[:1, :1, :1], (1, 20, 20, 3)) / 127.5 - 1
-  np.testing.assert_allclose(kept, expected, atol=1e-6)
-  squeezed = preprocessing.prepare(tf.constant(wide), 20, central_crop=False)
-  assert np.min(squeezed) == -1
-  tall = wide.transpose(0, 2, 1, 3)
-  kept = preprocessing.prepare(tf.constant(tall), 20, central_crop=True)
-  np.testing.assert_allclose(kept, expected, atol=1e-6)
+  for frames in (wide, wide.transpose(0, 2, 1, 3)):
+    kept = preprocessing.prepare(tf.constant(frames), 20, central_crop=True)
+    np.testing.assert_allclose(kept, expected, atol=1e-6)
+    assert np.min(preprocessing.prepare(tf.constant(frames), 20, False)) == -1

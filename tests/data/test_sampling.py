@@ -10,9 +10,8 @@ from data.sampling import FrameSampler, PositivePairSampler, context_steps
 
 def sampled(length, num_frames, *settings, seed=0):
   section = config.load(settings=[f"DATA.{s}" for s in settings]).DATA
-  steps = FrameSampler(section)(
-    tf.constant(length, tf.int64), num_frames, tf.constant([[3, seed]] * 3)
-  )
+  seeds, length = tf.constant([[3, seed]] * 3), tf.constant(length, tf.int64)
+  steps = FrameSampler(section)(length, num_frames, seeds)
   assert steps.dtype == tf.int64
   return steps.numpy()
 
@@ -33,11 +32,8 @@ def test_uniform_samples_are_sorted_distinct_and_from_the_offset_on(offset):
 @pytest.mark.parametrize(
   "length, offset, expected",
   [
-    (5, 1, [1, 2, 3, 4, 4, 4]),
-    (7, 1, [1, 2, 3, 4, 5, 6]),
-    (1, 1, [0] * 6),
-    (1, 0, [0] * 6),
-    (4, 9, [3] * 6),
+    *((5, 1, [1, 2, 3, 4, 4, 4]), (7, 1, [1, 2, 3, 4, 5, 6])),
+    *((1, 1, [0] * 6), (1, 0, [0] * 6), (4, 9, [3] * 6)),
   ],
 )
 def test_short_videos_repeat_their_last_frame(length, offset, expected):
@@ -62,10 +58,9 @@ def test_context_is_the_past_up_to_the_frame_itself(num_steps, stride):
   section.update(NUM_STEPS=num_steps, FRAME_STRIDE=stride)
   steps = [0, 2, 9, 40]
   context = context_steps(tf.constant(steps, tf.int64), section)
-  assert context.numpy().reshape(4, num_steps).tolist() == [
-    [max(0, t - back * stride) for back in reversed(range(num_steps))]
-    for t in steps
-  ]
+  backs = stride * np.arange(num_steps)[::-1]
+  expected = np.maximum(np.subtract.outer(steps, backs), 0)
+  np.testing.assert_array_equal(np.reshape(context, [4, num_steps]), expected)
 
 
 @pytest.mark.parametrize("window", [1, 3])

@@ -37,19 +37,12 @@ def test_per_class_takes_every_record_file_with_the_split_in_its_name(tmp_path):
   assert [path.name for path in paths] == names
 
 
-@pytest.mark.parametrize(
-  "others, near",
-  [
-    *((None, ""), (["pouring_val.txt"], "")),
-    (["pouring_train.tfrecord"], ", but pouring_train.tfrecord"),
-  ],
-)
-def test_no_records_names_the_pattern_and_the_way_to_make_them(
-  tmp_path, others, near
-):
+@pytest.mark.parametrize("other", [None, "val.txt", "train.tfrecord"])
+def test_no_records_names_the_pattern_and_the_way_to_make_them(tmp_path, other):
   folder = tmp_path / "pouring"
-  if others:
-    touch(folder, *others)
+  if other:
+    touch(folder, f"pouring_{other}")
+  near = ", but pouring_train.tfrecord" * (other == "train.tfrecord")
   arguments = (f"{tmp_path}/%s", "pouring", "train")
   message = message_of(shard_files.list_record_files, *arguments)
   assert message.startswith(
@@ -62,13 +55,11 @@ def test_no_records_names_the_pattern_and_the_way_to_make_them(
 def test_sets_that_are_incomplete_or_mixed_are_refused(tmp_path):
   arguments = (shard_files.list_record_files, tmp_path, "a", "train")
   touch(tmp_path, "a_train-0-of-4.tfrecord", "a_train-2-of-4.tfrecord")
-  assert (
-    "expected 4 files a_train-*-of-4.tfrecord, received all but number 1, 3;"
-  ) in message_of(*arguments)
+  told = "4 files a_train-*-of-4.tfrecord, received all but number 1, 3;"
+  assert f"expected {told}" in message_of(*arguments)
   touch(tmp_path, "a_train-0-of-1.tfrecord")
-  assert (
-    "expected one set of a_train, received several, of 1 and of 4 files;"
-  ) in message_of(*arguments)
+  told = "expected one set of a_train, received several, of 1 and of 4 files;"
+  assert told in message_of(*arguments)
 
 
 def test_set_names_are_split_at_the_last_underscore():

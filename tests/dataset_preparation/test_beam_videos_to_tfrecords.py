@@ -165,19 +165,14 @@ def test_workers_are_beams_too(monkeypatch):
   given = types.SimpleNamespace(FLAGS=types.SimpleNamespace(num_workers=7))
   monkeypatch.setattr(beam_videos_to_tfrecords, "flags", given)
   parse = beam_videos_to_tfrecords._parse_beam_options
-  options = parse(["--runner=DirectRunner"])
-  assert options.get_all_options()["num_workers"] == 7
+  assert parse(["--runner=DirectRunner"]).get_all_options()["num_workers"] == 7
 
 
 def test_beam_that_is_missing_is_told(tmp_path):
-  (tmp_path / "apache_beam.py").write_text(
-    "raise ModuleNotFoundError('', name='apache_beam')"
-  )
-  done = run_python(
-    beam_videos_to_tfrecords.__file__,
-    env=os.environ | {"PYTHONPATH": str(tmp_path)},
-  )
+  code = "raise ModuleNotFoundError('', name='apache_beam')"
+  (tmp_path / "apache_beam.py").write_text(code)
+  env = os.environ | {"PYTHONPATH": str(tmp_path)}
+  done = run_python(beam_videos_to_tfrecords.__file__, env=env)
   assert done.returncode == 1
-  assert done.stderr.splitlines()[-1] == (
-    "error: apache_beam is missing; run pip install '.[beam]'"
-  )
+  told = "error: apache_beam is missing; run pip install '.[beam]'"
+  assert done.stderr.splitlines()[-1] == told

@@ -5,14 +5,8 @@ import pytest
 
 from core.errors import UserError
 from data import dataset_info
-from dataset_preparation import shards, splits
-from dataset_preparation.build_records import (
-  LabelOptions,
-  SplitOptions,
-  build_records,
-  describe_unused_labels,
-  summarize,
-)
+from dataset_preparation import build_records, shards, splits
+from dataset_preparation.build_records import LabelOptions, SplitOptions
 from dataset_preparation.shards import ShardOptions
 from dataset_preparation.videos_to_tfrecords import find_videos
 from media.frame_encoding import FrameEncoding
@@ -35,7 +29,7 @@ def input_dir(tmp_path_factory):
 
 
 def run(input_dir, name, out, label_file=None, phases=(), **options):
-  return build_records(
+  return build_records.build_records(
     find_videos(input_dir, [options.pop("pattern", "*.mp4")]),
     *(name, out),
     encoding=FrameEncoding(size=(24, 16)),
@@ -46,11 +40,8 @@ def run(input_dir, name, out, label_file=None, phases=(), **options):
 
 
 def table(path, videos=NAMES, phases=("reach", "pour")):
-  rows = [
-    f"{video},{start},{start + 1},{phase}"
-    for video in videos
-    for start, phase in enumerate(phases)
-  ]
+  segments = [f"{k},{k + 1},{phase}" for k, phase in enumerate(phases)]
+  rows = [f"{video},{segment}" for video in videos for segment in segments]
   path.write_text("\n".join(["video,start,end,phase", *rows]))
   return path
 
@@ -92,11 +83,8 @@ def test_phases_that_have_other_names_in_another_split(
   labels = table(tmp_path / "labels.csv")
   run(input_dir, "mine_train", out, labels, pattern="v0.mp4")
   monkeypatch.setattr(shards.conversion, "convert", None)
-  arguments = (input_dir, "mine_val", out, labels, ("pour", "reach"))
-  assert message_of(run, *arguments) == (
-    "mine_train: expected 'reach' as phase 0 in all splits, received 'pour';"
-    " give --phases in that order, or correct class_names in dataset.json"
-  )
+  with pytest.raises(UserError, match="^mine_train: expected 'reach' as phase"):
+    run(input_dir, "mine_val", out, labels, ("pour", "reach"))
 
 
 @pytest.mark.parametrize("name", ["mine_train", "train", "my videos"])
@@ -147,8 +135,7 @@ def test_linked_folders_are_followed(tmp_path, input_dir):
 def test_names_that_are_not_in_utf_8(tmp_path, input_dir):
   folder = tmp_path / "in"
   folder.mkdir()
-  name = os.fsdecode(b"caf\xe9.mp4")
-  shutil.copy(input_dir / "a" / "v0.mp4", folder / name)
+  shutil.copy(input_dir / "a" / "v0.mp4", folder / os.fsdecode(b"caf\xe9.mp4"))
   assert message_of(run, folder, "mine_val", tmp_path / "out") == (
     f"{folder}/caf\\xe9.mp4: expected a name in UTF-8, received other bytes;"
     " rename it"
@@ -177,24 +164,19 @@ def test_the_only_split_may_get_other_phases(tmp_path, input_dir):
   out = tmp_path / "out"
   for phases in (("reach", "poor"), ("touch", "reach", "pour")):
     labels = table(tmp_path / "labels.csv", phases=phases[-2:])
-    run(
-      *(input_dir, "mine_train", out, labels, phases),
-      pattern="v0.mp4",
-      overwrite=True,
-    )
+    options = {"pattern": "v0.mp4", "overwrite": True}
+    run(input_dir, "mine_train", out, labels, phases, **options)
     info = dataset_info.load_dataset_info(str(out), "mine")
     assert info.class_names == phases
 
 
 def test_flags_that_need_a_label_file(tmp_path, input_dir):
-  for options in ({"phases": ["reach"]}, {"expected_segments": 4}):
-    message = f"--{next(iter(options))}: expected labels of frames, received"
+  arguments = (find_videos(input_dir), "mine_val", tmp_path)
+  for name, value in {"phases": ["reach"], "expected_segments": 4}.items():
+    labels = LabelOptions(**{name: value})
+    message = f"--{name}: expected labels of frames, received"
     with pytest.raises(UserError, match=message):
-      build_records(
-        find_videos(input_dir),
-        *("mine_val", tmp_path),
-        labels=LabelOptions(**options),
-      )
+      build_records.build_records(*arguments, labels=labels)
 
 
 def test_the_summary(tmp_path, input_dir):
@@ -202,7 +184,8 @@ def test_the_summary(tmp_path, input_dir):
   labels.write_text(labels.read_text().replace(",2,3,", ",2,2.3,"))
   out = tmp_path / "out"
   written = run(input_dir, "mine_val", out, labels, pattern="v0.mp4")
-  assert summarize(written, ("reach", "pour", "rest")).splitlines() == [
+  summary = build_records.summarize(written, ("reach", "pour", "rest"))
+  assert summary.splitlines() == [
     "mine_val: 2 videos, 40 frames (10 frames per second)",
     "   0 reach: 20 frames, 50.0%",
     "   1 pour: 20 frames, 50.0%",
@@ -214,7 +197,8 @@ def test_the_summary(tmp_path, input_dir):
     ),
   ]
   written = run(input_dir, "mine_test", out, pattern="v0.mp4")
-  assert summarize(written, ()).splitlines()[1] == "  no labels of frames"
+  _, second, *_ = build_records.summarize(written, ()).splitlines()
+  assert second == "  no labels of frames"
   videos = written["mine_test"].videos
   assert [video["source"] for video in videos] == ["a/v0.mp4", "b/v0.mp4"]
   assert [video["fps"] for video in videos] == [10.0, 10.0]
@@ -232,15 +216,14 @@ def test_splits_appear_together_and_go_on_together(tmp_path, input_dir):
   assert os.listdir(out) == [".mine_train.incomplete"]
   broken.write_bytes((input_dir / f"{divided['val'][-1]}.mp4").read_bytes())
   run(folder, "mine", out, division=splitting)
-  assert sorted(os.listdir(out)) == [
-    *("dataset.json", "mine_train-0-of-1.tfrecord", "mine_val-0-of-1.tfrecord")
-  ]
+  records = [f"mine_{split}-0-of-1.tfrecord" for split in ("train", "val")]
+  assert sorted(os.listdir(out)) == ["dataset.json", *records]
 
 
 def test_labels_of_other_videos_are_told_in_one_line(tmp_path):
-  labels = table(tmp_path / "labels.csv", [*NAMES, "typo9", "typo10"])
-  assert describe_unused_labels(labels, ["a/v0", "b/v0"]) == [
-    f"10 videos in {labels} are not among those converted, the first is a/v1"
+  describe, labeled = build_records.describe_unused_labels, [*NAMES, "typo9"]
+  labels = table(tmp_path / "labels.csv", labeled)
+  assert describe(labels, ["a/v0", "b/v0"]) == [
+    f"9 videos in {labels} are not among those converted, the first is a/v1"
   ]
-  assert describe_unused_labels(labels, [*NAMES, "typo9", "typo10"]) == []
-  assert describe_unused_labels(None, NAMES) == []
+  assert describe(labels, labeled) == describe(None, NAMES) == []

@@ -8,14 +8,10 @@ from tests.helpers.paths import ROOT
 DOWNLOAD = ROOT / "dataset_preparation" / "download_pouring_data.sh"
 
 
-def run_download(folder, **environment):
-  return subprocess.run(
-    [shutil.which("bash"), str(DOWNLOAD), str(folder)],
-    env={"PATH": os.environ["PATH"], **environment},
-    capture_output=True,
-    text=True,
-    check=False,
-  )
+def run_download(folder, **variables):
+  command = [shutil.which("bash"), str(DOWNLOAD), str(folder)]
+  env = {"PATH": os.environ["PATH"], **variables}
+  return subprocess.run(command, env=env, capture_output=True, text=True)
 
 
 def test_download_without_network(tmp_path):
@@ -56,10 +52,8 @@ def test_download_with_a_stand_in_for_curl(tmp_path):
   names = [f"pouring_train-{i}-of-2.tfrecord" for i in range(2)]
   done = run_download(out, PATH=str(tools))
   assert done.returncode == 1
-  assert sorted(os.listdir(out)) == [
-    ".incomplete-pouring_val-0-of-1.tfrecord",
-    *names,
-  ]
+  incomplete = ".incomplete-pouring_val-0-of-1.tfrecord"
+  assert sorted(os.listdir(out)) == [incomplete, *names]
   done = run_download(out, PATH=str(tools))
   assert done.returncode == 0, done.stderr
   assert f"{names[0]} is there already" in done.stdout

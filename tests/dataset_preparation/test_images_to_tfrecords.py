@@ -75,26 +75,24 @@ def test_wrong_lists_are_named(tmp_path, input_dir, text, message):
     find_folders(tmp_path, tmp_path / "none.txt")
 
 
-@pytest.mark.parametrize(
-  "size", [(video_files.WIDTH, video_files.HEIGHT), None]
-)
+SIZE = (video_files.WIDTH, video_files.HEIGHT)
+
+
+@pytest.mark.parametrize("size", [SIZE, None])
 def test_jpegs_of_the_right_size_are_copied(tmp_path, input_dir, size):
   [record] = convert(input_dir, tmp_path, size=size)
-  assert record["video"] == [
-    (input_dir / "v0" / f"img{number}.jpg").read_bytes() for number in range(12)
-  ]
+  paths = [input_dir / f"v0/img{number}.jpg" for number in range(12)]
+  assert record["video"] == [path.read_bytes() for path in paths]
 
 
 def test_labels_of_frames_and_of_seconds(tmp_path, input_dir):
-  (tmp_path / "frames.csv").write_text(
-    "video,phase\n" + "v0,reach\n" * 5 + "v0,pour\n" * 7
-  )
+  rows = "video,phase\n" + "v0,reach\n" * 5 + "v0,pour\n" * 7
+  (tmp_path / "frames.csv").write_text(rows)
   seconds = tmp_path / "seconds.csv"
   seconds.write_text("video,start,end,phase\nv0,0,1,reach\nv0,1,2.4,pour\n")
   for name in ("frames", "seconds"):
-    [record] = convert(
-      input_dir, tmp_path / name, tmp_path / f"{name}.csv", fps=5
-    )
+    labels = tmp_path / f"{name}.csv"
+    [record] = convert(input_dir, tmp_path / name, labels, fps=5)
     assert record["frame_labels"] == [0] * 5 + [1] * 7
     info = dataset_info.load_dataset_info(str(tmp_path / name), "mine")
     assert info.class_names == ("reach", "pour")
@@ -114,12 +112,12 @@ def test_labels_of_frames_and_of_seconds(tmp_path, input_dir):
 def test_images_of_several_sizes_need_one(tmp_path):
   folder = image_files.make(tmp_path / "in" / "v0.1", 2)
   image_files.make(folder, 1, pattern="z{}", size=(20, 30))
-  message = message_of(convert, tmp_path / "in", tmp_path / "out", size=None)
-  assert message == (
+  folders = (tmp_path / "in", tmp_path / "out")
+  assert message_of(convert, *folders, size=None) == (
     f"{folder}: expected frames of 96 x 64 pixels as before, received 20 x 30"
     " for frame 2; give --width and --height"
   )
-  [record] = convert(tmp_path / "in", tmp_path / "out", size=(8, 8))
+  [record] = convert(*folders, size=(8, 8))
   assert len(record["video"]) == 3
   info = dataset_info.load_dataset_info(str(tmp_path / "out"), "mine")
   [video] = info.splits["val"].videos
@@ -142,9 +140,7 @@ def test_script(tmp_path):
   first, second = record_files.read((tmp_path / "out").glob("*-of-2.tfrecord"))
   assert (first["name"], second["name"]) == ("c", "a")
   assert len(first["video"]) == 3
-  assert done.stdout.splitlines()[0] == (
-    "mine_train: 2 videos, 6 frames (rate unknown)"
-  )
-  assert done.stdout.splitlines()[-1] == (
-    "4 files have no --extension and are left out, the first is c/img0.jpg"
-  )
+  first, *_, last = done.stdout.splitlines()
+  assert first == "mine_train: 2 videos, 6 frames (rate unknown)"
+  told = "4 files have no --extension and are left out, the first is c/img0.jpg"
+  assert last == told

@@ -12,23 +12,17 @@ from tests.helpers import image_files, record_files
 from tests.helpers.processes import run_python
 
 # Number -> Penn Action's name, 1 = train or -1 = test, images.
-VIDEOS = {
-  "0001": ("squat", 1, 6),
-  "0002": ("squat", -1, 4),
-  "0003": ("bowl", 1, 5),
-  "0004": ("jump_rope", 1, 3),
-  "0005": ("squat", 1, 11),
-}
+VIDEOS = {"0001": ("squat", 1, 6), "0002": ("squat", -1, 4)}
+VIDEOS |= {"0003": ("bowl", 1, 5), "0004": ("jump_rope", 1, 3)}
+VIDEOS |= {"0005": ("squat", 1, 11)}
 
 
 @pytest.fixture
 def penn_dir(tmp_path):
-  """A small folder of the published layout."""
   root = tmp_path / "Penn_Action"
   (root / "labels").mkdir(parents=True)
   for name, (action, train, count) in VIDEOS.items():
-    folder = root / "frames" / name
-    image_files.make(folder, count, pattern="{:06d}")
+    image_files.make(root / "frames" / name, count, pattern="{:06d}")
     content = {"action": action, "train": train, "nframes": count}
     content["x"] = np.zeros((count, 13))
     scipy.io.savemat(root / "labels" / f"{name}.mat", content)
@@ -105,9 +99,8 @@ def test_script_and_labels_of_other_videos(tmp_path, penn_dir):
     cwd=tmp_path,
   )
   assert done.returncode == 0, done.stderr
-  assert done.stdout.splitlines()[-1] == (
-    f"2 videos in {table} are not among those converted, the first is 0009"
-  )
+  told = f"2 videos in {table} are not among those converted, the first is 0009"
+  assert done.stdout.splitlines()[-1] == told
   assert "squats_val: 1 videos, 4 frames (30 frames per second)" in done.stdout
   assert "PATH_TO_TFRECORDS: " in done.stdout
   folder = tmp_path / "out" / "squats_tfrecords"

@@ -29,9 +29,8 @@ ENCODING = FrameEncoding(size=(24, 16))
 def input_dir(tmp_path_factory):
   folder = tmp_path_factory.mktemp("videos")
   for number in range(7):
-    video_files.make(
-      folder / f"v{number}.mp4", num_frames=5 + number, seed=number
-    )
+    path = folder / f"v{number}.mp4"
+    video_files.make(path, num_frames=5 + number, seed=number)
   return folder
 
 
@@ -80,6 +79,11 @@ def repair(folder, input_dir, name="v5.mp4"):
   (folder / name).write_bytes((input_dir / name).read_bytes())
 
 
+def assert_as_at_once(out, folder):
+  write(folder, out.with_name("at once"))
+  assert contents(out) == contents(out.with_name("at once"))
+
+
 @pytest.fixture
 def stopped(broken_dir, tmp_path):
   """The output folder, and that of unfinished work, after v5 stopped a run."""
@@ -125,9 +129,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
   with subprocess.Popen(
     command, cwd=ROOT, stderr=subprocess.PIPE, text=True
   ) as process:
-    for line in process.stderr:
-      if "3 of 4 shards done" in line:
-        break
+    assert any("3 of 4 shards done" in line for line in process.stderr)
     process.send_signal(getattr(signal, how))
     # The workers hold the pipe as well: its end is the end of all of them.
     messages = process.stderr.read()
@@ -196,8 +198,7 @@ def test_changes_after_an_interruption_at_the_end(
   else:
     (out / "mine_train-0-of-4.tfrecord").unlink()
   assert write(broken_dir, out).num_videos == len(os.listdir(broken_dir))
-  write(broken_dir, tmp_path / "at once")
-  assert contents(out) == contents(tmp_path / "at once")
+  assert_as_at_once(out, broken_dir)
 
 
 def test_unfinished_work_does_not_open_records_to_being_replaced(
@@ -222,10 +223,8 @@ def test_nothing_is_replaced_before_every_split_has_videos(tmp_path, input_dir):
   write(input_dir, out)
   before = contents(out)
   (tmp_path / "v0.mp4").write_bytes(b"no video")
-  plans = [
-    SplitPlan("mine_train", sources(input_dir)[:1]),
-    SplitPlan("mine_val", sources(tmp_path)),
-  ]
+  plans = [SplitPlan("mine_train", sources(input_dir)[:1])]
+  plans.append(SplitPlan("mine_val", sources(tmp_path)))
   options = ShardOptions(num_workers=1, overwrite=True, skip_broken=True)
   message = message_of(shards.write_splits, plans, ENCODING, out, options)
   assert message.startswith(
@@ -247,14 +246,14 @@ def test_a_source_that_changes_meanwhile_is_converted_again(
       shutil.copy(input_dir / "v1.mp4", source.path.with_name("v3.mp4"))
     return original(source, encoding, target)
 
+  out = tmp_path / "out"
   with monkeypatch.context() as patch:
     patch.setattr(worker_pool.conversion, "convert", convert_and_change)
     with pytest.raises(UserError, match=r"v5\.mp4: "):
-      write(broken_dir, tmp_path / "out")
+      write(broken_dir, out)
   repair(broken_dir, input_dir)
-  write(broken_dir, tmp_path / "out")
-  write(broken_dir, tmp_path / "at once")
-  assert contents(tmp_path / "out") == contents(tmp_path / "at once")
+  write(broken_dir, out)
+  assert_as_at_once(out, broken_dir)
 
 
 def test_shards_of_changed_sources_are_made_again(
@@ -316,9 +315,9 @@ def test_broken_videos_are_left_out_if_asked_for(
   ]
   done = run_modules(*(" ".join([MODULE, *each]) for each in flags))
   assert re.findall(r"ended with (\d+)", done.stderr) == ["2", "1"]
-  assert f"  skipped v0: {broken_dir / 'v0.mp4'}: expected" in done.stdout
+  assert f"  skipped v0: {broken_dir}/v0.mp4: expected" in done.stdout
   assert contents(tmp_path / "skip") == contents(out)
-  assert f"error: {broken_dir / 'v0.mp4'}: expected" in done.stderr
+  assert f"error: {broken_dir}/v0.mp4: expected" in done.stderr
   assert not os.listdir(tmp_path / "stop")
 
 
@@ -342,13 +341,13 @@ def test_a_worker_that_is_killed_is_told(tmp_path, input_dir):
   folder.mkdir()
   shutil.copy(input_dir / "v0.mp4", folder)
   os.mkfifo(folder / "v1.mp4")
-  others = set(worker_pool.multiprocessing.active_children())
+  list_children = worker_pool.multiprocessing.active_children
+  others = set(list_children())
 
   def kill():
     # Opened as soon as a worker reads the video.
     with (folder / "v1.mp4").open("wb"):
-      workers = set(worker_pool.multiprocessing.active_children()) - others
-      for worker in workers:
+      for worker in set(list_children()) - others:
         worker.kill()
 
   killer = threading.Thread(target=kill)
@@ -391,13 +390,11 @@ def test_videos_too_long_for_a_record_are_named_and_left_out(
 ):
   shard = len(expected["mine_train-3-of-4.tfrecord"])  # Of v6 alone.
   monkeypatch.setattr(examples, "MAX_BYTES", shard - 100)
-  written = write(input_dir, tmp_path, skip_broken=True)
-  [skipped] = written.skipped
-  assert skipped["reason"].startswith(
-    f"{input_dir}/v6.mp4: expected at most 8.65e-06"
-  )
-  assert skipped["reason"].endswith(
-    "GiB of frames, as a record holds, received more after 10 frames; cut the"
+  [skipped] = write(input_dir, tmp_path, skip_broken=True).skipped
+  begin, _, end = skipped["reason"].partition(" GiB")
+  assert begin.startswith(f"{input_dir}/v6.mp4: expected at most 8.65e-06")
+  assert end == (
+    " of frames, as a record holds, received more after 10 frames; cut the"
     " video into several, or give a lower --fps, smaller frames or a lower"
     " --jpeg_quality"
   )

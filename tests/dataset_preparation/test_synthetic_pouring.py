@@ -80,17 +80,14 @@ def test_labels_are_five_phases_that_fill_the_video(small):
     # No frame is nearer than a third of a frame's time to a key event.
     times = np.array([frame.time for frame in frames]) * 1e6
     events = np.array([phases[str(k)][0] for k in range(1, 5)])
-    gaps = np.abs(times[:, None] - events)
-    assert gaps.min() > 1e6 / motion.FPS / 3
+    assert np.abs(times[:, None] - events).min() > 1e6 / motion.FPS / 3
 
 
 def test_what_happens_in_the_script():
   for seed in range(20):
     script = motion.draw_script(np.random.default_rng(seed))
-    total = sum(script.frames)
-    states = [
-      motion.compute_state(script, k / motion.FPS) for k in range(total)
-    ]
+    times = np.arange(sum(script.frames)) / motion.FPS
+    states = [motion.compute_state(script, time) for time in times]
     phase = np.repeat(np.arange(5), script.frames)
     tilt = np.array([state.tilt for state in states])
     cup = np.array([state.cup_fill for state in states])
@@ -113,9 +110,7 @@ def test_what_happens_in_the_script():
 def test_a_quarter_of_the_videos_is_mirrored(monkeypatch):
   # What takes long to draw.
   monkeypatch.setattr(scene.background, "draw_background", lambda *_: None)
-  styles = [
-    scene.draw_style(np.random.default_rng(seed)) for seed in range(400)
-  ]
+  styles = map(scene.draw_style, map(np.random.default_rng, range(400)))
   assert 70 < sum(style.mirrored for style in styles) < 130
 
 
@@ -125,15 +120,11 @@ def test_raw_pixels_do_not_align_the_videos():
     rng = np.random.default_rng(seed)
     script = motion.draw_script(rng)
     style = scene.draw_style(rng)
-    pictures = [
-      scene.draw_scene(
-        script, style, motion.compute_state(script, k / motion.FPS)
-      )
-      for k in range(0, sum(script.frames), 5)
-    ]
-    small = [
-      cv2.resize(x, (16, 16), None, 0, 0, cv2.INTER_AREA) for x in pictures
-    ]
+    small = []
+    for time in np.arange(0, sum(script.frames), 5) / motion.FPS:
+      state = motion.compute_state(script, time)
+      picture = scene.draw_scene(script, style, state)
+      small.append(cv2.resize(picture, (16, 16), interpolation=cv2.INTER_AREA))
     films.append(np.reshape(small, [len(small), -1]).astype(float))
   # Without what a video shows all along, its background, as well.
   moving = [pixels - pixels.mean(axis=0) for pixels in films]

@@ -13,22 +13,15 @@ import pytest
 from core import files
 from core.errors import UserError
 from data import dataset_info, shard_files
+from dataset_preparation import videos_to_tfrecords
 from dataset_preparation.build_records import LabelOptions, build_records
 from dataset_preparation.shards import ShardOptions
 from dataset_preparation.video_names import ENDINGS
-from dataset_preparation.videos_to_tfrecords import (
-  FILE_PATTERNS,
-  describe_left_out,
-  find_videos,
-  list_files,
-)
+from dataset_preparation.videos_to_tfrecords import FILE_PATTERNS, find_videos
 from media.frame_encoding import FrameEncoding
 from tests.helpers import record_files, video_files
 from tests.helpers.errors import message_of
-from tests.helpers.paths import ROOT
 from tests.helpers.processes import run_python
-
-SCRIPT = ROOT / "dataset_preparation" / "videos_to_tfrecords.py"
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +40,12 @@ def input_dir(tmp_path_factory):
 @pytest.fixture(scope="module")
 def label_file(tmp_path_factory):
   path = tmp_path_factory.mktemp("labels") / "labels.json"
-  labels = {
-    "Clip1": {"ann": {"0": [0, 5e5], "1": [5e5, 1e6], "2": [1e6, 2e6]}},
-    "clip2": {
-      "ann": {"0": [0, 8e5], "1": [12e5, 14e5], "2": [16e5, 3e6]},
-      "ben": {"0": [0, 10e5], "1": [14e5, 16e5], "2": [18e5, 3e6]},
-    },
-    "clip10": {"ann": {"0": [0, 5e5], "1": [5e5, 1e6], "2": [1e6, 1e6]}},
-  }
+  ann = {"0": [0, 8e5], "1": [12e5, 14e5], "2": [16e5, 3e6]}
+  ben = {"0": [0, 10e5], "1": [14e5, 16e5], "2": [18e5, 3e6]}
+  begin = {"0": [0, 5e5], "1": [5e5, 1e6]}
+  labels = {"clip2": {"ann": ann, "ben": ben}}
+  labels["Clip1"] = {"ann": begin | {"2": [1e6, 2e6]}}
+  labels["clip10"] = {"ann": begin | {"2": [1e6, 1e6]}}
   path.write_text(json.dumps(labels))
   return path
 
@@ -69,20 +60,10 @@ def read_records(paths):
   return found
 
 
-def convert(
-  input_dir,
-  name,
-  output_dir,
-  file_pattern=FILE_PATTERNS,
-  *,
-  labels=None,
-  sharding=None,
-  **storing,
-):
-  """Prepares the videos of a folder in this process."""
+def convert(input_dir, name, out, labels=None, sharding=None, **storing):
+  patterns = storing.pop("file_pattern", FILE_PATTERNS)
   written = build_records(
-    find_videos(input_dir, file_pattern),
-    *(name, output_dir),
+    *(find_videos(input_dir, patterns), name, out),
     encoding=FrameEncoding(**storing),
     labels=LabelOptions(**(labels or {})),
     options=ShardOptions(num_workers=1, **(sharding or {})),
@@ -92,11 +73,9 @@ def convert(
 
 def test_unlabeled_videos(tmp_path, input_dir):
   info = convert(input_dir, "mine_train", tmp_path, size=(40, 30))
-  assert sorted(os.listdir(tmp_path)) == [
-    "dataset.json",
-    "mine_train-0-of-1.tfrecord",
-  ]
-  found = read_records([tmp_path / "mine_train-0-of-1.tfrecord"])
+  path = tmp_path / "mine_train-0-of-1.tfrecord"
+  assert sorted(os.listdir(tmp_path)) == ["dataset.json", path.name]
+  found = read_records([path])
   assert [video["name"] for video in found] == ["Clip1", "clip2", "clip10"]
   assert [video["len"] for video in found] == [20, 30, 12]
   for video in found:
@@ -119,15 +98,13 @@ def test_labeled_videos(tmp_path, input_dir, label_file):
   assert found["Clip1"]["frame_labels"] == [0] * 5 + [1] * 5 + [2] * 10
   # Means: [0, .9], [1.3, 1.5], [1.7, 3]; middles: 1.1 and 1.6.
   assert found["clip2"]["frame_labels"] == [0] * 11 + [1] * 5 + [2] * 14
-  # The last segment holds no instant; the frames after it stay with the one
-  # before.
+  # The last segment holds no instant.
   assert found["clip10"]["frame_labels"] == [0] * 5 + [1] * 7
   info = dataset_info.load_dataset_info(str(out), "mine")
   assert info.class_names == ("phase 0", "phase 1", "phase 2")
   for video in found.values():
     assert video["label"] == 4
-    sides = (video_files.HEIGHT, video_files.WIDTH, 3)
-    assert video["video"][0].shape == sides
+    assert video["video"][0].shape == (video_files.HEIGHT, video_files.WIDTH, 3)
   # Frames that are dropped take their labels with them.
   labels, out = {"label_file": label_file}, tmp_path / "slow"
   info = convert(input_dir, "mine_val", out, labels=labels, fps=5, size=(8, 8))
@@ -140,15 +117,13 @@ def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
   out = tmp_path / "out"
   labels = {"label_file": label_file}
   convert(input_dir, "mine_train", out, sharding={"files_per_shard": 2})
-  sharding = {"files_per_shard": 1}
-  convert(input_dir, "mine_val", out, labels=labels, sharding=sharding)
+  convert(input_dir, "mine_val", out, labels, {"files_per_shard": 1})
   convert(input_dir, "mine_val_extra", tmp_path / "extra")
   train = shard_files.list_record_files(str(out), "mine", "train")
   val = shard_files.list_record_files(str(out), "mine", "val")
   assert [len(read_records([path])) for path in train] == [2, 1]
-  assert [read_records([path])[0]["name"] for path in val] == [
-    *("Clip1", "clip2", "clip10")
-  ]
+  names = [read_records([path])[0]["name"] for path in val]
+  assert names == ["Clip1", "clip2", "clip10"]
   info = dataset_info.load_dataset_info(str(out), "mine")
   assert set(info.splits) == {"train", "val"}
   before = {path: path.read_bytes() for path in out.iterdir()}
@@ -156,8 +131,8 @@ def test_shards_splits_and_stale_shards(tmp_path, input_dir, label_file):
     convert(input_dir, "yours_val", out)
   assert {path: path.read_bytes() for path in out.iterdir()} == before
 
-  sharding = {"overwrite": True}
-  convert(input_dir, "mine_train", out, ["*2.mp4"], sharding=sharding)
+  options = {"sharding": {"overwrite": True}, "file_pattern": ["*2.mp4"]}
+  convert(input_dir, "mine_train", out, **options)
   assert {path.name for path in before} ^ set(os.listdir(out)) == {
     *("mine_train-0-of-1.tfrecord", "mine_train-0-of-2.tfrecord"),
     "mine_train-1-of-2.tfrecord",
@@ -183,9 +158,10 @@ def test_videos_are_found_in_natural_order(tmp_path):
   ]
   assert list(found)[:4] == ["007", "a", "take9/a/v1", "take9/v1"]
   assert list(find_videos(tmp_path, ["V*c.mp4", "*.MOV"])) == ["v2", "v02c"]
-  paths = list_files(tmp_path)
-  assert describe_left_out(paths, FILE_PATTERNS) == []
-  assert describe_left_out(paths, ["*.MP4", "*.mov"]) == [
+  paths = videos_to_tfrecords.list_files(tmp_path)
+  describe = videos_to_tfrecords.describe_left_out
+  assert describe(paths, FILE_PATTERNS) == []
+  assert describe(paths, ["*.MP4", "*.mov"]) == [
     "3 files match no --file_pattern and are left out, the first is 007.mkv"
   ]
   assert {".ts", ".vob", ".mxf", ".gif", ".y4m", ".h264"} <= set(ENDINGS)
@@ -210,16 +186,13 @@ def test_wrong_folders_are_named(tmp_path, input_dir, monkeypatch):
 
 
 def test_script_by_its_path_from_elsewhere(tmp_path, input_dir, label_file):
-  arguments = [
-    f"--input_dir={input_dir}",
-    f"--label_file={label_file}",
-    f"--output_dir={tmp_path}/%s_out",
-    "--name=mine_val",
-    "--width=16",
-    "--height=8",
+  done = run_python(
+    *(videos_to_tfrecords.__file__, f"--input_dir={input_dir}"),
+    *(f"--label_file={label_file}", f"--output_dir={tmp_path}/%s_out"),
+    *("--name=mine_val", "--width=16", "--height=8"),
     "--file_pattern=*.mp4,*.mkv",
-  ]
-  done = run_python(SCRIPT, *arguments, cwd=tmp_path)
+    cwd=tmp_path,
+  )
   assert done.returncode == 0, done.stderr
   folder = tmp_path / "mine_out"
   assert done.stdout.splitlines() == [
@@ -260,16 +233,12 @@ def test_segments_may_go_up_to_the_end_of_the_video(tmp_path, source_fps, fps):
   label("mine_val", (0, end // 2), (end // 2, end))
   [record] = record_files.read(out.glob("*.tfrecord"))
   assert set(record["frame_labels"]) <= {0, end // 2}
+  row = f"{table}: video 'a', row 3: expected"
+  limit = f"{end:.3f} s, where the video ends, received"
   late = message_of(label, "mine_test", (0, end // 2), (end // 2, end + 0.6))
-  assert late == (
-    f"{table}: video 'a', row 3: expected an end of at most {end:.3f} s, where"
-    f" the video ends, received {end + 0.6:g} s; correct it"
-  )
+  assert late == f"{row} an end of at most {limit} {end + 0.6:g} s; correct it"
   later = message_of(label, "mine_test", (0, end), (end + 1, end + 2))
-  assert later == (
-    f"{table}: video 'a', row 3: expected a start before {end:.3f} s, where the"
-    f" video ends, received {end + 1:g} s; correct it"
-  )
+  assert later == f"{row} a start before {limit} {end + 1:g} s; correct it"
 
 
 def test_a_terminal_shows_a_progress_bar(tmp_path, input_dir, monkeypatch):

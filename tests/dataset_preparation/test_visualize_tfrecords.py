@@ -10,17 +10,15 @@ from tests.helpers.processes import run_python
 
 def test_problems_are_listed(tmp_path):
   jpegs = [record_files.jpeg(0, t) for t in range(3)]
+  example, cut = record_files.sequence_example, [jpegs[0], jpegs[1][:50]]
+  # A packed list of one number: 3 becomes 7.
+  replacement = (b"\x1a\x03\n\x01\x03", b"\x1a\x03\n\x01\x07")
   records = [
-    record_files.sequence_example("sound", jpegs, [0, 1, -1]),
-    record_files.sequence_example("label", jpegs, [0, 1, 2]),
-    record_files.sequence_example("labels", jpegs, [0, 1]),
-    record_files.sequence_example("cut", [jpegs[0], jpegs[1][:50]], [0, 1]),
-    # A packed list of one number: 3 becomes 7.
-    record_files.sequence_example("len", jpegs).replace(
-      b"\x1a\x03\n\x01\x03", b"\x1a\x03\n\x01\x07"
-    ),
-    b"\xff\xff",
-    record_files.sequence_example("changed", jpegs),
+    example("sound", jpegs, [0, 1, -1]),
+    example("label", jpegs, [0, 1, 2]),
+    *(example("labels", jpegs, [0, 1]), example("cut", cut, [0, 1])),
+    example("len", jpegs).replace(*replacement),
+    *(b"\xff\xff", example("changed", jpegs)),
   ]
   [path] = record_files.write(tmp_path, [records], "toy", "val")
   record_files.flip_bit(path, -20)
@@ -97,8 +95,7 @@ def test_labels_are_checked_without_a_file(
   visualize_tfrecords.check(*arguments)
   sound, *unknown = capsys.readouterr().out.splitlines()
   assert sound == f"{dataset}_val: 1 records, all sound"
-  message = (
+  assert unknown == (dataset == "toy") * [
     "How many phases there may be is not known, as no dataset.json names them;"
     " labels may be any number."
-  )
-  assert unknown == [message] * (dataset == "toy")
+  ]

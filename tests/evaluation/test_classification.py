@@ -48,8 +48,5 @@ def test_phases_of_validation_get_an_accuracy_and_their_name(
   videos = EmbeddedSplit.from_lists(val | {"class_names": ("reach", "pour")})
   metrics = evaluate("classification", config, train, videos).metrics
   titles = {m.name: m.title for m in metrics if m.name.startswith("phase")}
-  assert titles == {
-    "phase_0_accuracy": "reach",
-    "phase_1_accuracy": "pour",
-    "phase_2_accuracy": "",
-  }
+  assert list(titles) == [f"phase_{k}_accuracy" for k in range(3)]
+  assert list(titles.values()) == ["reach", "pour", ""]

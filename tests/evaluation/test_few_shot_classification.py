@@ -42,9 +42,8 @@ def test_every_video_as_label_leaves_nothing_to_chance(config, train, val):
 
 def test_half_width_is_that_of_the_t_interval():
   values = np.random.default_rng(0).uniform(size=50)
-  low, high = stats.t.interval(
-    0.95, 49, loc=values.mean(), scale=values.std(ddof=1) / math.sqrt(50)
-  )
+  scale = values.std(ddof=1) / math.sqrt(50)
+  low, high = stats.t.interval(0.95, 49, loc=values.mean(), scale=scale)
   assert half_width(values) == pytest.approx((high - low) / 2, rel=1e-12)
   assert half_width(np.ones(5)) == 0
   assert math.isnan(half_width(np.ones(1)))

@@ -1,6 +1,4 @@
 import math
-import subprocess
-import sys
 
 import pytest
 
@@ -8,7 +6,8 @@ import config as configuration
 from core.errors import UserError
 from evaluation import TASKS, metrics, report
 from tests.helpers.embedded_videos import evaluate, made_videos
-from tests.helpers.paths import ROOT
+from tests.helpers.errors import message_of
+from tests.helpers.processes import run_python
 
 
 def scalars(tau, accuracy, train_tau=0.0, dataset="pouring"):
@@ -92,16 +91,11 @@ def test_special_characters_of_names(tmp_path):
 
 def test_columns_are_of_what_was_evaluated(tmp_path):
   few, many = tmp_path / "few", tmp_path / "many"
-  tags = {
-    "classification/val_d_0.25_accuracy": 0.1,
-    "classification/val_d_1e-05_accuracy": 0.2,
-    "classification/val_d_majority_accuracy": 0.9,
-    "classification/val_d_phase_1_accuracy": 0.9,
-    "few_shot_cxn/val_d_2_accuracy": 0.3,
-    "few_shot_cxn/val_d_2_ci": 0.9,
-    "event_completion/val_d_0.25_score": 0.4,
-    "retrieval/val_d_ap@7": 0.5,
-  }
+  values = {"0.25": 0.1, "1e-05": 0.2, "majority": 0.9, "phase_1": 0.9}
+  tags = {f"classification/val_d_{k}_accuracy": x for k, x in values.items()}
+  tags |= {"few_shot_cxn/val_d_2_accuracy": 0.3, "few_shot_cxn/val_d_2_ci": 0.9}
+  tags |= {"event_completion/val_d_0.25_score": 0.4}
+  tags |= {"retrieval/val_d_ap@7": 0.5}
   shots = {f"few_shot_cxn/val_d_{k}_accuracy": k / 100 for k in range(1, 13)}
   progress = {f"event_completion/val_d_{f}_score": f for f in (0.25, 0.5, 1.0)}
   metrics.append(few, 0, tags)
@@ -162,22 +156,17 @@ def test_mistakes_are_told(tmp_path):
   with pytest.raises(UserError, match="expected metrics of a data set, rec"):
     report.report([str(tmp_path)])
   metrics.append(tmp_path, 0, {"algo_loss/val_loss": 1.0})
-  with pytest.raises(UserError) as info:
-    report.report([str(tmp_path)])
-  assert str(info.value) == (
+  assert message_of(report.report, [str(tmp_path)]) == (
     f"{tmp_path}: expected metrics of phases, progression, tau or retrieval,"
     " received others; evaluate with such tasks in EVAL.TASKS"
   )
 
 
 def test_command_line(runs):
-  def run(*arguments):
-    command = [sys.executable, "-m", "evaluation.report", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-
-  done = run("--checkpoint=best", *runs)
+  command = ("-m", "evaluation.report")
+  done = run_python(*command, "--checkpoint=best", *runs)
   assert (done.returncode, done.stderr) == (0, "")
   assert done.stdout == report.report(runs, "best") + "\n"
-  done = run()
+  done = run_python(*command)
   assert done.returncode == 1
   assert done.stderr.startswith("error: LOGDIR: expected the log directories")

@@ -11,10 +11,7 @@ def test_retrieval_of_a_copied_set_is_1(config):
   config.EVAL.RETRIEVAL_K = [1, 4]
   val = {key: 5 * entries for key, entries in made_videos(1, seed=0).items()}
   result = evaluate("retrieval", config, {}, val)
-  assert result.scalars == {
-    "retrieval/val_toy_ap@1": 1,
-    "retrieval/val_toy_ap@4": 1,
-  }
+  assert result.scalars == {f"retrieval/val_toy_ap@{k}": 1 for k in (1, 4)}
   assert result.value == 1
 
 
@@ -24,15 +21,13 @@ def test_retrieval_of_noise_against_a_loop(distance, k, config):
   config.EVAL.KENDALLS_TAU_DISTANCE = distance
   config.EVAL.KENDALLS_TAU_STRIDE = 2
   config.EVAL.RETRIEVAL_K = [k]
-  random = np.random.default_rng(0)
-  val = {
-    "embs": [random.normal(size=(n, 4)) for n in (20, 31, 8)],
-    "labels": [random.integers(-1, 3, size=n) for n in (20, 31, 8)],
-  }
+  random, lengths = np.random.default_rng(0), (20, 31, 8)
+  val = {"embs": [random.normal(size=(n, 4)) for n in lengths]}
+  val["labels"] = [random.integers(-1, 3, size=n) for n in lengths]
   expected = naive_tasks.headline("retrieval", config, {}, val)
-  assert evaluate("retrieval", config, {}, val).scalars == {
-    f"retrieval/val_toy_ap@{k}": pytest.approx(expected, abs=1e-12)
-  }
+  expected = pytest.approx(expected, abs=1e-12)
+  scalars = evaluate("retrieval", config, {}, val).scalars
+  assert scalars == {f"retrieval/val_toy_ap@{k}": expected}
 
 
 def test_retrieval_with_too_few_frames(config, val):
@@ -40,8 +35,7 @@ def test_retrieval_with_too_few_frames(config, val):
   result, messages = listen("retrieval", config, {}, val)
   assert list(result.scalars) == ["retrieval/val_toy_ap@3"]
   assert len(messages) == 1 and "retrieval of 500 frames is left" in messages[0]
-  one = made_videos(1, seed=0)
-  result, messages = listen("retrieval", config, {}, one)
+  result, messages = listen("retrieval", config, {}, made_videos(1, seed=0))
   assert math.isnan(result.value) and result.scalars == {}
   assert messages == [
     "toy: retrieval is skipped, it needs at least two validation videos with"

@@ -8,11 +8,9 @@ from evaluation import TASKS, Metric, Result, metrics, runner
 
 
 def result(value, loss, title=""):
-  found = [
-    Metric("algo_loss", "val", "", "loss", loss),
-    Metric("algo_loss", "train", "", "loss", 1.0, title),
-  ]
-  return Result(value, found)
+  val = Metric("algo_loss", "val", "", "loss", loss)
+  train = Metric("algo_loss", "train", "", "loss", 1.0, title)
+  return Result(value, [val, train])
 
 
 def test_mean_of_the_data_sets_that_gave_a_number():
@@ -44,11 +42,8 @@ def test_a_line_holds_scalars_details_and_titles(tmp_path):
   runner.log_results(tmp_path, writer, 3, results, False, {"max_embs": 2})
   line = json.loads((tmp_path / "eval_logs/metrics.jsonl").read_text())
   assert line == {
-    "step": 3,
-    "algo_loss/val_loss": None,
-    "algo_loss/train_loss": 1.0,
-    "metrics/a_t": 0.5,
-    "metrics/all_t": 0.5,
+    **{"step": 3, "metrics/a_t": 0.5, "metrics/all_t": 0.5},
+    **{"algo_loss/val_loss": None, "algo_loss/train_loss": 1.0},
     "details": {"max_embs": 2, "titles": {"algo_loss/train_loss": "title"}},
   }
   assert list(metrics.read(tmp_path, max_embs=2)) == [3]

@@ -40,15 +40,10 @@ def check_naive_headline(task, config, train, val):
 
 
 def test_every_task_is_of_one_kind(config):
-  tasks = {name: task(config) for name, task in TASKS.items()}
-  kinds = {
-    kind: {name for name, task in tasks.items() if isinstance(task, kind)}
-    for kind in (EmbeddingTask, BatchTask)
-  }
-  assert kinds == {
-    EmbeddingTask: set(EMBEDDING_TASKS),
-    BatchTask: {"algo_loss"},
-  }
+  kinds = {EmbeddingTask: EMBEDDING_TASKS, BatchTask: ["algo_loss"]}
+  for name, task in TASKS.items():
+    for kind, names in kinds.items():
+      assert isinstance(task(config), kind) == (name in names)
 
 
 @pytest.mark.parametrize("task", [*LABEL_TASKS, "kendalls_tau"])
@@ -72,33 +67,26 @@ def test_ordinary_data_give_numbers_without_warnings(task, config, train, val):
   assert all(0 <= value <= 1 for value in result.scalars.values())
   assert result.value > 0.7
   # The input belongs to the evaluator, which hands it to the next task.
-  again = made_videos(5, seed=0)
-  assert all(map(np.array_equal, train["embs"], again["embs"]))
+  assert all(map(np.array_equal, train["embs"], made_videos(5, seed=0)["embs"]))
   # Tasks take what the house holds, and what users load, alike.
   splits = map(EmbeddedSplit.from_lists, (train, val))
   assert evaluate(task, config, *splits) == result
 
 
-@pytest.mark.parametrize(
-  ("task", "split"),
-  [
-    *itertools.product(LABEL_TASKS, ["train", "val"]),
-    ("retrieval", "val"),  # which does not look at the training videos
-  ],
-)
-@pytest.mark.parametrize(
-  "unlabeled",
-  [
-    lambda videos: videos.pop("labels"),
-    lambda videos: videos.update(labels=[]),
-    lambda videos: [labels.fill(-1) for labels in videos["labels"]],
-  ],
-  ids=["absent", "empty", "all -1"],
-)
+# Retrieval does not look at the training videos.
+LABELS_NEEDED = [*itertools.product(LABEL_TASKS, ["train", "val"])]
+LABELS_NEEDED += [("retrieval", "val")]
+
+
+@pytest.mark.parametrize(("task", "split"), LABELS_NEEDED)
+@pytest.mark.parametrize("kind", ["absent", "empty", "all -1"])
 def test_no_labels_skips_with_one_warning(
-  task, split, unlabeled, config, train, val
+  task, split, kind, config, train, val
 ):
-  unlabeled({"train": train, "val": val}[split])
+  videos = {"train": train, "val": val}[split]
+  of_no_use = [np.full(len(labels), -1) for labels in videos.pop("labels")]
+  if kind != "absent":
+    videos["labels"] = [] if kind == "empty" else of_no_use
   result, [message] = listen(task, config, train, val)
   assert math.isnan(result.value)
   assert result.scalars == {}
@@ -167,9 +155,8 @@ def test_unlabeled_videos_and_frames_do_not_count(task, config, train, val):
     videos["labels"].insert(0, np.full(7, -1))
     if task in CLASSIFIERS:  # Progression counts the frames of a video.
       videos["embs"] = [np.pad(x, [(3, 3), (0, 0)]) for x in videos["embs"]]
-      videos["labels"] = [
-        np.pad(x, 3, constant_values=-1) for x in videos["labels"]
-      ]
+      padded = [np.pad(x, 3, constant_values=-1) for x in videos["labels"]]
+      videos["labels"] = padded
   scalars = evaluate(task, config, train, val).scalars
   assert scalars == pytest.approx(expected.scalars, abs=1e-9)
 
@@ -219,9 +206,8 @@ def test_videos_of_one_to_five_frames(task, length, stride, config):
   train = made_videos(6, seed=0, lengths=lengths)
   val = made_videos(4, seed=1, lengths=lengths)
   result, messages = check_naive_headline(task, config, train, val)
-  undefined = (length == 1 and task == "event_completion") or (
-    length <= stride and task in ORDER_TASKS
-  )
+  undefined = length == 1 and task == "event_completion"
+  undefined |= length <= stride and task in ORDER_TASKS
   assert bool(messages) == math.isnan(result.value) == undefined
 
 
@@ -255,9 +241,8 @@ def test_the_names_of_phases_do_not_matter(task, config, train, val):
   # On this curve no phases get equally many votes, so that all may change.
   permuted = np.array([2, 0, 3, 1])
   for videos in (train, val):
-    videos["labels"] = [
-      permuted[np.searchsorted(names, x)] for x in videos["labels"]
-    ]
+    places = [np.searchsorted(names, x) for x in videos["labels"]]
+    videos["labels"] = [permuted[x] for x in places]
   result = evaluate(task, config, train, val)
   tag = "classification/val_toy_phase_{}_accuracy"
   tags = {tag.format(i): tag.format(k) for i, k in enumerate(permuted)}

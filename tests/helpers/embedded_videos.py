@@ -12,9 +12,8 @@ def made_videos(num_videos, seed, lengths=(25, 40), num_phases=4):
   random = np.random.default_rng(seed)
   videos = {"embs": [], "labels": []}
   for _ in range(num_videos):
-    times = np.linspace(0, 1, random.integers(*lengths)) ** random.uniform(
-      0.7, 1.4
-    )
+    times = np.linspace(0, 1, random.integers(*lengths))
+    times **= random.uniform(0.7, 1.4)
     curve = np.stack([np.cos(3 * times), np.sin(3 * times), times], axis=1)
     embs = curve + 0.05 * random.normal(size=curve.shape)
     videos["embs"].append(embs.astype(np.float32))

@@ -12,6 +12,5 @@ def make(folder, count=12, ending="jpg", size=None, pattern="img{}", **options):
     image = Image.fromarray(video_files.quartered(number))
     if size:
       image = image.resize(size)
-    name = pattern.format(number)
-    image.save(folder / f"{name}.{ending}", **options)
+    image.save(folder / f"{pattern.format(number)}.{ending}", **options)
   return folder

@@ -41,8 +41,7 @@ def sequence_example(name, jpegs, frame_labels=None, label=-1):
   for frame in jpegs:
     lists["video"].feature.add().bytes_list.value.append(frame)
   for frame_label in () if frame_labels is None else frame_labels:
-    feature = lists["frame_labels"].feature.add()
-    feature.int64_list.value.append(frame_label)
+    lists["frame_labels"].feature.add().int64_list.value.append(frame_label)
   return message.SerializeToString(deterministic=True)
 
 
@@ -80,7 +79,6 @@ def contents(folder):
 
 
 def flip_bit(path, position):
-  """Damages a byte of a file."""
   content = bytearray(path.read_bytes())
   content[position] ^= 1
   path.write_bytes(content)

@@ -7,13 +7,11 @@ import tensorflow as tf
 import config as configuration
 from algos import ALGOS
 from tests.helpers import record_files
+from training.checkpoints import trainable_variables
 
 SETTINGS = [
-  "IMAGE_SIZE=32",
-  "TRAIN.NUM_FRAMES=3",
-  "DATA.NUM_STEPS=2",
-  "MODEL.BASE_MODEL.NETWORK=VGGM",
-  "MODEL.BASE_MODEL.LAYER=conv2",
+  *("IMAGE_SIZE=32", "TRAIN.NUM_FRAMES=3", "DATA.NUM_STEPS=2"),
+  *("MODEL.BASE_MODEL.NETWORK=VGGM", "MODEL.BASE_MODEL.LAYER=conv2"),
   "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, true]]",
   "MODEL.CONV_EMBEDDER_MODEL.FC_LAYERS=[[8, false]]",
   "MODEL.CONV_EMBEDDER_MODEL.CAPACITY_SCALAR=1",
@@ -38,8 +36,7 @@ def list_leaves(network):
   """The layers of a network, those of nested networks in their place."""
   leaves = []
   for layer in network.layers:
-    nested = isinstance(layer, keras.Model)
-    leaves += list_leaves(layer) if nested else [layer]
+    leaves += list_leaves(layer) if isinstance(layer, keras.Model) else [layer]
   return leaves
 
 
@@ -53,27 +50,24 @@ def frames(*shape, seed=0):
 
 def batch(num_videos=2, num_frames=3, num_context=2, size=32, seed=0):
   rng = np.random.default_rng(seed)
+  places = (num_videos, num_frames)
   count = num_videos * num_frames
   steps = np.sort(rng.permutation(max(20, count))[:count])
   return {
-    "frames": frames(
-      num_videos, num_frames, num_context, size, size, 3, seed=seed
-    ),
-    "steps": tf.constant(steps.reshape(num_videos, num_frames), tf.int64),
+    "frames": frames(*places, num_context, size, size, 3, seed=seed),
+    "steps": tf.constant(steps.reshape(places), tf.int64),
     "seq_lens": tf.fill([num_videos], tf.constant(20, tf.int64)),
-    "frame_labels": tf.fill(
-      [num_videos, num_frames], tf.constant(-1, tf.int64)
-    ),
+    "frame_labels": tf.fill(places, tf.constant(-1, tf.int64)),
     "seq_labels": tf.fill([num_videos], tf.constant(-1, tf.int64)),
     "name": tf.constant([f"video{i}" for i in range(num_videos)]),
   }
 
 
-def take_step(algo, variables, optimizer, data):
+def take_step(algo, optimizer, data):
   """One training step by the loss and the penalties of the algorithm."""
+  variables = trainable_variables(algo)
   with tf.GradientTape() as tape:
-    embs = algo(data, training=True)
-    loss = algo.compute_loss(embs, data, training=True)
+    loss = algo.compute_loss(algo(data, training=True), data, training=True)
     loss += algo.regularization_loss()
   gradients = tape.gradient(loss, variables)
   optimizer.apply_gradients(zip(gradients, variables, strict=True))

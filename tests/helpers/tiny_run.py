@@ -6,9 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorboard.backend.event_processing.event_accumulator import (
-  EventAccumulator,
-)
+from tensorboard.backend.event_processing import event_accumulator
 
 import config as configuration
 import evaluation
@@ -17,25 +15,16 @@ from tests.helpers import record_files
 
 TASKS = f"EVAL.TASKS=[{', '.join(evaluation.TASKS)}]"
 SETTINGS = (
-  "DATASETS=[tiny]",
-  "IMAGE_SIZE=32",
-  "TRAIN.MAX_ITERS=4",
-  "TRAIN.NUM_FRAMES=4",
-  "EVAL.NUM_FRAMES=4",
-  TASKS,
-  "EVAL.VAL_ITERS=2",
-  "EVAL.FRAMES_PER_BATCH=8",
-  "EVAL.FEW_SHOT_NUM_LABELED=[1]",
-  "EVAL.FEW_SHOT_NUM_EPISODES=2",
-  "MODEL.BASE_MODEL.NETWORK=VGGM",
-  "MODEL.BASE_MODEL.LAYER=conv2",
+  *("DATASETS=[tiny]", "IMAGE_SIZE=32", "DATA.FRAME_STRIDE=2"),
+  *("TRAIN.MAX_ITERS=4", "TRAIN.NUM_FRAMES=4", "EVAL.NUM_FRAMES=4"),
+  *(TASKS, "EVAL.VAL_ITERS=2", "EVAL.FRAMES_PER_BATCH=8"),
+  *("EVAL.FEW_SHOT_NUM_LABELED=[1]", "EVAL.FEW_SHOT_NUM_EPISODES=2"),
+  *("MODEL.BASE_MODEL.NETWORK=VGGM", "MODEL.BASE_MODEL.LAYER=conv2"),
   "MODEL.TRAIN_BASE=train_all",
   "MODEL.CONV_EMBEDDER_MODEL.CONV_LAYERS=[[8, 3, true]]",
   "MODEL.CONV_EMBEDDER_MODEL.FC_LAYERS=[[8, true]]",
   "MODEL.CONV_EMBEDDER_MODEL.EMBEDDING_SIZE=8",
-  "DATA.FRAME_STRIDE=2",
-  "LOGGING.REPORT_INTERVAL=2",
-  "CHECKPOINT.SAVE_INTERVAL=2",
+  *("LOGGING.REPORT_INTERVAL=2", "CHECKPOINT.SAVE_INTERVAL=2"),
 )
 
 
@@ -59,9 +48,8 @@ def square_video(name, rng):
 
 
 def config(records, logdir, *settings):
-  made = configuration.load(
-    [], [*SETTINGS, f"PATH_TO_TFRECORDS={records}", *settings]
-  )
+  settings = [*SETTINGS, f"PATH_TO_TFRECORDS={records}", *settings]
+  made = configuration.load([], settings)
   made.LOGDIR = str(logdir)
   return made
 
@@ -84,7 +72,8 @@ def train(config, **options):
 
 def events(folder):
   """Tag -> step -> tensor."""
-  found = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
+  found = event_accumulator.EventAccumulator(str(folder), {"tensors": 0})
+  found.Reload()
   return {
     tag: {e.step: e.tensor_proto for e in found.Tensors(tag)}
     for tag in found.Tags()["tensors"]

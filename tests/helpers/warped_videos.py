@@ -32,8 +32,7 @@ def make(name, frames, embs=None):
 def write(path, times=TIMES, shape=(48, 64), frames=None):
   """Writes an embeddings file; returns its path."""
   frames = frames or [bright_frames(t, shape) for t in times]
-  videos = [
-    make(f"video_{i}", frames[i], curve(t)) for i, t in enumerate(times)
-  ]
+  embs = map(curve, times)
+  videos = [make(f"video_{i}", frames[i], x) for i, x in enumerate(embs)]
   embeddings.save(path, EmbeddedSplit(videos).to_lists())
   return path

@@ -28,8 +28,7 @@ def test_even_rates_are_kept_evenly(rate):
   assert select_times(times, rate / 2) == times[::2]
   assert select_times(times, rate / 5) == times[::5]
   # Time stamps in milliseconds, as of Matroska files.
-  rounded = [round(time, 3) for time in times]
-  assert len(select_times(rounded, rate / 2)) == 100
+  assert len(select_times([round(time, 3) for time in times], rate / 2)) == 100
 
 
 def test_a_rate_above_the_videos_is_refused():

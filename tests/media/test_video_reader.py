@@ -37,10 +37,8 @@ def test_codecs_containers_and_depths(tmp_path, ending, codec, pix_fmt):
   path = tmp_path / f"a.{ending}"
   video_files.make(path, codec, pix_fmt=pix_fmt)
   frames = list(read_frames(path))
-  assert len(frames) == 30
-  np.testing.assert_allclose(
-    [frame.time for frame in frames], np.arange(30) / 10, atol=1e-9
-  )
+  times = [frame.time for frame in frames]
+  np.testing.assert_allclose(times, np.arange(30) / 10, atol=1e-9)
   for frame in frames:
     assert frame.image.dtype == np.uint8
     assert frame.image.shape == (video_files.HEIGHT, video_files.WIDTH, 3)
@@ -66,10 +64,8 @@ def test_the_rate_is_that_of_the_stream_that_is_read(tmp_path, monkeypatch):
         frame.pts, frame.time_base = number, Fraction(1, rate)
         container.mux(stream.encode(frame))
 
-  def choose(container, path):
-    return container.streams.video[1]
-
-  monkeypatch.setattr(video_reader, "_video_stream", choose)
+  second = lambda container, path: container.streams.video[1]  # noqa: E731
+  monkeypatch.setattr(video_reader, "_video_stream", second)
   np.testing.assert_allclose(times_of(path), np.arange(5) / 10)
 
 
@@ -111,9 +107,8 @@ def test_streams_that_start_late_start_at_zero(tmp_path, ending):
   [([0], (0, 1)), ([0, 1, 2, 7, 8, 20], (1, 0)), (range(3), (33, 45))],
 )
 def test_odd_sizes_and_uneven_time_stamps(tmp_path, ticks, crop):
-  path = video_files.make(
-    tmp_path / "a.mp4", pts=ticks, pix_fmt="yuv444p", crop=crop
-  )
+  options = {"pts": ticks, "pix_fmt": "yuv444p", "crop": crop}
+  path = video_files.make(tmp_path / "a.mp4", **options)
   times = [tick / 10 for tick in ticks]
   np.testing.assert_allclose(times_of(path), times, atol=1e-9)
   expected = (video_files.HEIGHT - crop[0], video_files.WIDTH - crop[1], 3)
@@ -129,9 +124,7 @@ def test_odd_sizes_and_uneven_time_stamps(tmp_path, ticks, crop):
     *((180, True, "BWRG"), (270, True, "RBGW")),
   ],
 )
-def test_rotation_of_the_metadata_is_applied(
-  tmp_path, degrees, mirrored, expected
-):
+def test_rotation_in_metadata_is_applied(tmp_path, degrees, mirrored, expected):
   path = tmp_path / "a.mp4"
   video_files.make(path, num_frames=2, rotation=degrees, hflip=mirrored)
   image = next(read_frames(path)).image
@@ -165,9 +158,8 @@ def test_any_file_name_is_read(tmp_path, monkeypatch, name):
   ],
 )
 def test_truncated_files_are_found(tmp_path, name, codec, options):
-  path = video_files.make(
-    tmp_path / name, codec, container_options=options, seed=0, num_frames=60
-  )
+  options = {"container_options": options, "seed": 0}
+  path = video_files.make(tmp_path / name, codec, 60, **options)
   assert len(times_of(path)) == 60
   data = path.read_bytes()
   for part in (0.4, 0.7, 0.95):

@@ -3,15 +3,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from core.errors import UserError
-from networks.embedders import (
-  EMBEDDERS,
-  build_conv_embedder,
-  build_convgru_embedder,
-  build_embedder,
-)
+from networks import embedders
 from networks.layers import FusedBatchNormalization
 from tests.helpers import tiny
+from tests.helpers.errors import message_of
 
 
 def embedder(*settings):
@@ -19,7 +14,7 @@ def embedder(*settings):
   section = [f"MODEL.CONV_EMBEDDER_MODEL.{setting}" for setting in settings]
   keras.utils.set_random_seed(1)
   config = tiny.config("DATA.NUM_STEPS=3", *section)
-  return build_conv_embedder(config, (4, 5, 6)).frame_network
+  return embedders.build_conv_embedder(config, (4, 5, 6)).frame_network
 
 
 @pytest.mark.parametrize(
@@ -34,9 +29,8 @@ def test_flatten_methods(method, reference):
   model = embedder(f"FLATTEN_METHOD={method}", "CONV_LAYERS=[]", "FC_LAYERS=[]")
   x = tiny.frames(7, 3, 4, 5, 6)
   kernel, bias = model.get_weights()
-  np.testing.assert_allclose(
-    model(x), reference(x.numpy()) @ kernel + bias, rtol=1e-4, atol=1e-5
-  )
+  expected = reference(x.numpy()) @ kernel + bias
+  np.testing.assert_allclose(model(x), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_embedder_equals_a_naive_one():
@@ -64,12 +58,8 @@ def test_embedder_equals_a_naive_one():
   "scalar, sizes", [(0.01, [1, 1]), (0.5, [4, 5]), (2, [16, 20])]
 )
 def test_capacity_scalar_multiplies_channels_and_units(scalar, sizes):
-  model = embedder(
-    "CONV_LAYERS=[[8, 3, true]]",
-    "FC_LAYERS=[[10, true]]",
-    f"CAPACITY_SCALAR={scalar}",
-    "EMBEDDING_SIZE=9",
-  )
+  sizes_of_1 = ("CONV_LAYERS=[[8, 3, true]]", "FC_LAYERS=[[10, true]]")
+  model = embedder(*sizes_of_1, f"CAPACITY_SCALAR={scalar}", "EMBEDDING_SIZE=9")
   biases = [v.shape[0] for v in model.trainable_variables if v.name == "bias"]
   assert biases == [*sizes, 9]
   assert model.output_shape == (None, 9)
@@ -85,15 +75,13 @@ def test_l2_normalize_gives_embeddings_of_length_1():
 
 @pytest.mark.parametrize("spatial", [False, True])
 def test_base_dropout_drops_values_or_whole_channels(spatial):
-  model = embedder(
-    "BASE_DROPOUT_RATE=0.5", f"BASE_DROPOUT_SPATIAL={str(spatial).lower()}"
-  )
+  kind = f"BASE_DROPOUT_SPATIAL={str(spatial).lower()}"
+  model = embedder("BASE_DROPOUT_RATE=0.5", kind)
   dropout = model.layers[1]
   x = tf.ones([4, 3, 4, 5, 6])
   kept = dropout(x, training=True).numpy() != 0
   assert 0.2 < kept.mean() < 0.8
-  uniform = kept.all((1, 2, 3)) | ~kept.any((1, 2, 3))
-  assert uniform.all() == spatial
+  assert (kept.all((1, 2, 3)) | ~kept.any((1, 2, 3))).all() == spatial
   np.testing.assert_array_equal(model(x, training=False), model(x))
 
 
@@ -116,13 +104,11 @@ def test_batch_norm_is_fused_and_can_be_left_out(use, count):
 def convgru(*settings, num_context=1):
   section = [f"MODEL.CONVGRU_EMBEDDER_MODEL.{setting}" for setting in settings]
   config = tiny.config(f"DATA.NUM_STEPS={num_context}", *section)
-  return build_convgru_embedder(config, (4, 5, 6))
+  return embedders.build_convgru_embedder(config, (4, 5, 6))
 
 
 def test_convgru_takes_one_context_frame():
-  with pytest.raises(UserError) as caught:
-    convgru(num_context=2)
-  assert str(caught.value) == (
+  assert message_of(convgru, num_context=2) == (
     "DATA.NUM_STEPS: expected 1 for the convgru embedder, whose context is its"
     " state, received 2; set DATA.NUM_STEPS=1"
   )
@@ -154,25 +140,24 @@ def test_convgru_has_dropout_before_the_recurrent_layers():
   assert not np.array_equal(emb(x, training=True), emb(x))
 
 
-@pytest.mark.parametrize("name", EMBEDDERS)
+@pytest.mark.parametrize("name", embedders.EMBEDDERS)
 def test_vectors_are_maps_of_one_place(name):
   """A backbone may give vectors [N, c], whatever the embedder."""
-  config = tiny.config(
-    f"MODEL.EMBEDDER_TYPE={name}", "DATA.NUM_STEPS=1", "EVAL.FRAMES_PER_BATCH=3"
-  )
+  settings = ("DATA.NUM_STEPS=1", "EVAL.FRAMES_PER_BATCH=3")
+  config = tiny.config(f"MODEL.EMBEDDER_TYPE={name}", *settings)
   frames = keras.Input([None, None, 3])
   pool = keras.layers.GlobalAveragePooling2D
   vectors, maps = (
     keras.Model(frames, pool(keepdims=keep)(frames)) for keep in (False, True)
   )
-  embedder, twin = (build_embedder(config, model) for model in (vectors, maps))
+  build = embedders.build_embedder
+  embedder, twin = (build(config, model) for model in (vectors, maps))
   twin.set_weights(embedder.get_weights())
   video = tiny.frames(7, 32, 32, 3)
   [embs] = embedder(vectors(video)[None, :, None])
   np.testing.assert_allclose(embs, twin(maps(video)[None, :, None])[0])
-  whole = embedder.embed_video(
-    lambda indices: vectors(tf.gather(video, indices)), np.arange(7)
-  )
+  compute = lambda indices: vectors(tf.gather(video, indices))  # noqa: E731
+  whole = embedder.embed_video(compute, np.arange(7))
   np.testing.assert_allclose(whole, embs, atol=1e-5)
 
 
@@ -180,7 +165,7 @@ def test_vectors_are_maps_of_one_place(name):
 def test_a_video_needs_each_feature_once_and_holds_few(stride):
   config = tiny.config("DATA.NUM_STEPS=2", "DATA.FRAME_STRIDE=6")
   backbone = keras.Sequential([keras.Input([32, 32, 3]), keras.layers.ReLU()])
-  embedder = build_embedder(config, backbone)
+  embedder = embedders.build_embedder(config, backbone)
   embedder.piece_size = 4
   asked = []
 
@@ -198,14 +183,11 @@ def test_a_video_needs_each_feature_once_and_holds_few(stride):
 def test_regularization_is_the_mean_over_kernels_and_biases():
   settings = ("MODEL.L2_REG_WEIGHT=0.01", "MODEL.TRAIN_BASE=train_all")
   algo = tiny.algorithm(*settings)
+  penalties = []
   for v in algo.emb.trainable_variables:
     v.assign(tf.fill(v.shape, 0.5))
-  penalties = [
-    0.01 * 0.25 * np.prod(v.shape)
-    for v in algo.emb.trainable_variables
-    if v.name in ("kernel", "bias")
-  ]
+    if v.name in ("kernel", "bias"):
+      penalties.append(0.01 * 0.25 * np.prod(v.shape))
   assert len(penalties) == 6
-  np.testing.assert_allclose(
-    algo.regularization_loss(), np.mean(penalties), rtol=1e-5
-  )
+  loss = algo.regularization_loss()
+  np.testing.assert_allclose(loss, np.mean(penalties), rtol=1e-5)

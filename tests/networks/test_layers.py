@@ -52,9 +52,8 @@ def test_fused_training_equals_keras(shape, scale, center):
   assert len(gradients) == 1 + scale + center
   for gradient, reference in zip(gradients, expected_gradients, strict=True):
     np.testing.assert_allclose(gradient, reference, atol=5e-5)
-  np.testing.assert_allclose(
-    fused.moving_mean, keras_layer.moving_mean, rtol=1e-5
-  )
+  mean = keras_layer.moving_mean
+  np.testing.assert_allclose(fused.moving_mean, mean, rtol=1e-5)
   # The fused operation averages in the unbiased variance.
   count = np.prod(shape[:-1])
   current = (keras_layer.moving_variance.numpy() - 0.7 * before) / 0.3
@@ -88,14 +87,12 @@ def test_bfloat16_equals_keras_and_keeps_float32_statistics(shape):
   expected, _ = run(keras_layer, x, training=True)
   y, gradients = run(fused, x, training=True)
   assert y.dtype == tf.bfloat16
-  np.testing.assert_allclose(
-    tf.cast(y, tf.float32), tf.cast(expected, tf.float32), atol=0.02
-  )
+  outputs = (tf.cast(x, tf.float32) for x in (y, expected))
+  np.testing.assert_allclose(*outputs, atol=0.02)
   assert [g.dtype for g in gradients] == [tf.bfloat16, tf.float32, tf.float32]
   assert fused.moving_mean.dtype == "float32"
-  np.testing.assert_allclose(
-    fused.moving_mean, keras_layer.moving_mean, rtol=1e-4
-  )
+  mean = keras_layer.moving_mean
+  np.testing.assert_allclose(fused.moving_mean, mean, rtol=1e-4)
 
 
 @pytest.mark.parametrize("axis", [1, -2, 3])

@@ -16,8 +16,7 @@ def test_bfloat16_gives_nearly_the_same_float32_embeddings():
   data = tiny.batch()
   expected, embs = exact(data), fast(data)
   assert embs.dtype == tf.float32
-  scale = np.abs(expected).max()
-  np.testing.assert_allclose(embs, expected, atol=0.03 * scale)
+  np.testing.assert_allclose(embs, expected, atol=0.03 * np.abs(expected).max())
   assert not np.array_equal(embs, expected)
   for training in (False, True):
     assert fast.features(data["frames"][0, 0], training).dtype == tf.bfloat16
@@ -35,14 +34,9 @@ def test_policy_of_a_precision():
 )
 def test_auto_is_bfloat16_where_all_gpus_have_it(monkeypatch, capabilities):
   """GPUs are not at hand in tests: what TensorFlow would tell of them."""
-  monkeypatch.setattr(
-    tf.config, "list_physical_devices", lambda kind: capabilities
-  )
-  monkeypatch.setattr(
-    tf.config.experimental,
-    "get_device_details",
-    lambda gpu: {"compute_capability": gpu} if gpu else {},
-  )
-  all_have_it = capabilities == [(8, 0)]
-  expected = "bfloat16" if all_have_it else "float32"
+  details = lambda gpu: {"compute_capability": gpu} if gpu else {}  # noqa: E731
+  patch, found = monkeypatch.setattr, capabilities
+  patch(tf.config, "list_physical_devices", lambda kind: found)
+  patch(tf.config.experimental, "get_device_details", details)
+  expected = "bfloat16" if capabilities == [(8, 0)] else "float32"
   assert resolve_precision("auto") == expected

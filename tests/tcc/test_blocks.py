@@ -1,3 +1,4 @@
+import functools
 import itertools
 import math
 import re
@@ -14,13 +15,8 @@ from tests.helpers.naive_losses import every_loss, loss_and_gradient
 # A frame of these, which cycles through all sequences, needs 4 * (7 + 3)
 # elements.
 EMBS = np.random.default_rng(1).normal(size=[4, 7, 3])
-BOUNDS = {
-  "a frame": 1,
-  "3 of 7 frames": 3 * 40,
-  "a sequence": 7 * 40,
-  "3 of 4 sequences": 3 * 7 * 40,
-  "all": 2**24,
-}
+BOUNDS = {"a frame": 1, "3 of 7 frames": 3 * 40, "a sequence": 7 * 40}
+BOUNDS |= {"3 of 4 sequences": 3 * 7 * 40, "all": 2**24}
 every_bound = pytest.mark.parametrize("bound", BOUNDS)
 # How the library is called: eagerly, or traced with static shapes or without,
 # and then compiled by XLA or not.
@@ -30,12 +26,9 @@ CALLS = [None, *itertools.product(SIGNATURES, (False, True))]
 
 @pytest.fixture
 def set_bound(monkeypatch):
-  def set_to(bound):
-    monkeypatch.setattr(
-      deterministic_alignment, "MAX_PAIRWISE_ELEMENTS", BOUNDS[bound]
-    )
-
-  return set_to
+  name = "MAX_PAIRWISE_ELEMENTS"
+  patch = functools.partial(monkeypatch.setattr, deterministic_alignment, name)
+  return lambda bound: patch(BOUNDS.get(bound, bound))
 
 
 def values_and_gradients(call):
@@ -45,9 +38,8 @@ def values_and_gradients(call):
   def run(embs):
     with tf.GradientTape() as tape:
       tape.watch(temperature)
-      values = loss_and_gradient(
-        embs, loss_type="regression_mse_var", temperature=temperature
-      )
+      options = {"loss_type": "regression_mse_var", "temperature": temperature}
+      values = loss_and_gradient(embs, **options)
     return *values, tape.gradient(values[0], temperature)
 
   if call is None:
@@ -72,12 +64,9 @@ def test_blocks_equal_all_pairs_at_once_however_called(call, bound, set_bound):
 def test_blocks_equal_all_pairs_at_once_for_every_loss(
   loss_type, similarity_type, bound, set_bound
 ):
-  options = {
-    "loss_type": loss_type,
-    "similarity_type": similarity_type,
-    "steps": np.cumsum(np.ones([4, 7]), axis=0) * np.arange(7),
-    "seq_lens": [20, 30, 40, 50],
-  }
+  steps = np.outer(np.arange(1, 5), np.arange(7))
+  options = {"loss_type": loss_type, "similarity_type": similarity_type}
+  options |= {"steps": steps, "seq_lens": [20, 30, 40, 50]}
   embs = EMBS.astype(np.float32)
   loss, gradient = loss_and_gradient(embs, **options)
   set_bound(bound)
@@ -125,13 +114,12 @@ def compiled_sizes(shape):
 
 
 @pytest.mark.parametrize("shape", [(6, 50, 4), (3, 200, 2), (40, 5, 3)])
-def test_no_tensor_exceeds_the_bound(shape, monkeypatch):
+def test_no_tensor_exceeds_the_bound(shape, set_bound):
   num_sequences, num_steps, _ = shape
   num_pairs = num_sequences * (num_sequences - 1)
   assert max(compiled_sizes(shape)) >= num_pairs * num_steps**2
-  bound = 2000
-  monkeypatch.setattr(deterministic_alignment, "MAX_PAIRWISE_ELEMENTS", bound)
-  assert max(compiled_sizes(shape)) <= bound
+  set_bound(2000)
+  assert max(compiled_sizes(shape)) <= 2000
 
 
 @pytest.mark.parametrize("dimension", [20, 5, 4, 1])
@@ -153,8 +141,7 @@ def test_mixed_precision_computes_the_loss_in_float32(bound, set_bound):
     loss = compute_alignment_loss(embs, 4, loss_type="regression_mse")
   assert embs.dtype == tf.bfloat16
   assert loss.dtype == tf.float32
-  gradient = tape.gradient(loss, encoder.trainable_variables[0])
-  assert np.abs(gradient).max() > 0
+  assert np.abs(tape.gradient(loss, encoder.trainable_variables[0])).max() > 0
   embs = tf.cast(embs, tf.float32)
   same = compute_alignment_loss(embs, 4, loss_type="regression_mse")
   np.testing.assert_array_equal(loss, same)

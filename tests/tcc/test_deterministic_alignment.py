@@ -4,12 +4,8 @@ import tensorflow as tf
 
 from tcc import align_pair_of_sequences, compute_alignment_loss
 from tcc.settings import SIMILARITY_TYPES
-from tests.helpers.naive_losses import (
-  TEMPERATURE,
-  every_loss,
-  loss_and_gradient,
-  naive_losses,
-)
+from tests.helpers import naive_losses
+from tests.helpers.naive_losses import every_loss, loss_and_gradient
 from tests.helpers.paths import GOLDEN_DIR
 
 
@@ -30,24 +26,23 @@ def test_deterministic_loss_is_the_naive_loop(loss_type, similarity_type):
   steps = np.sort(rng.integers(0, 40, size=(3, 6)), axis=1)
   seq_lens = np.array([40, 50, 60])
   times = steps / seq_lens[:, None]
-  expected = naive_losses(embs, times, 2, loss_type, similarity_type).mean()
+  types = (loss_type, similarity_type)
+  expected = naive_losses.naive_losses(embs, times, 2, *types).mean()
   options = {"loss_type": loss_type, "similarity_type": similarity_type}
-  loss = compute_alignment_loss(
-    embs, 3, steps, seq_lens, temperature=TEMPERATURE, **options
-  )
+  options["temperature"] = naive_losses.TEMPERATURE
+  loss = compute_alignment_loss(embs, 3, steps, seq_lens, **options)
   np.testing.assert_allclose(loss, expected, rtol=1e-9)
 
 
 def test_graph_is_of_one_size_whatever_the_batch():
   """A loop over pairs would grow with the batch."""
-  step = tf.function(loss_and_gradient)
+  trace = tf.function(loss_and_gradient).get_concrete_function
 
   def num_operations(batch_size):
     embs = tf.TensorSpec([batch_size, 64, 128])
-    operations = step.get_concrete_function(
-      embs, loss_type="regression_mse_var"
-    ).graph.get_operations()
+    graph = trace(embs, loss_type="regression_mse_var").graph
     # TensorFlow writes small constants out and fills large ones.
-    return sum(op.type not in ("Const", "Fill") for op in operations)
+    types = [operation.type for operation in graph.get_operations()]
+    return sum(name not in ("Const", "Fill") for name in types)
 
   assert num_operations(4) == num_operations(32) < 1000

@@ -15,7 +15,6 @@ from tests.helpers.paths import ROOT
 
 
 def run(*command, **options):
-  """What the command printed; an AssertionError with its complaint if any."""
   process = subprocess.run(command, capture_output=True, text=True, **options)
   assert process.returncode == 0, process.stderr
   return process.stdout

@@ -26,9 +26,8 @@ def test_two_copies_of_a_sequence_are_as_cycle_consistent_as_can_be(
   # asks for: that the other 3 of 4 frames, at the squared distance of
   # 30 ** 2 / (D * temperature) = 3000, were returned to as well.
   embs = tf.stack([30.0 * tf.eye(4)] * 2) / np.sqrt(2.0)
-  loss = compute_alignment_loss(
-    embs, 2, loss_type=loss_type, temperature=0.075, label_smoothing=0.1
-  )
+  options = {"temperature": 0.075, "label_smoothing": 0.1}
+  loss = compute_alignment_loss(embs, 2, loss_type=loss_type, **options)
   assert float(loss) == pytest.approx(expected)
 
 
@@ -37,9 +36,8 @@ def test_two_copies_of_a_sequence_are_as_cycle_consistent_as_can_be(
 def test_frames_that_look_the_same_leave_it_to_chance(loss_type, mode):
   # Every frame returns to all frames alike: at times of 0, 1/2 they have the
   # mean 1/4, the error 1/4 and the variance 1/16.
-  loss, gradient = loss_and_gradient(
-    tf.ones([3, 2, 5]), loss_type=loss_type, **mode
-  )
+  options = {"loss_type": loss_type, **mode}
+  loss, gradient = loss_and_gradient(tf.ones([3, 2, 5]), **options)
   expected = {
     "classification": math.log(2),
     "regression_mse": 1 / 16,
@@ -67,8 +65,7 @@ def test_identical_and_far_frames_give_finite_loss_and_gradient(
 def test_one_nan_makes_the_loss_nan(loss_type, mode):
   embs = np.random.default_rng(0).normal(size=[2, 6, 3])
   embs[1, 4, 2] = np.nan
-  loss = compute_alignment_loss(embs, 2, loss_type=loss_type, **mode)
-  assert np.isnan(loss)
+  assert np.isnan(compute_alignment_loss(embs, 2, loss_type=loss_type, **mode))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -93,12 +90,9 @@ def test_in_a_longer_sequence_only_log_variance_changes(
 @every_mode
 def test_frames_of_one_time_give_finite_loss_and_gradient(mode):
   """A video of one frame is sampled so."""
-  loss, gradient = loss_and_gradient(
-    tf.random.stateless_normal([2, 5, 3], [1, 2]),
-    steps=np.full([2, 5], 9),
-    seq_lens=[10, 13],
-    loss_type="regression_mse_var",
-    **mode,
-  )
+  embs = tf.random.stateless_normal([2, 5, 3], [1, 2])
+  options = {"loss_type": "regression_mse_var", **mode}
+  options |= {"steps": np.full([2, 5], 9), "seq_lens": [10, 13]}
+  loss, gradient = loss_and_gradient(embs, **options)
   np.testing.assert_allclose(loss, 0.001 * math.log(1e-30), rtol=1e-5)
   np.testing.assert_array_equal(gradient, np.zeros_like(gradient))

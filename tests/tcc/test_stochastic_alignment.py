@@ -1,20 +1,19 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tcc import compute_alignment_loss
-from tests.helpers.naive_losses import (
-  TEMPERATURE,
-  every_loss,
-  loss_and_gradient,
-  naive_losses,
-)
+from tests.helpers import naive_losses
+from tests.helpers.naive_losses import every_loss, loss_and_gradient
 
 EMBS = np.random.default_rng(5).normal(size=[4, 3, 2])
 
 
 def stochastic_loss(embs, cycle_length, num_cycles, seed=None, **options):
-  options |= {"stochastic_matching": True, "temperature": TEMPERATURE}
+  options["temperature"] = naive_losses.TEMPERATURE
+  options["stochastic_matching"] = True
   options |= {"cycle_length": cycle_length, "num_cycles": num_cycles}
   return compute_alignment_loss(embs, len(embs), seed=seed, **options)
 
@@ -25,7 +24,7 @@ def test_mean_of_many_draws_is_the_mean_of_all_cycles(loss_type, cycle_length):
   steps = np.array([[0, 2, 9], [1, 2, 3], [4, 6, 7], [0, 1, 5]])
   seq_lens = np.array([10, 11, 12, 13])
   times, num_cycles = steps / seq_lens[:, None], 50_000
-  all_losses = naive_losses(EMBS, times, cycle_length, loss_type)
+  all_losses = naive_losses.naive_losses(EMBS, times, cycle_length, loss_type)
   options = {"loss_type": loss_type, "steps": steps, "seq_lens": seq_lens}
   options["seed"] = [6, cycle_length]
   loss = stochastic_loss(EMBS, cycle_length, num_cycles, **options)
@@ -37,10 +36,10 @@ def test_mean_of_many_draws_is_the_mean_of_all_cycles(loss_type, cycle_length):
 def test_every_draw_is_one_of_all_cycles_and_all_are_drawn(cycle_length):
   embs = EMBS[:3]
   times = np.tile(np.arange(3) / 3, [3, 1])
-  expected = naive_losses(embs, times, cycle_length, "classification")
-  one_draw = tf.function(
-    lambda seed: stochastic_loss(embs, cycle_length, 1, seed)
-  )
+  find_all = naive_losses.naive_losses
+  expected = find_all(embs, times, cycle_length, "classification")
+  loss = functools.partial(stochastic_loss, embs, cycle_length, 1)
+  one_draw = tf.function(loss)
   draws = [one_draw(tf.constant([7, number])) for number in range(200)]
   distances = np.abs(np.subtract.outer(draws, expected))
   assert distances.min(axis=1).max() < 1e-9
@@ -60,8 +59,8 @@ def test_cycles_of_two_agree_with_all_pairs_in_loss_and_gradient(loss_type):
 
 def test_the_same_seed_draws_the_same_cycles():
   graph_loss = tf.function(lambda seed: stochastic_loss(EMBS, 3, 5, seed))
-  losses = [float(stochastic_loss(EMBS, 3, 5, [8, 9])) for _ in range(2)]
-  losses.append(float(stochastic_loss(EMBS, 3, 5, np.array([8, 9], np.int64))))
+  seeds = ([8, 9], [8, 9], np.array([8, 9], np.int64))
+  losses = [float(stochastic_loss(EMBS, 3, 5, seed)) for seed in seeds]
   losses.append(float(graph_loss(tf.constant([8, 9]))))
   np.testing.assert_allclose(losses, losses[0], rtol=1e-12)
   others = [float(graph_loss(tf.constant([8, number]))) for number in range(8)]
@@ -76,14 +75,10 @@ def test_no_seed_draws_other_cycles_at_each_call(wrap):
 
 @pytest.mark.parametrize("jit_compile", [False, True])
 def test_graph_of_unknown_shape_equals_eager(jit_compile):
+  options = {"stochastic_matching": True, "cycle_length": 3, "seed": [1, 2]}
+
   def run(embs):
-    return loss_and_gradient(
-      embs,
-      stochastic_matching=True,
-      cycle_length=3,
-      num_cycles=tf.size(embs),
-      seed=[1, 2],
-    )
+    return loss_and_gradient(embs, num_cycles=tf.size(embs), **options)
 
   spec = tf.TensorSpec([None, None, 2], tf.float64)
   graph = tf.function(run, [spec], jit_compile=jit_compile)

@@ -19,10 +19,8 @@ def test_grid_draws_stored_pixels():
 
 def test_pair_map_has_its_dots_on_the_alignment():
   match = np.arange(0, 20, 2)
-  videos = [
-    warped_videos.make("a", np.zeros((count, 300, 300, 3), np.uint8))
-    for count in (10, 20)
-  ]
+  frames = np.zeros((20, 300, 300, 3), np.uint8)
+  videos = [warped_videos.make("a", frames[:count]) for count in (10, 20)]
   clip = clips.pair_clip(*videos, match, np.ones((10, 20)))
   chart = clip.draw(0)[9:369, 9 + 2 * 372 : 369 + 2 * 372]
   for i in range(1, 10):

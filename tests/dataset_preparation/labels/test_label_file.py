@@ -15,8 +15,7 @@ CASES = json.loads((GOLDEN_DIR / "labels.json").read_text())
 def write(tmp_path, content):
   """Writes a label file; content that is no text becomes JSON."""
   path = tmp_path / "labels"
-  is_text = isinstance(content, str)
-  path.write_text(content if is_text else json.dumps(content))
+  path.write_text(content if isinstance(content, str) else json.dumps(content))
   return path
 
 
@@ -28,10 +27,13 @@ def table(*rows, heading="video,start,end,phase"):
   return "\n".join([heading, *rows]) + "\n"
 
 
-def frames_of(file, video, times, num_frames=None, seconds=None):
-  count = len(times)
-  extent = Extent(num_frames or count, seconds or times[-1])
-  return file.videos[video].label_frames(times, list(range(count)), extent)
+def frames_of(file, video, times, seconds=None):
+  frames, extent = range(len(times)), Extent(len(times), seconds or times[-1])
+  return file.videos[video].label_frames(times, frames, extent)
+
+
+def labels_of(file, *videos):
+  return [file.find_labels(videos)[video].labels for video in videos]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -40,11 +42,9 @@ def test_golden_cases(tmp_path, case):
   video = file.find_labels(["clip"], case["expected_segments"])["clip"]
   assert {str(s.label) for s in video.segments} == set(case["merged"])
   for segment in video.segments:
-    np.testing.assert_allclose(
-      segment[1:], case["merged"][str(segment.label)], rtol=1e-12
-    )
-  times = case["timestamps"]
-  assert frames_of(file, "clip", times) == case["labels"]
+    bounds = case["merged"][str(segment.label)]
+    np.testing.assert_allclose(segment[1:], bounds, rtol=1e-12)
+  assert frames_of(file, "clip", case["timestamps"]) == case["labels"]
   assert file.class_names == ()
 
 
@@ -81,8 +81,7 @@ def test_the_four_formats_say_the_same(tmp_path, names):
 def test_dialects_of_spreadsheets(tmp_path, text):
   file = read(tmp_path, text)
   assert sorted(file.class_names) == ["pour; \u00b2", "wait"]
-  bounds = [s[1:] for s in file.videos["a"].segments]
-  assert bounds == [(0, 2.5), (2.5, 5)]
+  assert [s[1:] for s in file.videos["a"].segments] == [(0, 2.5), (2.5, 5)]
   file = read(tmp_path, '"video","phase"\n"a, the first","0"\n')
   assert list(file.videos) == ["a, the first"]
 
@@ -106,9 +105,7 @@ def test_labels_follow_the_frames_that_are_kept(tmp_path):
 
 def test_videos_in_folders_are_found_by_path_or_by_name(tmp_path):
   file = read(tmp_path, {"x/a": [0], "b": [1]})
-  found = file.find_labels(["x/a", "y/b"])
-  assert found["x/a"].labels == [0]
-  assert found["y/b"].labels == [1]
+  assert labels_of(file, "x/a", "y/b") == [[0], [1]]
   with pytest.raises(UserError, match="expected labels of video 'y/a'"):
     file.find_labels(["x/a", "y/a"])
 
@@ -116,9 +113,8 @@ def test_videos_in_folders_are_found_by_path_or_by_name(tmp_path):
 def test_labels_that_may_be_of_two_videos_name_both(tmp_path):
   file = read(tmp_path, {"take9/v1": [0], "v1": [1]})
   # The path goes before the name.
-  assert file.find_labels(["take9/v1"])["take9/v1"].labels == [0]
-  found = file.find_labels(["take9/v1", "take10/v1"])
-  assert found["take10/v1"].labels == [1]
+  assert labels_of(file, "take9/v1") == [[0]]
+  assert labels_of(file, "take9/v1", "take10/v1") == [[0], [1]]
   assert message_of(file.find_labels, ["take10/v1", "take11/v1"]) == (
     f"{file.path}: expected a path below the input folder, received 'v1', which"
     " may be 'take10/v1' or 'take11/v1'; correct it"
@@ -131,11 +127,10 @@ def test_accents_of_names_may_be_composed_or_not(tmp_path):
   whole, parts = "d\u00e9j\u00e0/vu", "de\u0301ja\u0300/vu"
   for in_file, on_disk in ((whole, parts), (parts, whole)):
     file = read(tmp_path, {in_file: [1]})
-    assert file.find_labels([on_disk])[on_disk].labels == [1]
+    assert labels_of(file, on_disk) == [[1]]
     assert not file.list_unused([on_disk])
   text = f"video,phase\n{whole},0\n{parts},1\n"
-  [found] = read(tmp_path, text).find_labels([parts]).values()
-  assert found.labels == [0, 1]
+  assert labels_of(read(tmp_path, text), parts) == [[0, 1]]
 
 
 def test_a_number_of_segments_can_be_expected(tmp_path):
@@ -152,19 +147,15 @@ def test_labels_of_other_videos_are_listed(tmp_path):
   file = read(tmp_path, table("a,0,1,0", "b,0,1,0"))
   assert file.list_unused(["x/a", "b"]) == []
   assert file.list_unused(["a"]) == ["b"]
-  both = read(tmp_path, {"x/a": [0], "a": [1]})
-  assert both.list_unused(["x/a"]) == ["a"]
+  assert read(tmp_path, {"x/a": [0], "a": [1]}).list_unused(["x/a"]) == ["a"]
 
 
 def test_endings_of_the_videos_do_no_harm(tmp_path):
-  file = read(tmp_path, table("a.MP4,0,1,0", "v1.webm,0,1,1", "v1.5,0,1,2"))
-  found = file.find_labels(["x/a", "v1", "v1.5"])
-  labels = [found[v].segments[0].label for v in ("x/a", "v1", "v1.5")]
-  assert labels == [0, 1, 2]
+  file = read(tmp_path, {"a.MP4": [0], "v1.webm": [1], "v1.5": [2]})
+  assert labels_of(file, "x/a", "v1", "v1.5") == [[0], [1], [2]]
   assert file.list_unused(["x/a"]) == ["v1.webm", "v1.5"]
   # A name without one goes before.
-  file = read(tmp_path, {"a.mp4": [0], "a": [1]})
-  assert file.find_labels(["a"])["a"].labels == [1]
+  assert labels_of(read(tmp_path, {"a.mp4": [0], "a": [1]}), "a") == [[1]]
   file = read(tmp_path, {"a.mp4": [0], "a.avi": [1]})
   assert message_of(file.find_labels, ["a"]) == (
     f"{tmp_path}/labels: expected each video once, without ending, received"
@@ -175,11 +166,9 @@ def test_endings_of_the_videos_do_no_harm(tmp_path):
 
 
 def test_only_the_phases_of_the_videos_are_numbered(tmp_path):
-  contents = [
-    table("b,0,1,typo", "x/a.mp4,0,1,reach", "c,0,1,0"),
-    {"b": ["typo"], "x/a.mp4": ["reach"], "c": [0, {}]},
-  ]
-  for content in contents:
+  labels = {"b": ["typo"], "x/a.mp4": ["reach"], "c": [0, {}]}
+  rows = table("b,0,1,typo", "x/a.mp4,0,1,reach", "c,0,1,0")
+  for content in (labels, rows):
     file = read_label_file(write(tmp_path, content), videos=["x/a"])
     assert file.class_names == ("reach",)
     assert list(file.videos) == ["x/a.mp4"]
@@ -204,20 +193,17 @@ def test_another_number_of_labels_than_frames_is_named(tmp_path, num_frames):
 
 
 def test_segments_of_annotations_beyond_the_video_are_named(tmp_path):
-  annotators = {
-    "ann": {"0": [0, 1e6], "1": [1e6, 2.4e6]},
-    "ben": {"0": [0, 1e6], "1": [1e6, 2.6e6]},
-  }
-  file = read(tmp_path, {"clip": annotators})
-  assert frames_of(file, "clip", [0.0, 1.5], seconds=2.2) == [0, 1]
-  assert message_of(frames_of, file, "clip", [0.0, 1.5], seconds=2.0) == (
-    f"{file.path}: video 'clip', annotator 'ben', label 1: expected an end"
+  segments = [{"0": [0, 1e6], "1": [1e6, end]} for end in (2.4e6, 2.6e6)]
+  long = dict(zip(("ann", "ben"), segments, strict=True))
+  late = {"ann": {"0": [0, 1e6], "1": [2.1e6, 2.2e6]}}
+  file = read(tmp_path, {"long": long, "late": late})
+  assert frames_of(file, "long", [0.0, 1.5], seconds=2.2) == [0, 1]
+  assert message_of(frames_of, file, "long", [0.0, 1.5], seconds=2.0) == (
+    f"{file.path}: video 'long', annotator 'ben', label 1: expected an end"
     " of at most 2.000 s, where the video ends, received 2.6 s; correct it"
   )
-  late = {"ann": {"0": [0, 1e6], "1": [2.1e6, 2.2e6]}}
-  file = read(tmp_path, {"clip": late})
-  assert message_of(frames_of, file, "clip", [0.0, 1.5], seconds=2.0) == (
-    f"{file.path}: video 'clip', annotator 'ann', label 1: expected a start"
+  assert message_of(frames_of, file, "late", [0.0, 1.5], seconds=2.0) == (
+    f"{file.path}: video 'late', annotator 'ann', label 1: expected a start"
     " before 2.000 s, where the video ends, received 2.1 s; correct it"
   )
 
@@ -340,8 +326,9 @@ def test_other_files_are_named(tmp_path, content, message):
 
 
 def test_files_that_cannot_be_read_are_named(tmp_path):
-  with pytest.raises(UserError, match="none: expected a text.*--label_file"):
-    read_label_file(tmp_path / "none")
-  (tmp_path / "binary").write_bytes(b"\xff\xfe\x00\x81")
+  path = tmp_path / "labels"
+  with pytest.raises(UserError, match="labels: expected a text.*--label_file"):
+    read_label_file(path)
+  path.write_bytes(b"\xff\xfe\x00\x81")
   with pytest.raises(UserError, match="no text in UTF-8"):
-    read_label_file(tmp_path / "binary")
+    read_label_file(path)
