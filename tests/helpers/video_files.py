@@ -1,5 +1,7 @@
 """Makes small video files of every kind for tests."""
 
+import contextlib
+import os
 from fractions import Fraction
 
 import av
@@ -43,7 +45,10 @@ def make(
   `crop` takes rows and columns away; odd sizes need 4:4:4 color.
   """
   pts = pts or range(first, first + num_frames)
-  with av.open(str(path), "w", options=container_options or {}) as container:
+  with (
+    contextlib.ExitStack() as stack,
+    av.open(str(path), "w", options=container_options or {}) as container,
+  ):
     stream = container.add_stream(codec, rate=fps)
     height, width = HEIGHT - crop[0], WIDTH - crop[1]
     stream.width, stream.height = width, height
@@ -51,6 +56,7 @@ def make(
     stream.thread_count = 1
     if codec == "libsvtav1":
       stream.options = {"preset": "12"}
+      stack.callback(_schedule_normally)
     if rotation is not None:
       stream.set_display_rotation(rotation, hflip=hflip)
     for number, tick in enumerate(pts):
@@ -62,6 +68,15 @@ def make(
       container.mux(stream.encode(frame))
     container.mux(stream.encode())
   return path
+
+
+def _schedule_normally():
+  """Takes back the real-time priority that SVT-AV1 gives root's processes.
+
+  All that they start would inherit it, and starve the rest of the machine.
+  """
+  if hasattr(os, "sched_setscheduler"):
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 def make_audio(path):
