@@ -23,4 +23,4 @@ def test_path_flags_know_the_home_folder_and_help_lists_them(tmp_path):
   assert told[12] == (
     "error: expected options only, received 'word'; write --NAME=VALUE"
   )
-  assert "--logdir: Log directory of an evaluated run." in done.stdout
+  assert "--logdir: Log directory of the run." in done.stdout
