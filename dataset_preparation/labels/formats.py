@@ -7,6 +7,7 @@ from typing import NamedTuple
 from core.errors import UserError, first_line
 from dataset_preparation import video_names
 from dataset_preparation.labels import (
+  elan,
   frame_lists,
   label_tables,
 )
@@ -14,6 +15,7 @@ from dataset_preparation.labels.annotation_json import parse_annotations
 from dataset_preparation.labels.content import Content, Export, Parsers
 from dataset_preparation.labels.tiers import merge_tiers
 from dataset_preparation.labels.types import (
+  SECONDS,
   RawSegment,
   Unit,
 )
@@ -52,8 +54,10 @@ def _read_json_object(content: Content) -> Parsers:
 # The first that a file has is taken.
 FORMATS = (
   Format("a NumPy array", frame_lists.is_array, frame_lists.read_array),
+  Format("ELAN's .eaf", elan.is_eaf, elan.read_eaf, SECONDS),
   Format("JSON by video", _is_json_object, _read_json_object),
   Format("a table of labels", label_tables.is_table, label_tables.read),
+  Format("ELAN's text", elan.is_text, elan.read_text, SECONDS),
 )
 
 
