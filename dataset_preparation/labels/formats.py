@@ -10,6 +10,7 @@ from dataset_preparation.labels import (
   elan,
   frame_lists,
   label_tables,
+  via,
 )
 from dataset_preparation.labels.annotation_json import parse_annotations
 from dataset_preparation.labels.content import Content, Export, Parsers
@@ -55,7 +56,9 @@ def _read_json_object(content: Content) -> Parsers:
 FORMATS = (
   Format("a NumPy array", frame_lists.is_array, frame_lists.read_array),
   Format("ELAN's .eaf", elan.is_eaf, elan.read_eaf, SECONDS),
+  Format("a VIA 3 project", via.is_project, via.read_project, SECONDS),
   Format("JSON by video", _is_json_object, _read_json_object),
+  Format("VIA 3's CSV", via.is_csv, via.read_csv, SECONDS),
   Format("a table of labels", label_tables.is_table, label_tables.read),
   Format("ELAN's text", elan.is_text, elan.read_text, SECONDS),
 )
