@@ -9,6 +9,7 @@ from dataset_preparation import video_names
 from dataset_preparation.labels import (
   elan,
   frame_lists,
+  label_studio,
   label_tables,
   via,
 )
@@ -16,6 +17,7 @@ from dataset_preparation.labels.annotation_json import parse_annotations
 from dataset_preparation.labels.content import Content, Export, Parsers
 from dataset_preparation.labels.tiers import merge_tiers
 from dataset_preparation.labels.types import (
+  PLAYER_FRAMES,
   SECONDS,
   RawSegment,
   Unit,
@@ -57,6 +59,10 @@ FORMATS = (
   Format("a NumPy array", frame_lists.is_array, frame_lists.read_array),
   Format("ELAN's .eaf", elan.is_eaf, elan.read_eaf, SECONDS),
   Format("a VIA 3 project", via.is_project, via.read_project, SECONDS),
+  Format(
+    "Label Studio's JSON",
+    *(label_studio.is_export, label_studio.read, PLAYER_FRAMES),
+  ),
   Format("JSON by video", _is_json_object, _read_json_object),
   Format("VIA 3's CSV", via.is_csv, via.read_csv, SECONDS),
   Format("a table of labels", label_tables.is_table, label_tables.read),
