@@ -7,6 +7,7 @@ from typing import NamedTuple
 from core.errors import UserError, first_line
 from dataset_preparation import video_names
 from dataset_preparation.labels import (
+  cvat,
   elan,
   frame_lists,
   label_studio,
@@ -17,6 +18,7 @@ from dataset_preparation.labels.annotation_json import parse_annotations
 from dataset_preparation.labels.content import Content, Export, Parsers
 from dataset_preparation.labels.tiers import merge_tiers
 from dataset_preparation.labels.types import (
+  FRAMES,
   PLAYER_FRAMES,
   SECONDS,
   RawSegment,
@@ -58,6 +60,7 @@ def _read_json_object(content: Content) -> Parsers:
 FORMATS = (
   Format("a NumPy array", frame_lists.is_array, frame_lists.read_array),
   Format("ELAN's .eaf", elan.is_eaf, elan.read_eaf, SECONDS),
+  Format("CVAT's XML", cvat.is_export, cvat.read, FRAMES),
   Format("a VIA 3 project", via.is_project, via.read_project, SECONDS),
   Format(
     "Label Studio's JSON",
