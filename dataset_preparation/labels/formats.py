@@ -7,6 +7,7 @@ from typing import NamedTuple
 from core.errors import UserError, first_line
 from dataset_preparation import video_names
 from dataset_preparation.labels import (
+  boris,
   cvat,
   elan,
   frame_lists,
@@ -70,6 +71,7 @@ FORMATS = (
   Format("VIA 3's CSV", via.is_csv, via.read_csv, SECONDS),
   Format("a table of labels", label_tables.is_table, label_tables.read),
   Format("ELAN's text", elan.is_text, elan.read_text, SECONDS),
+  Format("BORIS's events", boris.is_export, boris.read, SECONDS),
 )
 
 
