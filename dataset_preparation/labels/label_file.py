@@ -137,8 +137,9 @@ def read_label_file(
     if is_folder and file.suffix.lower() not in _ENDINGS:
       continue
     content = Content(file, csv_tables.read_file(file, "label_file"))
-    for name, parse in formats.read(content).items():
-      is_anonymous = not name and not is_folder
+    read = formats.read(content)
+    is_anonymous = not is_folder and list(read) == [""]
+    for name, parse in read.items():
       below = file.relative_to(root).with_suffix("").as_posix()
       name = name or video_names.make_place(below)
       if name in parsers:

@@ -98,6 +98,17 @@ def test_open_states_last_to_the_end_and_points_are_left_out(tmp_path):
   assert label(path, text, **options) == "-" * 5 + "0" * 5 + "1" * 20
 
 
+def test_observations_of_several_videos_and_of_none(tmp_path):
+  path, order = tmp_path / "clip2", {"phases": ("reach", "pour")}
+  rows = events(**{"Media file name": "NA", "Observation id": "live"})
+  text = write(TABULAR, events() + rows)
+  assert label(path, text, ["clip1"], **order) == NEIGHBOR
+  assert label(path, text, ["clip2", "clip1"], **order) == NEIGHBOR
+  assert "labels of video 'clip3'" in describe_error(
+    path, text, videos=["clip3"], **order
+  )
+
+
 def test_subjects(tmp_path):
   path = tmp_path / "events"
   rows = events(Subject="left") + events([("rest", 0, 3)], Subject="right")
