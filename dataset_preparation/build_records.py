@@ -14,27 +14,9 @@ from data.dataset_info import DatasetInfo, SplitInfo
 from dataset_preparation import shards, splits
 from dataset_preparation.conversion import Source
 from dataset_preparation.labels.label_file import LabelFile, read_label_file
+from dataset_preparation.labels.options import LabelOptions
 from dataset_preparation.shards import ShardOptions, SplitPlan
 from media.frame_encoding import FrameEncoding
-
-
-@dataclasses.dataclass(frozen=True)
-class LabelOptions:
-  """Options for labeling videos.
-
-  Attributes:
-    label_file: A file that `labels.label_file` reads; None for no labels of
-      frames.
-    phases: Names of the phases in the order of their numbers. By default those
-      in `dataset.json`, if it has another split, or as they come in the file.
-    expected_segments: Number of segments that each video must have; 0 for any.
-    action_label: Label of every video as a whole, -1 for none.
-  """
-
-  label_file: str | os.PathLike | None = None
-  phases: Sequence[str] = ()
-  expected_segments: int = 0
-  action_label: int = -1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -184,8 +166,8 @@ def _read_labels(
 ) -> LabelFile | None:
   if options.label_file:
     phases = options.phases or known_phases
-    return read_label_file(options.label_file, phases, videos)
-  for flag in ("expected_segments", "phases"):
+    return read_label_file(dataclasses.replace(options, phases=phases), videos)
+  for flag in ("expected_segments", "label_tier", "phases", "resample_labels"):
     if getattr(options, flag):
       raise UserError(
         f"--{flag}: expected labels of frames, received none; give --label_file"
@@ -207,23 +189,23 @@ def _find_known_phases(
 def describe_unused_labels(
   label_file: str | os.PathLike | None, videos: Collection[str]
 ) -> list[str]:
-  """Describe labels that belong to none of the videos.
+  """Describe what of a label file is not used.
 
   Args:
     label_file: The label file; None if there is none.
     videos: Names of all videos.
 
   Returns:
-    A line of text, or nothing.
+    Lines of text: one on labels of other videos, and the file's notes.
 
   Raises:
     UserError: The file is missing or has another format.
   """
   if not label_file:
     return []
-  unused = read_label_file(label_file, videos=()).list_unused(videos)
+  file = read_label_file(LabelOptions(label_file), videos=())
   reason = f"videos in {label_file} are not among those converted"
-  return describe_left_out(unused, reason)
+  return describe_left_out(file.list_unused(videos), reason) + list(file.notes)
 
 
 def describe_left_out(names: Sequence[str], reason: str) -> list[str]:

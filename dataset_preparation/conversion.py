@@ -137,7 +137,7 @@ def check_times(source: Source, encoding: FrameEncoding) -> None:
   Raises:
     UserError: It is a folder of images without a rate, and has segments.
   """
-  segmented = isinstance(source.labels, SegmentedVideo)
+  segmented = getattr(source.labels, "needs_times", False)
   if segmented and source.path.is_dir() and not encoding.fps:
     raise UserError(
       f"{source.labels.where}: expected labels of frames, as images have no"

@@ -23,8 +23,8 @@ from core import command_line, errors
 from core.errors import UserError
 from data.dataset_info import SplitInfo
 from dataset_preparation import build_records, preparation_flags, shards
-from dataset_preparation.build_records import LabelOptions
 from dataset_preparation.labels.label_file import read_label_file
+from dataset_preparation.labels.options import LabelOptions
 from dataset_preparation.shards import ShardOptions
 from media.frame_encoding import FrameEncoding
 
@@ -145,7 +145,8 @@ def convert_actions(
 
 
 def _keep_labeled(videos: Videos, label_file: str | os.PathLike) -> Videos:
-  labeled = read_label_file(label_file, videos=()).names
+  file = read_label_file(LabelOptions(label_file), videos=())
+  labeled = file.match([name for paths in videos.values() for name in paths])
   found = {
     split: {name: paths[name] for name in paths if name in labeled}
     for split, paths in videos.items()

@@ -12,7 +12,8 @@ from core.errors import UserError
 from data import dataset_info, shard_files
 from data.dataset_info import SplitInfo
 from dataset_preparation import build_records, splits
-from dataset_preparation.build_records import LabelOptions, SplitOptions
+from dataset_preparation.build_records import SplitOptions
+from dataset_preparation.labels.options import OUTSIDE_SEGMENTS, LabelOptions
 from dataset_preparation.shards import ShardOptions
 from media import frame_encoding
 from media.frame_encoding import FrameEncoding
@@ -73,8 +74,9 @@ def define_label_flags() -> None:
   command_line.define_path(
     "label_file",
     None,
-    "Phases of the videos: annotation JSON, segment table (CSV), or one label a"
-    " frame (JSON or CSV), see the README; none = no labels.",
+    "Phases of the videos: a table (CSV), JSON, an export of ELAN, VIA, Label"
+    " Studio, CVAT or BORIS, or a folder of such files or of NumPy arrays, see"
+    " docs/data.md; none = no labels.",
   )
   flags.DEFINE_list(
     "phases",
@@ -86,6 +88,24 @@ def define_label_flags() -> None:
     "frame_labels",
     True,
     "Whether to store the label of each frame when there is a --label_file.",
+  )
+  flags.DEFINE_string(
+    "label_tier",
+    "",
+    "Tier, subject or annotator in --label_file that counts; by default all,"
+    " which have to draw the same segments.",
+  )
+  flags.DEFINE_enum(
+    "outside_segments",
+    *(OUTSIDE_SEGMENTS[0], OUTSIDE_SEGMENTS),
+    "Label of frames between segments, before the first and after the last:"
+    " that of the nearest, or none, -1.",
+  )
+  flags.DEFINE_boolean(
+    "resample_labels",
+    False,
+    "Whether a video may have another number of labels than frames: each frame"
+    " then gets the nearest.",
   )
   flags.DEFINE_integer(
     "action_label", -1, "Label of each video as a whole, -1 = none.", -1
@@ -105,6 +125,9 @@ def get_label_options() -> LabelOptions:
     phases=FLAGS.phases,
     expected_segments=FLAGS.expected_segments,
     action_label=FLAGS.action_label,
+    label_tier=FLAGS.label_tier,
+    outside_segments=FLAGS.outside_segments,
+    resample_labels=FLAGS.resample_labels,
   )
 
 

@@ -66,7 +66,8 @@ def read_groups(
     UserError: The file is missing, has another form, or lists other videos.
   """
   text = csv_tables.read_text(path, "group_file")
-  heading, rows = csv_tables.read_table(text, path)
+  lines = csv_tables.split_lines(text, path)
+  heading, rows = csv_tables.read_table(lines, path)
   if not {"video", "group"} <= set(heading):
     raise UserError(
       f"{path}: expected the heading video,group, received"

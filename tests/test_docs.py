@@ -14,6 +14,7 @@ import config
 import embeddings
 from algos import ALGOS
 from dataset_preparation.labels import label_file
+from dataset_preparation.labels.options import LabelOptions
 from dataset_preparation.labels.types import Extent
 from evaluation import TASKS
 from tests.helpers import image_files, video_files
@@ -215,7 +216,7 @@ def test_examples_of_label_files_say_the_same(tmp_path):
   for text in examples:
     path = tmp_path / "labels"
     path.write_text(text)
-    file = label_file.read_label_file(path)
+    file = label_file.read_label_file(LabelOptions(path))
     labels = file.videos["clip1"]
     found = labels.label_frames([0.0, 0.8, 1.6], range(3), Extent(3, 2.4))
     assert found == [0, 0, 1]

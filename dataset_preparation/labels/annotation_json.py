@@ -9,8 +9,8 @@ allowed, and so are segments that end before they start.
 import reprlib
 
 from core.errors import UserError
-from dataset_preparation.labels.phases import PhaseNumbering
-from dataset_preparation.labels.segments import Segment, merge_annotators
+from dataset_preparation.labels.phases import Labeling
+from dataset_preparation.labels.tiers import merge_tiers
 from dataset_preparation.labels.types import RawSegment, SegmentedVideo
 
 _MICROSECONDS = 1e6
@@ -19,14 +19,14 @@ _ENDLESS = 2**63
 
 
 def parse_annotations(
-  annotators: object, where: str, numbering: PhaseNumbering
+  annotators: object, where: str, labeling: Labeling
 ) -> SegmentedVideo:
   """Read what all annotators say of a video.
 
   Args:
     annotators: The JSON value of the video.
     where: File and video, for messages.
-    numbering: Numbers the phases.
+    labeling: How videos are labeled.
 
   Returns:
     The labels.
@@ -36,29 +36,20 @@ def parse_annotations(
       differ in their phases.
   """
   _check_object(annotators, where, "{annotator: {label: [start, end]}}")
-  segments, raw = [], []
+  raw = []
   for name, labels in annotators.items():
     at = f"{where}, annotator {name!r}"
     _check_object(labels, at, "{label: [start, end]}")
-    found = []
     for label, value in labels.items():
-      raw.append(_parse_bounds(value, f"{at}, label {label}"))
-      found.append(Segment(numbering.number(label, at), *raw[-1][1:]))
-    segments.append(sorted(found))
-  phases = [[segment.label for segment in found] for found in segments]
-  for other in phases[1:]:
-    if other != phases[0]:
-      raise UserError(
-        f"{where}: expected the same labels from each annotator, received"
-        f" {phases[0]} and {other}; correct them"
-      )
-  merged = merge_annotators(segments)
-  if not any(segment.start < segment.end for segment in merged):
+      bounds = _parse_bounds(value, f"{at}, label {label}")
+      raw.append(RawSegment(f"{at}, label {label}", *bounds, label, (name,)))
+  video = merge_tiers(raw, where, labeling, is_lenient=True)
+  if not any(segment.start < segment.end for segment in video.segments):
     raise UserError(
       f"{where}: expected [start, end] in microseconds, received only segments"
       " that end before they start; correct them"
     )
-  return SegmentedVideo(where, merged, tuple(raw))
+  return video
 
 
 def _check_object(value: object, where: str, form: str) -> None:
@@ -68,7 +59,8 @@ def _check_object(value: object, where: str, form: str) -> None:
     )
 
 
-def _parse_bounds(bounds: object, where: str) -> RawSegment:
+def _parse_bounds(bounds: object, where: str) -> list[float]:
+  """Return start and end in seconds."""
   if not (
     isinstance(bounds, list)
     and len(bounds) == 2
@@ -78,4 +70,4 @@ def _parse_bounds(bounds: object, where: str) -> RawSegment:
       f"{where}: expected [start, end] in microseconds from 0, received"
       f" {reprlib.repr(bounds)}; correct it"
     )
-  return RawSegment(where, *(bound / _MICROSECONDS for bound in bounds))
+  return [bound / _MICROSECONDS for bound in bounds]

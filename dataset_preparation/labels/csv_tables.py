@@ -1,20 +1,24 @@
 """CSV tables as spreadsheets write them."""
 
+import codecs
+import contextlib
 import csv
 import os
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+import types
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from core.errors import UserError
 from dataset_preparation import video_names
 
 # Number of a row, from 1 for the first line, and its cells by column title.
 Row = tuple[int, Mapping[str, str]]
-_Line = tuple[int, Sequence[str]]
+# Number of a row and its cells.
+Line = tuple[int, Sequence[str]]
 
 
-def read_text(path: str | os.PathLike, flag: str) -> str:
-  """Read a text file in UTF-8, with or without a byte order mark.
+def read_file(path: str | os.PathLike, flag: str) -> bytes:
+  """Read a file.
 
   Args:
     path: The file.
@@ -24,26 +28,68 @@ def read_text(path: str | os.PathLike, flag: str) -> str:
     Its content.
 
   Raises:
-    UserError: It is missing or not in UTF-8.
+    UserError: It is missing or can't be read.
   """
   try:
-    return pathlib.Path(path).read_text(encoding="utf-8-sig")
-  except (OSError, UnicodeDecodeError) as error:
-    reason = getattr(error, "strerror", None) or "no text in UTF-8"
-    raise UserError(
-      f"{path}: expected a text file, received one that can't be read"
-      f" ({reason}); correct --{flag}"
-    ) from error
+    return pathlib.Path(path).read_bytes()
+  except OSError as error:
+    raise _make_error(path, flag, error.strerror) from error
+
+
+def read_text(path: str | os.PathLike, flag: str) -> str:
+  """Read a text file; see `decode`.
+
+  Raises:
+    UserError: It is missing or no text.
+  """
+  return decode(read_file(path, flag), path, flag)
+
+
+def decode(data: bytes, path: str | os.PathLike, flag: str) -> str:
+  """Decode text as editors and spreadsheets write it.
+
+  Args:
+    data: Text in UTF-8, in UTF-16 with a byte order mark, or in the encoding
+      of Windows, or of old Macs if lines end as there.
+    path: The file, for messages.
+    flag: Name of the flag that gives it, for messages.
+
+  Returns:
+    The text, its lines ending with a line feed.
+
+  Raises:
+    UserError: It is no text.
+  """
+  is_wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+  is_mac = b"\r" in data and b"\n" not in data
+  encodings = ("utf-8-sig", "mac_roman" if is_mac else "cp1252")
+  for encoding in ("utf-16",) if is_wide else encodings:
+    with contextlib.suppress(UnicodeError):
+      text = data.decode(encoding)
+      if "\0" not in text:
+        return text.replace("\r\n", "\n").replace("\r", "\n")
+  raise _make_error(path, flag, "no text in UTF-8, UTF-16 or Windows-1252")
+
+
+def _make_error(path: str | os.PathLike, flag: str, reason: str) -> UserError:
+  return UserError(
+    f"{path}: expected a text file, received one that can't be read ({reason});"
+    f" correct --{flag}"
+  )
 
 
 def read_table(
-  text: str, path: str | os.PathLike
+  lines: Iterable[Line],
+  path: str | os.PathLike,
+  synonyms: Mapping[str, str] = types.MappingProxyType({}),
 ) -> tuple[list[str], Iterator[Row]]:
-  """Read a table; cells are separated by commas, semicolons or tabs.
+  """Read a table whose first line is its heading.
 
   Args:
-    text: Content of the file.
+    lines: From `split_lines`.
     path: The file, for messages.
+    synonyms: Title of a column -> what it stands for, if the table has no
+      column of that title.
 
   Returns:
     The titles of the columns in lower case; and an iterator over the rows below
@@ -54,14 +100,17 @@ def read_table(
     UserError: A row has another number of cells than the heading or names no
       video, or its quotation marks don't match.
   """
-  lines = _split_lines(text, path)
+  lines = iter(lines)
   _, cells = next(lines, (0, []))
   titles = [name.strip().lower() for name in cells]
+  for name, meaning in synonyms.items():
+    if meaning not in titles:
+      titles = [meaning if title == name else title for title in titles]
   return titles, _read_rows(lines, titles, path)
 
 
 def _read_rows(
-  lines: Iterator[_Line], titles: Sequence[str], path: str | os.PathLike
+  lines: Iterator[Line], titles: Sequence[str], path: str | os.PathLike
 ) -> Iterator[Row]:
   for number, cells in lines:
     if len(cells) != len(titles):
@@ -79,8 +128,19 @@ def _read_rows(
     yield number, row
 
 
-def _split_lines(text: str, path: str | os.PathLike) -> Iterator[_Line]:
-  """Yield number and cells of each line that isn't empty."""
+def split_lines(text: str, path: str | os.PathLike) -> Iterator[Line]:
+  """Split a table into cells, at commas, semicolons or tabs.
+
+  Args:
+    text: Content of the file.
+    path: The file, for messages.
+
+  Yields:
+    Number and cells of each line that isn't empty.
+
+  Raises:
+    UserError: Quotation marks don't match.
+  """
   delimiter = None
   for number, line in enumerate(text.split("\n"), start=1):
     # Excel may put a line such as sep=; before the heading.

@@ -1,26 +1,30 @@
-"""One phase for every frame of the source, as JSON or as a table.
+"""One phase for every frame of the source, as a JSON list or NumPy array.
 
 {video: [phase, phase, ...]}
 
-video,phase
+An array, a `.npy` file, holds the phases of one video.
 """
 
+import functools
+import io
 from collections.abc import Sequence
 
-from dataset_preparation.labels.csv_tables import Row
-from dataset_preparation.labels.phases import PhaseNumbering
+import numpy as np
+
+from dataset_preparation.labels.content import Content, Parsers
+from dataset_preparation.labels.phases import Labeling
 from dataset_preparation.labels.types import LabeledFrames
 
 
 def parse_frame_list(
-  phases: Sequence[object], where: str, numbering: PhaseNumbering
+  phases: Sequence[object], where: str, labeling: Labeling
 ) -> LabeledFrames:
-  """Read the JSON list of one video.
+  """Read the list of one video.
 
   Args:
-    phases: The JSON value of the video.
+    phases: One a frame.
     where: File and video, for messages.
-    numbering: Numbers the phases.
+    labeling: How videos are labeled.
 
   Returns:
     The labels.
@@ -28,15 +32,26 @@ def parse_frame_list(
   Raises:
     UserError: A value is no phase.
   """
-  number = numbering.number
+  number = labeling.number
   numbers = [number(x, f"{where}, frame {i}") for i, x in enumerate(phases)]
-  return LabeledFrames(where, numbers)
+  return LabeledFrames(where, numbers, labeling.options.resample_labels)
 
 
-def parse_frame_rows(
-  rows: Sequence[Row], where: str, numbering: PhaseNumbering
-) -> LabeledFrames:
-  """Read the rows of one video, one per frame; see `parse_frame_list`."""
-  number = numbering.number
-  numbers = [number(row["phase"], f"{where}, row {i}") for i, row in rows]
-  return LabeledFrames(f"{where}, row {rows[0][0]} and after", numbers)
+def is_array(content: Content) -> bool:
+  """Whether this is a `.npy` file."""
+  return content.data.startswith(b"\x93NUMPY")
+
+
+def read_array(content: Content) -> Parsers:
+  """Return the parser of the one video, which has no name here.
+
+  Raises:
+    ValueError: The array is empty or has several dimensions, or pickled
+      objects.
+  """
+  array = np.load(io.BytesIO(content.data), allow_pickle=False)
+  if array.ndim != 1 or not array.size:
+    raise ValueError(f"an array of shape {array.shape}, not [frames]")
+  if array.dtype.kind == "f" and (array == np.rint(array)).all():
+    array = array.astype(np.int64)
+  return {"": functools.partial(parse_frame_list, array.tolist())}

@@ -1,28 +1,24 @@
-"""Label files: the phases of videos in one of four formats.
+"""Label files: the phases of videos in any of `formats.FORMATS`.
 
-The content of a file tells its format: annotation JSON (`annotation_json`), a
-segment table (`segment_table`), or a phase per frame as JSON or as a table
-(`frame_lists`). A phase is a number from 0, -1 where a frame has none, or a
-name.
+A phase is a number from 0, -1 where a frame has none, or a name. A folder holds
+a file for each video, or files of several.
 """
 
 import dataclasses
 import functools
-import json
-import os
 import pathlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 
 from core.errors import UserError
 from dataset_preparation import video_names
-from dataset_preparation.labels import csv_tables, frame_lists
-from dataset_preparation.labels.annotation_json import parse_annotations
-from dataset_preparation.labels.phases import PhaseNumbering
-from dataset_preparation.labels.segment_table import parse_segment_rows
+from dataset_preparation.labels import csv_tables, formats
+from dataset_preparation.labels.content import Content
+from dataset_preparation.labels.options import LabelOptions
+from dataset_preparation.labels.phases import Labeling
 from dataset_preparation.labels.types import SegmentedVideo, VideoLabels
 
-# Reads the labels of one video, whose place in the file is given for messages.
-_Parser = Callable[[str, PhaseNumbering], VideoLabels]
+# Files that count in a folder, where annotation tools leave others, too.
+_ENDINGS = (".npy", ".eaf", ".xml", ".json", ".csv", ".tsv", ".txt")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,12 +30,33 @@ class LabelFile:
     class_names: Names of the phases by number; empty if the file has numbers.
     names: Names of all videos in the file, composed (see `video_names`).
     videos: Labels of the videos that were asked for, by name.
+    is_anonymous: Whether it has the labels of one video that it doesn't name.
+      The name is then that of the file, without ending.
+    notes: What the file has that is not used, for the user.
   """
 
   path: pathlib.Path
   class_names: tuple[str, ...]
   names: tuple[str, ...]
   videos: Mapping[str, VideoLabels]
+  is_anonymous: bool = False
+  notes: tuple[str, ...] = ()
+
+  def match(self, videos: Collection[str]) -> dict[str, str]:
+    """Find the names of videos in the file.
+
+    Args:
+      videos: Names of all videos, see `video_names.match_names`.
+
+    Returns:
+      Name of a video -> its name in the file, for the videos that it lists.
+
+    Raises:
+      UserError: It is unclear of which video a name is.
+    """
+    if self.is_anonymous and len(videos) == 1:
+      return dict.fromkeys(videos, self.names[0])
+    return video_names.match_names(videos, self.names, self.path)
 
   def find_labels(
     self, videos: Collection[str], expected_segments: int = 0
@@ -57,13 +74,16 @@ class LabelFile:
       UserError: A video has no labels, shares them with another one, or has
         another number of segments.
     """
-    names = video_names.match_names(videos, self.videos, self.path)
+    names = self.match(videos)
     for video in videos:
       if video not in names:
         known = f"such as {self.names[0]!r}" if self.names else "of none"
+        advice = "give the file, which names no video, the name of its video"
         raise UserError(
           f"{self.path}: expected labels of video {video!r}, received those of"
-          f" {len(self.names)} others {known}; add them, or leave the video out"
+          f" {len(self.names)} others {known};"
+          f" {advice if self.is_anonymous else 'add them'}, or leave the video"
+          " out"
         )
     found = {video: self.videos[names[video]] for video in videos}
     for labels in found.values():
@@ -85,21 +105,18 @@ class LabelFile:
     Returns:
       The names, in the order of the file.
     """
-    used = video_names.match_names(videos, self.names, self.path).values()
+    used = self.match(videos).values()
     return [name for name in self.names if name not in used]
 
 
 def read_label_file(
-  path: str | os.PathLike,
-  phases: Sequence[str] = (),
-  videos: Collection[str] | None = None,
+  options: LabelOptions, videos: Collection[str] | None = None
 ) -> LabelFile:
-  """Read a label file.
+  """Read a label file, or the files in a folder.
 
   Args:
-    path: A file in one of the four formats.
-    phases: Names of the phases in the order of their numbers, if the file has
-      to keep to them.
+    options: How videos are labeled, with the path of the file. If phases have
+      names there, the file has to keep to them.
     videos: Names of the videos whose labels are read, see
       `video_names.match_names`; the phases of others get no numbers. None reads
       all.
@@ -110,75 +127,33 @@ def read_label_file(
   Raises:
     UserError: The file is missing, has another format, or a value is wrong.
   """
-  path = pathlib.Path(path)
-  text = csv_tables.read_text(path, "label_file")
-  is_json = text.lstrip()[:1] in ("{", "[")
-  parsers = (_split_json if is_json else _split_csv)(path, text)
-  wanted = parsers.keys()
-  if videos is not None:
-    wanted = set(video_names.match_names(videos, parsers, path).values())
-  numbering = PhaseNumbering(phases)
+  path = pathlib.Path(options.label_file)
+  is_folder = path.is_dir()
+  root = path if is_folder else path.parent
+  parsers: dict[str, Callable[..., VideoLabels]] = {}
+  notes, is_anonymous = [], False
+  files = sorted(path.rglob("*")) if is_folder else [path]
+  for file in files:
+    if is_folder and file.suffix.lower() not in _ENDINGS:
+      continue
+    content = Content(file, csv_tables.read_file(file, "label_file"))
+    read = formats.read(content)
+    is_anonymous = not is_folder and list(read) == [""]
+    for name, parse in read.items():
+      below = file.relative_to(root).with_suffix("").as_posix()
+      name = name or video_names.make_place(below)
+      if name in parsers:
+        raise UserError(
+          f"{file}: expected each video in one file, received {name!r} twice;"
+          " remove one"
+        )
+      parsers[name] = functools.partial(parse, content.at(f"video {name!r}"))
+    notes += content.notes
+  known = LabelFile(path, (), tuple(parsers), {}, is_anonymous, tuple(notes))
+  wanted = parsers if videos is None else set(known.match(videos).values())
+  labeling = Labeling(options)
   found = {
-    name: parse(f"{path}: video {name!r}", numbering)
-    for name, parse in parsers.items()
-    if name in wanted
+    name: parse(labeling) for name, parse in parsers.items() if name in wanted
   }
-  return LabelFile(path, numbering.class_names(), tuple(parsers), found)
-
-
-def _split_json(path: pathlib.Path, text: str) -> dict[str, _Parser]:
-  """Return a parser for each video."""
-  make_object = functools.partial(_make_object, path)
-  try:
-    content = json.loads(text, object_pairs_hook=make_object)
-  # Thousands of nested brackets raise a RecursionError.
-  except (ValueError, RecursionError) as error:
-    raise UserError(
-      f"{path}: expected a label file in JSON or CSV, received something else"
-      f" ({error}); correct it"
-    ) from error
-  if not isinstance(content, dict):
-    raise UserError(
-      f"{path}: expected {{video: {{annotator: {{label: [start, end]}}}}}} or"
-      f" {{video: [phase, ...]}}, received {type(content).__name__}; correct it"
-    )
-  parsers = {}
-  for video, value in content.items():
-    is_list = isinstance(value, list) and value
-    parse = frame_lists.parse_frame_list if is_list else parse_annotations
-    parsers[video] = functools.partial(parse, value)
-  return parsers
-
-
-def _make_object(
-  path: pathlib.Path, pairs: Sequence[tuple[str, object]]
-) -> dict[str, object]:
-  """Make a JSON object; `json` would keep the last of equal keys."""
-  found = {}
-  for key, value in pairs:
-    name = video_names.compose(key)
-    if name in found:
-      raise UserError(
-        f"{path}: expected each name once, received {name!r} twice; remove one"
-      )
-    found[name] = value
-  return found
-
-
-def _split_csv(path: pathlib.Path, text: str) -> dict[str, _Parser]:
-  """Return a parser for each video."""
-  heading, table = csv_tables.read_table(text, path)
-  if {"video", "start", "end", "phase"} <= set(heading):
-    parse = parse_segment_rows
-  elif {"video", "phase"} <= set(heading):
-    parse = frame_lists.parse_frame_rows
-  else:
-    raise UserError(
-      f"{path}: expected a label file in JSON, or CSV with the heading"
-      f" video,start,end,phase or video,phase, received"
-      f" {','.join(heading)[:40]!r}; correct it"
-    )
-  rows: dict[str, list[csv_tables.Row]] = {}
-  for number, row in table:
-    rows.setdefault(row["video"], []).append((number, row))
-  return {name: functools.partial(parse, rows[name]) for name in rows}
+  class_names = labeling.class_names()
+  return dataclasses.replace(known, class_names=class_names, videos=found)

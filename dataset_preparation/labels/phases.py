@@ -2,27 +2,28 @@
 
 import difflib
 import re
-from collections.abc import Sequence
 
 from core.errors import UserError
+from dataset_preparation.labels.options import LabelOptions
 
 # Far more phases than anybody names, but few enough to make up a name for each.
 _MAX_PHASES = 10_000
 
 
-class PhaseNumbering:
-  """Numbers the phases of one label file.
+class Labeling:
+  """How the videos of one label file are labeled, with numbers of phases.
 
   A file holds numbers or names, not both. -1 means no phase in either case.
 
-  Args:
-    names: Names of the phases in the order of their numbers, if the file has to
-      keep to them; otherwise names are numbered as they come.
+  Attributes:
+    options: The options. If they name phases, the file has to keep to these;
+      otherwise names are numbered as they come.
   """
 
-  def __init__(self, names: Sequence[str] = ()) -> None:
-    self._fixed = bool(names)
-    self._numbers = {name: number for number, name in enumerate(names)}
+  def __init__(self, options: LabelOptions) -> None:
+    self.options = options
+    self._fixed = bool(options.phases)
+    self._numbers = {name: i for i, name in enumerate(options.phases)}
     self._first: str | None = None
 
   def number(self, phase: object, where: str) -> int:

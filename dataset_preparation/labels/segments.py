@@ -10,9 +10,10 @@ class Segment(NamedTuple):
   """A phase of a video.
 
   Attributes:
-    label: The phase, 0 or more.
-    start: First instant of the phase, in seconds from the first frame.
-    end: First instant after the phase, in seconds from the first frame.
+    label: The phase, -1 for none.
+    start: First instant of the phase, from the first frame, in seconds or
+      frames.
+    end: First instant after the phase, likewise.
   """
 
   label: int
@@ -20,32 +21,40 @@ class Segment(NamedTuple):
   end: float
 
 
-def merge_annotators(annotators: Sequence[Sequence[Segment]]) -> list[Segment]:
-  """Average annotators and split gaps and overlaps in their middle.
+def merge_annotators(
+  annotators: Sequence[Sequence[Segment]], close_gaps: bool = True
+) -> list[Segment]:
+  """Average annotators and split overlaps, and gaps, in their middle.
 
   Args:
     annotators: Segments of each annotator, the same labels in the same order.
+    close_gaps: Whether to split gaps, so that each segment ends where the next
+      starts.
 
   Returns:
-    The segments in order of their averaged starts. Each ends where the next
-    starts; one that its neighbors cover completely may end before it starts.
+    The segments in order of their averaged starts. One that its neighbors cover
+    completely may end before it starts.
   """
   bounds = np.mean([[s[1:] for s in segments] for segments in annotators], 0)
   order = np.argsort(bounds[:, 0], kind="stable")
   starts, ends = bounds[order].T
+  meet = close_gaps | (ends[:-1] > starts[1:])
   middles = (ends[:-1] + starts[1:]) / 2
+  starts[1:], ends[:-1] = (
+    np.where(meet, middles, bound) for bound in (starts[1:], ends[:-1])
+  )
   return [
     Segment(annotators[0][index].label, float(start), float(end))
-    for index, start, end in zip(
-      order, [starts[0], *middles], [*middles, ends[-1]], strict=True
-    )
+    for index, start, end in zip(order, starts, ends, strict=True)
   ]
 
 
 def label_times(
-  segments: Sequence[Segment], times: Sequence[float]
+  segments: Sequence[Segment],
+  times: Sequence[float],
+  fill_outside: bool = True,
 ) -> list[int]:
-  """Label frames by their time stamps.
+  """Label frames by their time stamps, or by their numbers.
 
   A segment holds the instants start <= t < end: the instant at which one ends
   and the next starts belongs to the next, because the event between two phases
@@ -60,18 +69,22 @@ def label_times(
 
   Args:
     segments: From `merge_annotators`, at least one of them not empty.
-    times: [F] seconds from the first frame.
+    times: [F] from the first frame, in the unit of the segments.
+    fill_outside: Whether frames before the first segment have its label, and
+      frames after the last segment the last's.
 
   Returns:
-    [F] labels. Frames before the first segment have its label, frames after the
-    last segment the last's.
+    [F] labels; -1 for frames in no segment.
   """
   moments = _to_microseconds(times)
   kept = [s for s in segments if s.start < s.end]
-  labels = np.full(len(moments), kept[0].label)
-  # Each segment ends where the next starts, so the last one begun holds.
+  labels = np.full(len(moments), -1)
   for segment in kept:
-    labels[moments >= _to_microseconds(segment.start)] = segment.label
+    start, end = _to_microseconds(segment[1:])
+    labels[(moments >= start) & (moments < end)] = segment.label
+  if fill_outside:
+    labels[moments < _to_microseconds(kept[0].start)] = kept[0].label
+    labels[moments >= _to_microseconds(kept[-1].end)] = kept[-1].label
   return labels.tolist()
 
 

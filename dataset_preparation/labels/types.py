@@ -1,15 +1,12 @@
-"""Labels of one video, as segments or as one label per frame."""
+"""Labels of one video: as segments, or for its frames one by one."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from core.errors import UserError
 from dataset_preparation.labels.segments import Segment, label_times
-
-# Seconds that a segment may end after its video: what was annotated in another
-# player rarely ends exactly at the last frame.
-_SLACK = 0.5
 
 
 class Extent(NamedTuple):
@@ -24,18 +21,60 @@ class Extent(NamedTuple):
   seconds: float
 
 
+class Unit(NamedTuple):
+  """What the bounds of segments count, from 0 at the first frame.
+
+  Attributes:
+    text: Shows a bound, for messages.
+    is_time: Whether they are seconds and not numbers of frames.
+    slack: How far a segment may end after its video.
+    overlap: How far a segment may start before the end of the one before.
+  """
+
+  text: str
+  is_time: bool
+  slack: float
+  overlap: float = 0
+
+  @property
+  def last(self) -> int:
+    """How far the first instant after a segment lies from its end."""
+    return 0 if self.is_time else 1
+
+  def show(self, bound: float) -> str:
+    """Return a bound as text."""
+    return self.text.format(round(bound, 3))
+
+
+# What was annotated in another player rarely ends exactly at the last frame.
+_SLACK = 0.5
+SECONDS = Unit("{:.10g} s", is_time=True, slack=_SLACK)
+# Ends are the last frame of a segment.
+FRAMES = Unit("frame {:.10g}", is_time=False, slack=0)
+# Counted by a player from the duration and a rate.
+PLAYER_FRAMES = FRAMES._replace(slack=15, overlap=1)
+
+
 class RawSegment(NamedTuple):
   """A segment as the label file has it.
 
   Attributes:
     where: File, video and row or label, for messages.
-    start: Start in seconds.
-    end: End in seconds.
+    start: Start, in a `Unit`.
+    end: End, in the same; infinite where the file leaves it open.
+    phase: Number or name of the phase.
+    tier: Names of what it was drawn in or by: tier, subject, annotator.
   """
 
   where: str
   start: float
   end: float
+  phase: str
+  tier: tuple[str, ...] = ()
+
+  def show_tier(self) -> str:
+    """Return the names of the tier as one."""
+    return " / ".join(filter(None, self.tier))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,13 +83,23 @@ class SegmentedVideo:
 
   Attributes:
     where: File and video, for messages.
-    segments: In order of start, each ending where the next starts.
+    segments: In order of start.
     raw_segments: The segments of the file that they were made of.
+    unit: What the bounds count.
+    fill_outside: Whether frames before the first and after the last segment
+      have the label of these.
   """
 
   where: str
   segments: Sequence[Segment]
   raw_segments: Sequence[RawSegment]
+  unit: Unit = SECONDS
+  fill_outside: bool = True
+
+  @property
+  def needs_times(self) -> bool:
+    """Whether frames can be labeled only by their times."""
+    return self.unit.is_time
 
   def label_frames(
     self, times: Sequence[float], indices: Sequence[int], extent: Extent
@@ -59,7 +108,7 @@ class SegmentedVideo:
 
     Args:
       times: [F] seconds of the frames, from the first frame of the source.
-      indices: [F] numbers of the frames in the source; not used.
+      indices: [F] numbers of the frames in the source.
       extent: Length of the source.
 
     Returns:
@@ -68,19 +117,35 @@ class SegmentedVideo:
     Raises:
       UserError: A segment lies beyond the end of the video.
     """
-    for where, start, end in self.raw_segments:
+    unit = self.unit
+    length = extent.seconds if unit.is_time else extent.num_frames
+    beyond = f"{length:.3f} s" if unit.is_time else f"frame {length}"
+    last = beyond if unit.is_time else f"frame {length - 1}"
+    for where, start, end, *_ in self.raw_segments:
       # To the microsecond, so that rounding doesn't decide.
-      if round(start - extent.seconds, 6) > 0:
+      if round(start + unit.last - length, 6) > 0:
         raise UserError(
-          f"{where}: expected a start before {extent.seconds:.3f} s, where the"
-          f" video ends, received {start:g} s; correct it"
+          f"{where}: expected a start before {beyond}, where the video ends,"
+          f" received {unit.show(start)}; {self._suggest(extent)}"
         )
-      if end > extent.seconds + _SLACK:
+      if math.isfinite(end) and end + unit.last > length + unit.slack:
         raise UserError(
-          f"{where}: expected an end of at most {extent.seconds:.3f} s, where"
-          f" the video ends, received {end:g} s; correct it"
+          f"{where}: expected an end of at most {last}, where the video"
+          f" ends, received {unit.show(end)}; {self._suggest(extent)}"
         )
-    return label_times(self.segments, times)
+    positions = times if unit.is_time else indices
+    return label_times(self.segments, positions, self.fill_outside)
+
+  def _suggest(self, extent: Extent) -> str:
+    """Suggest what to do about segments beyond the end."""
+    ends = (s.end for s in self.raw_segments if math.isfinite(s.end))
+    end = max(ends, default=0)
+    num_frames, seconds = extent
+    if self.unit.is_time and num_frames / 2 < end <= num_frames:
+      return "correct it, perhaps in frames, which start_frame,end_frame take"
+    if self.unit.is_time and 10 * seconds < end <= 1000 * (seconds + _SLACK):
+      return "correct it, perhaps in milliseconds"
+    return "correct it"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,33 +155,42 @@ class LabeledFrames:
   Attributes:
     where: File and video, for messages.
     labels: One for every frame of the source.
+    resample: Whether there may be another number of labels than frames, of
+      which each gets the nearest.
+    is_partial: Whether there may be less labels than frames, of which the last
+      have none then.
   """
 
   where: str
   labels: Sequence[int]
+  resample: bool = False
+  is_partial: bool = False
 
   def label_frames(
     self, times: Sequence[float], indices: Sequence[int], extent: Extent
   ) -> list[int]:
-    """Label the frames that are kept.
-
-    Args:
-      times: [F] seconds of the frames; not used.
-      indices: [F] numbers of the frames in the source.
-      extent: Length of the source.
-
-    Returns:
-      [F] labels.
+    """Label the frames that are kept; see `SegmentedVideo.label_frames`.
 
     Raises:
       UserError: There is not one label for every frame of the source.
     """
-    if len(self.labels) != extent.num_frames:
+    labels, num_frames = self.labels, extent.num_frames
+    if self.is_partial:
+      if len(labels) > num_frames:
+        raise UserError(
+          f"{self.where}: expected a frame from 0 to {num_frames - 1}, the last"
+          f" of the video, received {len(labels) - 1}; correct it"
+        )
+      labels = [*labels, *[-1] * (num_frames - len(labels))]
+    elif len(labels) != num_frames and not self.resample:
       raise UserError(
         f"{self.where}: expected one label for each of the video's"
-        f" {extent.num_frames} frames, received {len(self.labels)}; correct it"
+        f" {num_frames} frames, received {len(labels)}; correct it, or give"
+        " --resample_labels"
       )
-    return [self.labels[index] for index in indices]
+    # Each label stands for as many frames, or for a part of one.
+    middles = (2 * index + 1 for index in indices)
+    return [labels[x * len(labels) // (2 * num_frames)] for x in middles]
 
 
 VideoLabels = SegmentedVideo | LabeledFrames

@@ -172,7 +172,9 @@ def test_the_only_split_may_get_other_phases(tmp_path, input_dir):
 
 def test_flags_that_need_a_label_file(tmp_path, input_dir):
   arguments = (find_videos(input_dir), "mine_val", tmp_path)
-  for name, value in {"phases": ["reach"], "expected_segments": 4}.items():
+  values = {"phases": ["reach"], "expected_segments": 4}
+  values |= {"label_tier": "ann", "resample_labels": True}
+  for name, value in values.items():
     labels = LabelOptions(**{name: value})
     message = f"--{name}: expected labels of frames, received"
     with pytest.raises(UserError, match=message):
@@ -227,3 +229,5 @@ def test_labels_of_other_videos_are_told_in_one_line(tmp_path):
     f"9 videos in {labels} are not among those converted, the first is a/v1"
   ]
   assert describe(labels, labeled) == describe(None, NAMES) == []
+  labels.write_text("video,start,end,phase,who\nv0,0,1,reach,me\n")
+  assert describe(labels, ["a/v0"]) == [f"columns of {labels} not used: who"]

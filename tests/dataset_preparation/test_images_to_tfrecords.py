@@ -107,6 +107,10 @@ def test_labels_of_frames_and_of_seconds(tmp_path, input_dir):
     " images' rate with --fps"
   )
   assert not (tmp_path / "no fps").exists()
+  # Numbers of frames need no rate.
+  seconds.write_text("video,start_frame,end_frame,phase\nv0,0,4,a\nv0,5,11,b\n")
+  [record] = convert(input_dir, tmp_path / "ranges", seconds)
+  assert record["frame_labels"] == [0] * 5 + [1] * 7
 
 
 def test_images_of_several_sizes_need_one(tmp_path):

@@ -74,6 +74,23 @@ def test_phases_of_the_labeled_videos(tmp_path, penn_dir, caplog):
   assert "1 of 4 videos have no labels and are left out" in caplog.text
 
 
+def test_phases_as_an_array_a_video(tmp_path, penn_dir, caplog):
+  phases = {"train/squats/0001": 6, "val/squats/0002": 4, "train/bowl/0003": 5}
+  for name, count in phases.items():
+    path = tmp_path / "phases" / f"{name}.npy"
+    path.parent.mkdir(parents=True)
+    np.save(path, np.arange(count) // 3)
+  convert(penn_dir, tmp_path, tmp_path / "phases")
+  squats, bowling = (tmp_path / f"{a}_tfrecords" for a in ("squats", "bowling"))
+  [train] = record_files.read(squats.glob("squats_train-*"))
+  [val] = record_files.read(squats.glob("squats_val-*"))
+  [swing] = record_files.read(bowling.glob("*.tfrecord"))
+  assert train["frame_labels"] == [0, 0, 0, 1, 1, 1]
+  assert val["frame_labels"] == [0, 0, 0, 1]
+  assert swing["frame_labels"] == [0, 0, 0, 1, 1]
+  assert "1 of 4 videos have no labels and are left out" in caplog.text
+
+
 def test_wrong_files_are_named(tmp_path, penn_dir):
   (tmp_path / "phases.csv").write_text("video,phase\nclip,0\n")
   with pytest.raises(UserError, match="expected labels of the 4 videos"):

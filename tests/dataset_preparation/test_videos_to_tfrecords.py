@@ -214,6 +214,33 @@ def test_script_by_its_path_from_elsewhere(tmp_path, input_dir, label_file):
   assert first["video"][0].shape == (8, 16, 3)
 
 
+def test_script_with_a_tier_of_an_export(tmp_path, input_dir):
+  rows = [
+    ("ann", 2, 5, "pour"),
+    ("ann", 5.5, 10, "rest"),
+    ("ben", 0, 20, "reach"),
+  ]
+  heading = "Subject\tBehavior\tBehavior type\tStart (s)\tStop (s)\tMedia file"
+  lines = [
+    f"{subject}\t{phase}\tSTATE\t{start / 10}\t{end / 10}\tC:\\x\\Clip1.mp4"
+    for subject, start, end, phase in rows
+  ]
+  export = tmp_path / "events.tsv"
+  export.write_text("\n".join([heading, *lines]))
+  done = run_python(
+    *(videos_to_tfrecords.__file__, f"--input_dir={input_dir}"),
+    *(f"--label_file={export}", f"--output_dir={tmp_path}/out"),
+    *("--name=mine_val", "--width=16", "--height=8", "--file_pattern=Clip1.*"),
+    *("--label_tier=ann", "--outside_segments=none"),
+    cwd=tmp_path,
+  )
+  assert done.returncode == 0, done.stderr
+  [record] = read_records((tmp_path / "out").glob("*.tfrecord"))
+  # Frames 0.1 s apart: frame 5 is in the gap.
+  found = [-1, -1, 0, 0, 0, -1, 1, 1, 1, 1]
+  assert record["frame_labels"] == found + [-1] * 10
+
+
 @pytest.mark.parametrize(
   ("source_fps", "fps"), [(10, 0), (10, 1), (10, 0.3), (1, 0), (1, 0.5)]
 )

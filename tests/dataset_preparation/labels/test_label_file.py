@@ -5,6 +5,7 @@ import pytest
 
 from core.errors import UserError
 from dataset_preparation.labels.label_file import read_label_file
+from dataset_preparation.labels.options import LabelOptions
 from dataset_preparation.labels.types import Extent
 from tests.helpers.errors import message_of
 from tests.helpers.paths import GOLDEN_DIR
@@ -19,8 +20,9 @@ def write(tmp_path, content):
   return path
 
 
-def read(tmp_path, content, phases=()):
-  return read_label_file(write(tmp_path, content), phases)
+def read(tmp_path, content, phases=(), **options):
+  options = LabelOptions(write(tmp_path, content), phases, **options)
+  return read_label_file(options)
 
 
 def table(*rows, heading="video,start,end,phase"):
@@ -169,7 +171,8 @@ def test_only_the_phases_of_the_videos_are_numbered(tmp_path):
   labels = {"b": ["typo"], "x/a.mp4": ["reach"], "c": [0, {}]}
   rows = table("b,0,1,typo", "x/a.mp4,0,1,reach", "c,0,1,0")
   for content in (labels, rows):
-    file = read_label_file(write(tmp_path, content), videos=["x/a"])
+    options = LabelOptions(write(tmp_path, content))
+    file = read_label_file(options, videos=["x/a"])
     assert file.class_names == ("reach",)
     assert list(file.videos) == ["x/a.mp4"]
     assert file.list_unused(["x/a"]) == ["b", "c"]
@@ -188,7 +191,8 @@ def test_another_number_of_labels_than_frames_is_named(tmp_path, num_frames):
   file = read(tmp_path, table(*["a,0"] * 4, heading="video,phase"))
   assert message_of(frames_of, file, "a", [0.0] * num_frames) == (
     f"{file.path}: video 'a', row 2 and after: expected one label for each of"
-    f" the video's {num_frames} frames, received 4; correct it"
+    f" the video's {num_frames} frames, received 4; correct it, or give"
+    " --resample_labels"
   )
 
 
@@ -232,7 +236,8 @@ def test_segments_of_annotations_beyond_the_video_are_named(tmp_path):
     ({"ann": {"0": [5, -7]}}, "from 0, received [5, -7]"),
     (
       {"ann": {"0": [0, 1]}, "ben": {"0": [0, 1], "1": [1, 2]}},
-      "expected the same labels from each annotator, received [0] and [0, 1]",
+      "expected the same labels in the same order from each tier, received ann:"
+      " 0; ben: 0, 1; choose one with --label_tier",
     ),
     ({"ann": {"0": [9, 1]}}, "received only segments that end before they"),
     ([0, True], "frame 1: expected a phase by number or name"),
@@ -317,7 +322,7 @@ NO_LABELS = "expected a label file in JSON or CSV, received something"
     ("video,begin\na,1\n", "expected a label file in JSON, or CSV with the"),
     ("{", f"{NO_LABELS} else"),
     ("[" * 100_000, NO_LABELS),
-    ([1, 2], "expected {video: {annotator: {label: [start, end]}}} or {video"),
+    ([1, 2], "expected a label file in JSON, or CSV with the heading"),
   ],
 )
 def test_other_files_are_named(tmp_path, content, message):
@@ -328,7 +333,7 @@ def test_other_files_are_named(tmp_path, content, message):
 def test_files_that_cannot_be_read_are_named(tmp_path):
   path = tmp_path / "labels"
   with pytest.raises(UserError, match="labels: expected a text.*--label_file"):
-    read_label_file(path)
-  path.write_bytes(b"\xff\xfe\x00\x81")
+    read_label_file(LabelOptions(path))
+  path.write_bytes(b"\x00\x81")
   with pytest.raises(UserError, match="no text in UTF-8"):
-    read_label_file(path)
+    read_label_file(LabelOptions(path))
