@@ -99,7 +99,9 @@ _SETTINGS = {
     "TRAIN_BASE": one_of("train_all", "only_bn", "frozen", default="only_bn"),
     # Whether to train the embedder.
     "TRAIN_EMBEDDING": True,
-    # Weights of Resnet50_pretrained: a file, or `imagenet` to download them.
+    # Weights of Resnet50_pretrained: a file, or `imagenet` for those in Keras's
+    # cache, which are downloaded at first; so they are if the default is
+    # missing.
     "RESNET_PRETRAINED_WEIGHTS": Setting(
       "/tmp/resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
       is_path=True,

@@ -6,6 +6,7 @@ the data, and the checksum of the data (4).
 
 import pathlib
 import struct
+import zlib
 from collections.abc import Iterable, Sequence
 from typing import BinaryIO, NamedTuple
 
@@ -39,7 +40,8 @@ def list_records(paths: Sequence[pathlib.Path]) -> list[Record]:
     The records in the order of `paths` and, within a file, of their position.
 
   Raises:
-    UserError: A file ends in the middle of a record or is no TFRecord file.
+    UserError: A file is compressed, ends in the middle of a record or is no
+      TFRecord file.
   """
   records = []
   for path in paths:
@@ -52,13 +54,34 @@ def list_records(paths: Sequence[pathlib.Path]) -> list[Record]:
         [length] = _LENGTH.unpack(file.read(_LENGTH.size).ljust(8, b"\xff"))
         end = offset + length + _CHECKSUM.size
         if end > size:
-          raise UserError(
+          file.seek(0)
+          raise _compressed(path, file.read(4096)) or UserError(
             f"{path}: expected a TFRecord file of whole records, received"
             f" {size} bytes where the record at byte {offset} is truncated;"
             " convert or download it again"
           )
         records.append(Record(path, offset, length))
   return records
+
+
+def _compressed(path: pathlib.Path, head: bytes) -> UserError | None:
+  """Return the error for a file that starts like a compressed one, if any."""
+  try:
+    # Finds out by itself which of the two headers there is.
+    content = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(head)
+  except zlib.error:
+    content = b""
+  if not content:
+    return None
+  module = "gzip" if head.startswith(b"\x1f\x8b") else "zlib"
+  return UserError(
+    f"{path}: expected an uncompressed TFRecord file, received one compressed"
+    f" with {module.upper()}; unpack it and those beside it with `python -c"
+    f' "import {module}, pathlib; [(q :='
+    f" p.with_suffix('.part')).write_bytes({module}.decompress(p.read_bytes()))"
+    f" and q.replace(p) for p in"
+    f" [*pathlib.Path({str(path.parent)!r}).glob('*{path.suffix}')]]\"`"
+  )
 
 
 def read_record(record: Record) -> bytes:

@@ -12,14 +12,15 @@ import keras
 import tensorflow as tf
 from easydict import EasyDict
 
+import config as configuration
 from core.errors import UserError, first_line
 from core.settings import nearest
+from networks import imagenet_weights
 from networks.layers import FusedBatchNormalization
 from networks.precision import compute_policy
 
 # Ending of the names of networks that start from ImageNet weights.
 PRETRAINED = "_pretrained"
-_RESNET_FILE = "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
 # Name, channels, kernel size and stride of each convolution of VGG-M, and the
 # size of the max-pool of stride 2 behind it, 0 = none.
 _VGGM = (
@@ -142,21 +143,25 @@ def build_resnet(weights: str | None = None) -> keras.Model:
 
 
 def _build_pretrained_resnet(config: EasyDict) -> keras.Model:
-  """Take ImageNet weights from a file, or has Keras download them."""
+  """Take ImageNet weights from a file, or else have Keras download them."""
   weights = config.MODEL.RESNET_PRETRAINED_WEIGHTS
+  default = configuration.CONFIG.MODEL.RESNET_PRETRAINED_WEIGHTS
   try:
-    if weights != "imagenet" and not pathlib.Path(weights).is_file():
+    path = pathlib.Path(weights)
+    if weights == "imagenet" or (weights == default and not path.is_file()):
+      path = imagenet_weights.fetch_weights()
+    if not path.is_file():
       raise FileNotFoundError("no such file")
-    return build_resnet(weights)
+    return build_resnet(str(path))
   except Exception as error:  # Keras raises bare Exception when offline.
     raise UserError(
       "MODEL.RESNET_PRETRAINED_WEIGHTS: expected a file of ImageNet weights or"
-      f" imagenet, received {weights} ({first_line(error)}); either download"
-      f" {_RESNET_FILE} from the releases of"
-      " github.com/keras-team/keras-applications and pass --set"
-      " MODEL.RESNET_PRETRAINED_WEIGHTS=PATH, or, with a network connection,"
-      " pass --set MODEL.RESNET_PRETRAINED_WEIGHTS=imagenet (to train from"
-      " scratch instead: --set MODEL.BASE_MODEL.NETWORK=Resnet50)"
+      f" imagenet, received {weights} ({first_line(error)}); either connect"
+      " this machine to the network and pass --set"
+      " MODEL.RESNET_PRETRAINED_WEIGHTS=imagenet, or download"
+      f" {imagenet_weights.URL} elsewhere and pass --set"
+      " MODEL.RESNET_PRETRAINED_WEIGHTS=PATH (to train from scratch instead:"
+      " --set MODEL.BASE_MODEL.NETWORK=Resnet50)"
     ) from error
 
 

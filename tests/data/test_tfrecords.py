@@ -1,10 +1,15 @@
+import re
+import shlex
+
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from core.errors import UserError
 from data import tfrecords
 from tests.helpers import record_files
 from tests.helpers.errors import message_of
+from tests.helpers.processes import run_python
 
 
 def test_records_are_listed_in_order_and_read_back_byte_by_byte(tmp_path):
@@ -29,6 +34,32 @@ def test_a_truncated_file_is_named(tmp_path, cut, offset):
   path.write_text("this is only text, however long it may be")
   with pytest.raises(UserError, match=f"{path}: expected a TFRecord file"):
     tfrecords.list_records([path])
+
+
+@pytest.mark.parametrize("kind", ["GZIP", "ZLIB"])
+def test_compressed_files_are_unpacked_by_the_command_of_the_message(
+  tmp_path, kind
+):
+  folder = tmp_path / "with spaces"
+  folder.mkdir()
+  paths = [folder / f"toy_train-{i}-of-2.tfrecord" for i in range(2)]
+  rng = np.random.default_rng(0)
+  contents = [[rng.bytes(n) for n in (5, 9000)], [b"x" * 3000]]
+  for path, content in zip(paths, contents, strict=True):
+    with tf.io.TFRecordWriter(str(path), kind) as writer:
+      for data in content:
+        writer.write(data)
+  message = message_of(tfrecords.list_records, paths)
+  assert message.startswith(
+    f"{paths[0]}: expected an uncompressed TFRecord file, received one"
+    f" compressed with {kind}; unpack it and those beside it with `python -c"
+  )
+  (command,) = re.findall("`(.*)`$", message)
+  done = run_python(*shlex.split(command)[1:], cwd=tmp_path)
+  assert done.returncode == 0, done.stderr
+  assert sorted(folder.iterdir()) == paths
+  read = [tfrecords.read_record(r) for r in tfrecords.list_records(paths)]
+  assert read == sum(contents, [])
 
 
 @pytest.mark.parametrize("place", [0, 280])

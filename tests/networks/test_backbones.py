@@ -1,4 +1,6 @@
+import hashlib
 import itertools
+import urllib.request
 
 import h5py
 import keras
@@ -6,9 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+import config
+from networks import imagenet_weights
 from networks.backbones import build_backbone, build_vggm
 from networks.layers import FusedBatchNormalization
-from tests.helpers import tiny
+from tests.helpers import servers, tiny
 from tests.helpers.errors import message_of
 
 RESNET_FILE = "resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5"
@@ -83,7 +87,7 @@ def keras_file(tmp_path_factory):
 
 def test_pretrained_resnet_reads_the_published_layout(resnet_file):
   path, reference = resnet_file
-  cnn = backbone(*PRETRAINED_RESNET, f"MODEL.RESNET_PRETRAINED_WEIGHTS={path}")
+  cnn = backbone(*PRETRAINED_RESNET, weights_setting(path))
   for weight, expected in zip(cnn.weights, reference.weights, strict=True):
     assert weight.path == expected.path
     np.testing.assert_array_equal(weight, expected)
@@ -97,30 +101,72 @@ def offline(monkeypatch, tmp_path):
   from keras.src.backend import config as keras_config
 
   monkeypatch.setattr(keras_config, "_KERAS_DIR", str(tmp_path))
+  monkeypatch.setenv("KERAS_HOME", str(tmp_path))
   for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
     monkeypatch.setenv(name, "http://127.0.0.1:9")
   for name in ("no_proxy", "NO_PROXY"):
     monkeypatch.delenv(name, raising=False)
+  # The first request fixes the proxies of all.
+  monkeypatch.setattr(urllib.request, "_opener", None)
+
+
+def weights_setting(path):
+  return f"MODEL.RESNET_PRETRAINED_WEIGHTS={path}"
+
+
+@pytest.fixture
+def default_weights(monkeypatch, tmp_path):
+  """A default that is not there, on any machine."""
+  path = tmp_path / "default.h5"
+  model = config.CONFIG.MODEL
+  monkeypatch.setitem(model, "RESNET_PRETRAINED_WEIGHTS", str(path))
+  return path
 
 
 @pytest.mark.parametrize(
-  "fault", ["missing", "garbage", "other network", "offline"]
+  "fault", ["missing", "garbage", "other network", "imagenet", "default"]
 )
-def test_weights_that_cannot_be_had_name_both_ways(fault, offline, tmp_path):
-  path = "imagenet" if fault == "offline" else tmp_path / RESNET_FILE
+def test_weights_that_cannot_be_had_name_both_ways(
+  fault, offline, default_weights, tmp_path
+):
+  given = {"imagenet": "imagenet", "default": default_weights}
+  path = given.get(fault, tmp_path / RESNET_FILE)
   if fault == "garbage":
     path.write_bytes(b"<html>not found</html>" * 100)
   elif fault == "other network":
     write_legacy_file(build_vggm(True), path)
-  weights = f"MODEL.RESNET_PRETRAINED_WEIGHTS={path}"
-  message = message_of(backbone, *PRETRAINED_RESNET, weights)
+  message = message_of(backbone, *PRETRAINED_RESNET, weights_setting(path))
+  reason = {"missing": "no such file); "}.get(fault, "")
+  reason = "<urlopen error [" if fault in given else reason
   assert message.startswith(
     "MODEL.RESNET_PRETRAINED_WEIGHTS: expected a file of ImageNet weights or"
-    f" imagenet, received {path} ("
+    f" imagenet, received {path} ({reason}"
   )
-  assert f"); either download {RESNET_FILE} from the releases of" in message
-  assert "--set MODEL.RESNET_PRETRAINED_WEIGHTS=PATH, or, with a" in message
-  assert "--set MODEL.RESNET_PRETRAINED_WEIGHTS=imagenet (to" in message
+  assert message.endswith(
+    "); either connect this machine to the network and pass --set"
+    " MODEL.RESNET_PRETRAINED_WEIGHTS=imagenet, or download"
+    f" {imagenet_weights.URL} elsewhere and pass --set"
+    " MODEL.RESNET_PRETRAINED_WEIGHTS=PATH (to train from scratch instead:"
+    " --set MODEL.BASE_MODEL.NETWORK=Resnet50)"
+  )
+
+
+@pytest.mark.parametrize("given", ["imagenet", "default"])
+def test_missing_weights_are_downloaded(
+  given, resnet_file, default_weights, monkeypatch, tmp_path
+):
+  content = resnet_file[0].read_bytes()
+  monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+  monkeypatch.setenv("no_proxy", "127.0.0.1")
+  digest = hashlib.md5(content).hexdigest()
+  monkeypatch.setattr(imagenet_weights, "_MD5", digest)
+  with servers.serve(content) as server:
+    monkeypatch.setattr(imagenet_weights, "URL", server.url)
+    path = default_weights if given == "default" else given
+    cnn = backbone(*PRETRAINED_RESNET, weights_setting(path))
+  for weight, expected in zip(cnn.weights, resnet_file[1].weights, strict=True):
+    np.testing.assert_array_equal(weight, expected)
+  assert (tmp_path / "models" / RESNET_FILE).read_bytes() == content
 
 
 def test_pretrained_application_without_a_network_connection(offline):
