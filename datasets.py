@@ -176,9 +176,11 @@ def checked_batches(
   Raises:
     UserError: A record is damaged.
   """
+  # Here, as one that is left alive may end after the modules.
+  damage = tf.errors.DataLossError, tf.errors.InvalidArgumentError
   try:
     yield from batches
-  except (tf.errors.DataLossError, tf.errors.InvalidArgumentError):
+  except damage:
     examples.check_records(records)
     raise
 
@@ -313,7 +315,8 @@ def iterate_videos(
     split: `train`, `val`, ...
 
   Yields:
-    What `example_parser.parse_example` returns, as NumPy values.
+    What `example_parser.parse_example` returns, as NumPy values, and `times`,
+    [L] float64 seconds, or none where they are not known.
 
   Raises:
     UserError: There are no records, or one is damaged.
@@ -327,4 +330,5 @@ def iterate_videos(
       "seq_len": np.int64(len(example.jpegs)),
       "jpegs": np.array(example.jpegs, object),
       "frame_labels": np.array(labels, np.int64),
+      "times": np.array(example.times, np.float64),
     }

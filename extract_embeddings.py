@@ -1,11 +1,17 @@
-"""Writes the embeddings of a data set to a file.
+"""Writes the embeddings of a data set, or of video files, to a file.
 
 Usage: python extract_embeddings.py --logdir /tmp/my_run --dataset pouring
          --split val --save_path /tmp/embeddings.npy
+       python extract_embeddings.py --logdir /tmp/my_run --videos 'clips/*.mp4'
+         --save_path /tmp/embeddings.npy
+
+Video files are read as those that the run was trained with: frames of the same
+size and rate, unless flags say otherwise.
 """
 
 import core.quiet_tensorflow  # noqa: F401
 
+import itertools
 import pathlib
 
 from absl import flags, logging
@@ -15,7 +21,10 @@ import config as configuration
 import embeddings
 from core import files
 from core.command_line import define_path, run
-from embeddings import extraction
+from core.errors import UserError
+from embeddings import extraction, video_files
+from embeddings.types import Videos
+from media import frame_flags
 from training import checkpoints
 
 FLAGS = flags.FLAGS
@@ -44,23 +53,48 @@ def extract(
   Raises:
     UserError: There is no checkpoint, no such data set, or no room.
   """
-  path = checkpoints.latest_checkpoint(config.LOGDIR)
-  files.make_folder(pathlib.Path(save_path).parent)
-  algo = checkpoints.build_to_restore(config)
-  checkpoints.restore_networks(algo, path)
-  embed_video = extraction.video_embedder(algo, config)
+  embed_video = _restore(config, save_path)
   embedded = extraction.embed_split(
     embed_video, config, dataset, split, max_embs, keep_data
   )
   lists = embedded.to_lists()
   if not keep_labels:
     del lists["labels"]
+  _save(save_path, lists)
+
+
+def _restore(config: EasyDict, save_path: str) -> extraction.EmbedVideo:
+  """Restore the last checkpoint, before anything is written."""
+  path = checkpoints.latest_checkpoint(config.LOGDIR)
+  files.make_folder(pathlib.Path(save_path).parent)
+  algo = checkpoints.build_to_restore(config)
+  checkpoints.restore_networks(algo, path)
+  return extraction.video_embedder(algo, config)
+
+
+def _save(save_path: str, lists: Videos) -> None:
   embeddings.save(save_path, lists)
-  logging.info("Wrote %d videos to %s", len(embedded.videos), save_path)
+  logging.info("Wrote %d videos to %s", len(lists["embs"]), save_path)
+
+
+def _extract_videos(config: EasyDict) -> None:
+  """Embed the video files that the flags name, see `extract`."""
+  encoding = frame_flags.get(video_files.find_encoding(config))
+  paths = video_files.find_videos(FLAGS.videos)
+  paths = dict(itertools.islice(paths.items(), FLAGS.max_embs or None))
+  embedded = video_files.embed_videos(
+    _restore(config, FLAGS.save_path),
+    paths,
+    encoding,
+    stride=config.DATA.SAMPLE_ALL_STRIDE,
+    keep_frames=FLAGS.keep_data,
+    skip_broken=FLAGS.on_error != "stop",
+  )
+  _save(FLAGS.save_path, embedded.to_lists())
 
 
 def main() -> None:
-  """Read the flags and extracts."""
+  """Read the flags and extract."""
   config = configuration.load_run(FLAGS.logdir)
   if FLAGS.path_to_tfrecords:
     config.PATH_TO_TFRECORDS = FLAGS.path_to_tfrecords
@@ -68,15 +102,29 @@ def main() -> None:
     config.EVAL.FRAMES_PER_BATCH = FLAGS.frames_per_batch
   if FLAGS.sample_all_stride:
     config.DATA.SAMPLE_ALL_STRIDE = FLAGS.sample_all_stride
-  target = (FLAGS.dataset, FLAGS.split, FLAGS.save_path)
-  options = (FLAGS.max_embs, FLAGS.keep_data, FLAGS.keep_labels)
-  extract(config, *target, *options)
+  if FLAGS.videos:
+    _extract_videos(config)
+  elif FLAGS.dataset and FLAGS.split:
+    target = (FLAGS.dataset, FLAGS.split, FLAGS.save_path, FLAGS.max_embs)
+    extract(config, *target, FLAGS.keep_data, FLAGS.keep_labels)
+  else:
+    raise UserError(
+      "--dataset: expected a data set and a --split, or --videos, received"
+      " neither; give one"
+    )
 
 
 if __name__ == "__main__":
   define_path("logdir", "/tmp/alignment_logs", "Log directory of the run.")
-  flags.DEFINE_string("dataset", None, "Name of the data set.", required=True)
-  flags.DEFINE_string("split", None, "Split: train, val, ...", required=True)
+  flags.DEFINE_string("dataset", None, "Name of the data set.")
+  flags.DEFINE_string("split", None, "Split: train, val, ...")
+  flags.DEFINE_multi_string(
+    "videos",
+    [],
+    "Video file or folder of images to embed instead, or a pattern of such;"
+    " may be given several times.",
+  )
+  frame_flags.define()
   define_path("save_path", "/tmp/embeddings.npy", "File to write.")
   define_path(
     "path_to_tfrecords",

@@ -40,6 +40,8 @@ class SplitInfo:
     videos: What became of each video, see `conversion.Report`; empty if the
       records are not ours.
     skipped: `name` and `reason` of each video that could not be converted.
+    encoding: How frames were chosen and stored, see `media.FrameEncoding`;
+      empty if it is not known.
   """
 
   num_videos: int
@@ -48,6 +50,7 @@ class SplitInfo:
   phase_counts: dict[str, int] = dataclasses.field(default_factory=dict)
   videos: list[dict[str, Any]] = dataclasses.field(default_factory=list)
   skipped: list[dict[str, str]] = dataclasses.field(default_factory=list)
+  encoding: dict[str, Any] = dataclasses.field(default_factory=dict)
 
   @property
   def num_phases(self) -> int:

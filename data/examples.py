@@ -2,7 +2,8 @@
 
 A record is a `tf.train.SequenceExample`. Its context holds `name` (bytes),
 `len` (int64) and `label` (int64, -1 = none). Its feature lists are `video`, one
-JPEG a frame, and optionally `frame_labels`, one int64 a frame (-1 = none).
+JPEG a frame, and optionally `frame_labels`, one int64 a frame (-1 = none), and
+`times`, one float a frame (seconds since the first).
 
 Worker processes that encode videos use this module, and TensorFlow would take
 them seconds to load and hold a video in memory three times over.
@@ -25,20 +26,22 @@ from data import tfrecords
 from data.tfrecords import Record
 
 NAME, LENGTH, LABEL = "name", "len", "label"
-VIDEO, FRAME_LABELS = "video", "frame_labels"
+VIDEO, FRAME_LABELS, TIMES = "video", "frame_labels", "times"
 
 # Every JPEG image starts with these bytes.
 JPEG_START = b"\xff\xd8"
 # A message has to be shorter than 2 GiB, or nobody can parse it.
 MAX_BYTES = 2**31 - 2**16
-# More than a frame's place in its list and its label take.
-FRAME_OVERHEAD = 48
+# More than a frame's place in its list, its label and its time take.
+FRAME_OVERHEAD = 64
 
 # The messages of TensorFlow's feature.proto and example.proto.
 _SCHEMA = {
   "BytesList": "bytes* value=1",
+  "FloatList": "float* value=1",
   "Int64List": "int64* value=1",
-  "Feature": "BytesList bytes_list=1, Int64List int64_list=3",
+  "Feature": "BytesList bytes_list=1, FloatList float_list=2,"
+  " Int64List int64_list=3",
   "Features": "FeatureEntry* feature=1",
   "Features.FeatureEntry": "string key=1, Feature value=2",
   "FeatureList": "Feature* feature=1",
@@ -82,6 +85,7 @@ class Example:
     name: Name of the video; empty if the record has none.
     jpegs: [L] encoded frames.
     frame_labels: [L] phases, -1 = none; empty without labels.
+    times: [L] seconds since the first frame; empty where they are not known.
     label: Label of the whole video, -1 = none.
     length: Number of frames that the record states, if it states one; those of
       other programs may be wrong.
@@ -91,6 +95,7 @@ class Example:
   name: str
   jpegs: list[bytes]
   frame_labels: list[int]
+  times: list[float]
   label: int
   length: int
   record: Record
@@ -107,6 +112,7 @@ def write_example(
   name: str,
   frame_labels: Sequence[int] | None = None,
   label: int = -1,
+  times: Sequence[float] | None = None,
 ) -> None:
   """Write the record of a video to an open TFRecord file.
 
@@ -120,15 +126,16 @@ def write_example(
     name: Name of the video.
     frame_labels: One label a frame, -1 = none; None if there are no labels.
     label: Label of the whole video, -1 = none.
+    times: Seconds since the first frame, one a frame; None if not known.
 
   Raises:
-    ValueError: There is not one label a frame.
+    ValueError: There is not one label or time a frame.
   """
-  if frame_labels is not None and len(frame_labels) != len(sizes):
-    raise ValueError(
-      f"{name}: expected {len(sizes)} labels of frames, received"
-      f" {len(frame_labels)}"
-    )
+  for key, values in ((FRAME_LABELS, frame_labels), (TIMES, times)):
+    if values is not None and len(values) != len(sizes):
+      raise ValueError(
+        f"{name}: expected {len(sizes)} {key}, received {len(values)}"
+      )
   message = _SequenceExample()
   context, lists = message.context.feature, message.feature_lists.feature_list
   context[NAME].bytes_list.value.append(name.encode())
@@ -136,6 +143,8 @@ def write_example(
   context[LABEL].int64_list.value.append(label)
   for frame_label in frame_labels or ():
     lists[FRAME_LABELS].feature.add().int64_list.value.append(frame_label)
+  for time in times or ():
+    lists[TIMES].feature.add().float_list.value.append(time)
   before = message.feature_lists.SerializeToString(deterministic=True)
   message.ClearField("feature_lists")
   # What follows is the feature list of the frames, and what contains it.
@@ -186,7 +195,8 @@ def read_example(record: Record, use_frame_labels: bool = True) -> Example:
 
   Raises:
     UserError: The record is damaged or no `SequenceExample`, it has no frames
-      or labels of only some of them, or a frame does not start like a JPEG.
+      or labels or times of only some of them, or a frame does not start like a
+      JPEG.
   """
   try:
     message = _SequenceExample.FromString(tfrecords.read_record(record))
@@ -199,18 +209,22 @@ def read_example(record: Record, use_frame_labels: bool = True) -> Example:
     name=b"".join(context[NAME].bytes_list.value).decode(errors="replace"),
     jpegs=jpegs,
     frame_labels=[label for x in features for label in x.int64_list.value],
+    times=[t for x in lists[TIMES].feature for t in x.float_list.value],
     label=[*context[LABEL].int64_list.value, -1][0],
     length=[*context[LENGTH].int64_list.value, len(jpegs)][0],
     record=record,
   )
-  count, num_labels = len(jpegs), len(example.frame_labels)
+  count = len(jpegs)
   if not count:
     raise _damage(example, f"frames under the key `{VIDEO}`", "none")
-  if num_labels not in (0, count):
-    raise _damage(example, f"{count} {FRAME_LABELS}, one a frame", num_labels)
+  values = {FRAME_LABELS: example.frame_labels, TIMES: example.times}
+  for key, number in zip(values, map(len, values.values()), strict=True):
+    if number not in (0, count):
+      raise _damage(example, f"{count} {key}, one a frame", number)
   for number, jpeg in enumerate(example.jpegs):
     if not jpeg.startswith(JPEG_START):
-      raise _damage(example, f"a JPEG image as frame {number}", "other data")
+      received = "a PNG image" if jpeg[1:4] == b"PNG" else "other data"
+      raise _damage(example, f"a JPEG image as frame {number}", received)
   return example
 
 

@@ -43,6 +43,7 @@ from dataset_preparation import (
 from dataset_preparation.conversion import Report, Source
 from dataset_preparation.shards import ShardOptions, SplitPlan
 from dataset_preparation.worker_pool import Skipped
+from media import frame_flags
 from media.frame_encoding import FrameEncoding
 from media.image_folders import natural_order
 
@@ -186,7 +187,7 @@ def build_pipeline(
   shard_paths = beam.pvalue.AsList(written | "All shards" >> beam.Flatten())
   orders = {plan.name: [x.name for x in plan.sources] for plan in plans}
   names = plans[0].class_names
-  report = beam.Map(_write_info, shard_paths, orders, names, folder)
+  report = beam.Map(_write_info, shard_paths, orders, names, folder, encoding)
   collected | "Report" >> report
 
 
@@ -206,6 +207,7 @@ def _write_info(
   orders: Mapping[str, Sequence[str]],
   class_names: Sequence[str],
   folder: str,
+  encoding: FrameEncoding,
 ) -> None:
   """Add the splits to `dataset.json` and remove what they replace.
 
@@ -219,7 +221,8 @@ def _write_info(
   info = _read_info(folder, dataset)
   for name, order in orders.items():
     fields = {x.name: dataclasses.asdict(x) for k, x in results if k == name}
-    split_info = shards.sum_up(name, [fields[source] for source in order])
+    ordered = [fields[source] for source in order]
+    split_info = shards.sum_up(name, ordered, encoding)
     names = shard_files.parse_set_name(name)
     info = dataset_info.merge_split(info, *names, split_info, class_names)
   with FileSystems.create(f"{folder}/{dataset_info.FILE_NAME}") as file:
@@ -295,6 +298,11 @@ def main(beam_flags: Sequence[str]) -> None:
   """Run the pipeline that the flags describe."""
   args = flags.FLAGS
   beam_options = _parse_beam_options(beam_flags)
+  if args.dry_run:
+    raise UserError(
+      "--dry_run: expected a conversion, received it with Beam; give it to"
+      " videos_to_tfrecords"
+    )
   for flag in ("input_dir", "output_dir"):
     try:
       FileSystems.get_filesystem(args[flag].value)
@@ -307,11 +315,10 @@ def main(beam_flags: Sequence[str]) -> None:
   videos = find_videos(args.input_dir, args.file_pattern)
   label_options = preparation_flags.get_label_options()
   division = preparation_flags.get_split_options(videos)
-  plans = build_records.plan_splits(
-    build_records.divide_videos(videos, args.name, division),
-    *(args.output_dir, label_options, bool(args.split), _read_info),
+  plans = build_records.plan_records(
+    *(videos, args.name, args.output_dir, label_options, division, _read_info)
   )
-  encoding = preparation_flags.get_frame_encoding()
+  encoding = frame_flags.get()
   options = preparation_flags.get_shard_options()
   _run_pipeline(beam_options, plans, encoding, args.output_dir, options)
   _report(plans, videos, label_options.label_file)

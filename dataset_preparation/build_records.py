@@ -63,11 +63,24 @@ def build_records(
     UserError: A video has no labels or can't be converted, the label file is
       wrong, such records exist, or the output can't be written.
   """
-  labels, division = labels or LabelOptions(), division or SplitOptions()
+  plans = plan_records(paths, name, output_dir, labels, division)
   encoding, options = encoding or FrameEncoding(), options or ShardOptions()
-  divided = divide_videos(paths, name, division)
-  plans = plan_splits(divided, output_dir, labels, bool(division.shares))
   return shards.write_splits(plans, encoding, output_dir, options)
+
+
+def plan_records(
+  paths: Mapping[str, pathlib.Path],
+  name: str,
+  output_dir: str | os.PathLike,
+  labels: LabelOptions | None = None,
+  division: SplitOptions | None = None,
+  read_info: Callable[..., DatasetInfo | None] = dataset_info.read_dataset_file,
+) -> list[SplitPlan]:
+  """Divide videos and find their labels, see `build_records`, `plan_splits`."""
+  labels, division = labels or LabelOptions(), division or SplitOptions()
+  divided = divide_videos(paths, name, division)
+  is_divided = bool(division.shares)
+  return plan_splits(divided, output_dir, labels, is_divided, read_info)
 
 
 def plan_splits(
@@ -234,7 +247,13 @@ def summarize(
       f"  shortest {shortest['name']}: {shortest['num_frames']} frames, longest"
       f" {longest['name']}: {longest['num_frames']}"
     )
+    notes: dict[str, list[str]] = {}
     for video in info.videos:
       lines += [f"  warning: {warning}" for warning in video["warnings"]]
+      for note in video["facts"]["notes"]:
+        notes.setdefault(note, []).append(video["name"])
+    for note, names in notes.items():
+      others = f" and {len(names) - 1} more" if len(names) > 1 else ""
+      lines.append(f"  note on {names[0]}{others}: {note}")
     lines += [f"  skipped {x['name']}: {x['reason']}" for x in info.skipped]
   return "\n".join(lines)

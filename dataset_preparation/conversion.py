@@ -3,18 +3,22 @@
 This runs in worker processes, so nothing here may load TensorFlow.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import pathlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO
 
 from core.errors import UserError
 from data import examples
 from dataset_preparation.labels.types import Extent, SegmentedVideo, VideoLabels
-from media import image_folders, video_reader
+from media import image_folders
 from media.frame_encoding import FrameEncoding
-from media.frames import Frame, select_frames
+from media.frame_store import StoredFrame, store_frames
+from media.frames import SourceFacts
+from media.sources import FrameReader, open_source
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +58,8 @@ class Report:
     fps: Frames per second on average; None if unknown.
     phases: Number of frames of each phase, by the phase's number as text; empty
       without labels.
-    warnings: Remarks for the user.
+    warnings: Remarks on its labels.
+    facts: What is known of the source as a whole.
   """
 
   name: str
@@ -67,10 +72,11 @@ class Report:
   fps: float | None
   phases: dict[str, int]
   warnings: tuple[str, ...] = ()
+  facts: SourceFacts = dataclasses.field(default_factory=SourceFacts)
 
 
 def convert(
-  source: Source, encoding: FrameEncoding, target: pathlib.Path
+  source: Source, encoding: FrameEncoding, target: pathlib.Path | None
 ) -> Report:
   """Write the record of one source, with one frame at a time in memory.
 
@@ -78,7 +84,7 @@ def convert(
     source: The source.
     encoding: How its frames are stored.
     target: TFRecord file to write. The encoded frames lie beside it meanwhile,
-      see `spool_path`.
+      see `spool_path`. None writes nothing.
 
   Returns:
     Facts about the record.
@@ -87,30 +93,43 @@ def convert(
     UserError: The source is damaged, holds no frames or more than a record can,
       has a lower rate than asked for, or its labels don't fit.
   """
-  is_folder = source.path.is_dir()
-  spool = spool_path(target)
-  all_times: list[float] = []
-  frames = _note_times(_decode(source.path, encoding), all_times)
-  # The rate of images is given, a video's frames are chosen by it.
-  kept = select_frames(frames, 0 if is_folder else encoding.fps, source.path)
-  labels = None
-  try:
-    size, stored = _store_frames(kept, spool, source, encoding)
-    times, indices, num_bytes = zip(*stored, strict=True)
+  reader = open_source(source.path, encoding)
+  with _open_spool(target) as spool:
+    stored = list(_store_frames(reader, source, encoding, spool))
+    times, indices, num_bytes, sizes = zip(*stored, strict=True)
+    labels = None
     if source.labels is not None:
-      extent = _measure_extent(all_times, encoding.fps)
+      extent = Extent(reader.facts.num_frames, reader.facts.seconds)
       labels = source.labels.label_frames(times, indices, extent)
-    with target.open("wb") as file:
-      examples.write_example(
-        file, spool, num_bytes, source.name, labels, source.label
-      )
-  finally:
-    spool.unlink(missing_ok=True)
+    if target:
+      spool.flush()
+      with target.open("wb") as file:
+        examples.write_example(
+          file,
+          pathlib.Path(spool.name),
+          num_bytes,
+          source.name,
+          labels,
+          source.label,
+          times if times[-1] else None,
+        )
+  return _report(source, encoding, reader.facts, times, sizes[0], labels)
+
+
+def _report(
+  source: Source,
+  encoding: FrameEncoding,
+  facts: SourceFacts,
+  times: Sequence[float],
+  size: tuple[int, int],
+  labels: Sequence[int] | None,
+) -> Report:
   phases = Counter(labels)
   seconds, intervals = times[-1], len(times) - 1
+  ending = "" if source.path.is_dir() else source.path.suffix
   return Report(
     name=source.name,
-    source=source.name + ("" if is_folder else source.path.suffix),
+    source=source.name + ending,
     sha256=_compute_checksum(source.path, encoding.image_endings),
     num_frames=len(times),
     width=size[0],
@@ -119,7 +138,22 @@ def convert(
     fps=round(intervals / seconds, 3) if seconds else None,
     phases={str(phase): phases[phase] for phase in sorted(phases)},
     warnings=_list_warnings(source, phases),
+    facts=facts,
   )
+
+
+@contextlib.contextmanager
+def _open_spool(target: pathlib.Path | None) -> Iterator[BinaryIO | None]:
+  """Open the file of encoded frames, which is removed at the end."""
+  if not target:
+    yield None
+    return
+  path = spool_path(target)
+  try:
+    with path.open("wb") as file:
+      yield file
+  finally:
+    path.unlink(missing_ok=True)
 
 
 def spool_path(target: pathlib.Path) -> pathlib.Path:
@@ -137,67 +171,34 @@ def check_times(source: Source, encoding: FrameEncoding) -> None:
   Raises:
     UserError: It is a folder of images without a rate, and has segments.
   """
-  segmented = getattr(source.labels, "needs_times", False)
-  if segmented and source.path.is_dir() and not encoding.fps:
+  labels = source.labels
+  is_timed = isinstance(labels, SegmentedVideo) and labels.unit.is_time
+  if is_timed and source.path.is_dir() and not encoding.fps:
     raise UserError(
-      f"{source.labels.where}: expected labels of frames, as images have no"
-      " time stamps, received segments in seconds; give the images' rate with"
-      " --fps"
+      f"{labels.where}: expected labels of frames, as images have no time"
+      " stamps, received segments in seconds; give the images' rate with --fps"
     )
 
 
 def _store_frames(
-  kept: Iterable[Frame],
-  spool: pathlib.Path,
+  reader: FrameReader,
   source: Source,
   encoding: FrameEncoding,
-) -> tuple[tuple[int, int], list[tuple[float, int, int]]]:
-  """Encode frames into a file.
-
-  Returns:
-    Width and height of all frames; time, number and bytes of each.
-  """
-  first_size, stored, total = None, [], 0
-  with spool.open("wb") as file:
-    for frame in kept:
-      jpeg, size = encoding.encode(frame, source.path)
-      first_size = first_size or size
-      if size != first_size:
-        raise UserError(
-          f"{source.path}: expected frames of {first_size[0]} x"
-          f" {first_size[1]} pixels as before, received {size[0]} x"
-          f" {size[1]} for frame {frame.index}; give --width and --height"
-        )
-      total += len(jpeg) + examples.FRAME_OVERHEAD
-      # At once: the rest of a long recording could fill the disk.
-      if total > examples.MAX_BYTES:
-        raise UserError(
-          f"{source.path}: expected at most {examples.MAX_BYTES / 2**30:.3g}"
-          " GiB of frames, as a record holds, received more after"
-          f" {frame.index} frames; cut the video into several, or give a lower"
-          " --fps, smaller frames or a lower --jpeg_quality"
-        )
-      stored.append((frame.time, frame.index, file.write(jpeg)))
-  return first_size, stored
-
-
-def _note_times(frames: Iterator[Frame], times: list[float]) -> Iterator[Frame]:
-  for frame in frames:
-    times.append(frame.time)
+  spool: BinaryIO | None,
+) -> Iterator[StoredFrame]:
+  """Store the frames of a source, as far as a record holds them."""
+  total = 0
+  for frame in store_frames(reader, source.path, encoding, spool):
+    total += frame.num_bytes + examples.FRAME_OVERHEAD
+    # At once: the rest of a long recording could fill the disk.
+    if total > examples.MAX_BYTES:
+      raise UserError(
+        f"{source.path}: expected at most {examples.MAX_BYTES / 2**30:.3g}"
+        " GiB of frames, as a record holds, received more after"
+        f" {frame.index} frames; cut the video into several, or give a lower"
+        " --fps, smaller frames or a lower --jpeg_quality"
+      )
     yield frame
-
-
-def _measure_extent(times: Sequence[float], fps: float) -> Extent:
-  """Measure a source; `fps` tells how long a single frame is shown."""
-  intervals = len(times) - 1
-  shown = times[-1] / intervals if intervals else 1 / fps if fps else 0.0
-  return Extent(len(times), times[-1] + shown)
-
-
-def _decode(path: pathlib.Path, encoding: FrameEncoding) -> Iterator[Frame]:
-  if path.is_dir():
-    return image_folders.read_frames(path, encoding.fps, encoding.image_endings)
-  return video_reader.read_frames(path)
 
 
 def _compute_checksum(path: pathlib.Path, endings: Sequence[str]) -> str:

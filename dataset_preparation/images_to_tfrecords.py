@@ -21,7 +21,7 @@ from core import command_line, files
 from core.errors import UserError
 from dataset_preparation import build_records, preparation_flags
 from dataset_preparation.labels import csv_tables
-from media import image_folders
+from media import frame_flags, image_folders
 
 # Name, which is the path below the folder of all -> path.
 Folders = dict[str, pathlib.Path]
@@ -119,7 +119,7 @@ def main() -> None:
   """Convert the folders that the flags name."""
   args = flags.FLAGS
   endings = tuple(f".{name.lower().strip('.*')}" for name in args.extension)
-  encoding = preparation_flags.get_frame_encoding()
+  encoding = frame_flags.get()
   encoding = dataclasses.replace(encoding, image_endings=endings)
   folders = find_folders(args.dir, args.vid_list, endings)
   others = describe_left_out(folders, endings)

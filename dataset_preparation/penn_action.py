@@ -26,6 +26,7 @@ from dataset_preparation import build_records, preparation_flags, shards
 from dataset_preparation.labels.label_file import read_label_file
 from dataset_preparation.labels.options import LabelOptions
 from dataset_preparation.shards import ShardOptions
+from media import frame_flags
 from media.frame_encoding import FrameEncoding
 
 # Penn Action's names of actions that are called otherwise here.
@@ -181,7 +182,7 @@ def main() -> None:
   written = convert_actions(
     flags.FLAGS.penn_dir,
     output_dir,
-    encoding=preparation_flags.get_frame_encoding(),
+    encoding=frame_flags.get(),
     labels=labels,
     options=preparation_flags.get_shard_options(),
   )
@@ -192,7 +193,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  preparation_flags.define_frame_flags()
+  frame_flags.define()
   preparation_flags.define_label_flags()
   preparation_flags.define_shard_flags()
   command_line.define_path(

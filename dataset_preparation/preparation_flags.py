@@ -11,11 +11,11 @@ from core import command_line
 from core.errors import UserError
 from data import dataset_info, shard_files
 from data.dataset_info import SplitInfo
-from dataset_preparation import build_records, splits
+from dataset_preparation import build_records, dry_run, shards, splits
 from dataset_preparation.build_records import SplitOptions
 from dataset_preparation.labels.options import OUTSIDE_SEGMENTS, LabelOptions
 from dataset_preparation.shards import ShardOptions
-from media import frame_encoding
+from media import frame_flags
 from media.frame_encoding import FrameEncoding
 
 FLAGS = flags.FLAGS
@@ -24,49 +24,6 @@ flags.disclaim_key_flags()
 
 # Exit status if videos were skipped.
 _INCOMPLETE = 2
-
-
-def define_frame_flags() -> None:
-  """Define the flags on how frames are stored."""
-  flags.DEFINE_enum(
-    "rotate",
-    "0",
-    list(map(str, frame_encoding.ROTATIONS)),
-    "Degrees to turn the frames clockwise, before they are resized. The"
-    " rotation that a file's metadata asks for is applied anyway.",
-  )
-  flags.DEFINE_boolean(
-    "resize", True, "Whether to resize to --width and --height."
-  )
-  most = frame_encoding.MAX_SIDE
-  flags.DEFINE_integer("width", 224, "Width in pixels.", 1, most)
-  flags.DEFINE_integer("height", 224, "Height in pixels.", 1, most)
-  flags.DEFINE_integer(
-    "short_side",
-    0,
-    "Length of the shorter side in pixels, keeping the aspect ratio, instead of"
-    " --width and --height; 0 = those.",
-    lower_bound=0,
-  )
-  flags.DEFINE_integer("jpeg_quality", 95, "Quality of the frames.", 1, 100)
-  flags.DEFINE_float(
-    "fps",
-    0.0,
-    "Videos: frames per second to keep, the nearest to each tick; 0 = all."
-    " Images: their rate, for labels in seconds; 0 = unknown.",
-    lower_bound=0.0,
-  )
-
-
-def get_frame_encoding() -> FrameEncoding:
-  """Return how the flags want frames to be stored."""
-  return FrameEncoding(
-    size=(FLAGS.width, FLAGS.height) if FLAGS.resize else None,
-    short_side=FLAGS.short_side,
-    rotate=int(FLAGS.rotate),
-    fps=FLAGS.fps,
-    quality=FLAGS.jpeg_quality,
-  )
 
 
 def define_label_flags() -> None:
@@ -175,13 +132,6 @@ def define_shard_flags() -> None:
   flags.DEFINE_boolean(
     "overwrite", False, "Whether to replace records of the same name."
   )
-  flags.DEFINE_enum(
-    "on_error",
-    "stop",
-    ["stop", "skip"],
-    "What a broken video does: end the conversion, or be left out, listed at"
-    " the end, and make the exit status 2.",
-  )
 
 
 def get_shard_options() -> ShardOptions:
@@ -190,16 +140,21 @@ def get_shard_options() -> ShardOptions:
     files_per_shard=FLAGS.files_per_shard,
     num_workers=FLAGS.num_workers,
     overwrite=FLAGS.overwrite,
-    skip_broken=FLAGS.on_error == "skip",
+    skip_broken=FLAGS.on_error != "stop",
   )
 
 
 def define_all_flags() -> None:
   """Define the flags of a command that converts one folder."""
   define_split_flags()
-  define_frame_flags()
+  frame_flags.define()
   define_label_flags()
   define_shard_flags()
+  flags.DEFINE_boolean(
+    "dry_run",
+    False,
+    "Whether to say what each video holds and would become, and write nothing.",
+  )
 
 
 def build_and_report(
@@ -207,7 +162,7 @@ def build_and_report(
   encoding: FrameEncoding,
   notes: Sequence[str] = (),
 ) -> None:
-  """Convert videos as the flags say and print a summary.
+  """Convert videos as the flags say, or only inspect them; print a summary.
 
   Args:
     paths: Name of a record -> its video file or folder of images.
@@ -218,17 +173,17 @@ def build_and_report(
     UserError: See `build_records.build_records`.
     SystemExit: With status 2 if videos were skipped.
   """
-  labels = get_label_options()
-  written = build_records.build_records(
-    paths,
-    FLAGS.name,
-    FLAGS.output_dir,
-    encoding=encoding,
-    labels=labels,
-    division=get_split_options(paths),
-    options=get_shard_options(),
+  labels, division = get_label_options(), get_split_options(paths)
+  plans = build_records.plan_records(
+    paths, FLAGS.name, FLAGS.output_dir, labels, division
   )
   unused = build_records.describe_unused_labels(labels.label_file, paths)
+  if FLAGS.dry_run:
+    is_sound = dry_run.inspect(plans, encoding, FLAGS.num_workers)
+    print(*notes, *unused, "Nothing was written (--dry_run).", sep="\n")
+    sys.exit(0 if is_sound else _INCOMPLETE)
+  options = get_shard_options()
+  written = shards.write_splits(plans, encoding, FLAGS.output_dir, options)
   report(written, FLAGS.output_dir, [*notes, *unused])
 
 

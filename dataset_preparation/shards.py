@@ -162,7 +162,7 @@ def write_splits(
     infos = {}
     for output, made in shards.items():
       results = [fields for shard in made for fields in shard.read_report()]
-      infos[output.plan.name] = sum_up(output.plan.name, results)
+      infos[output.plan.name] = sum_up(output.plan.name, results, encoding)
     _publish(shards, infos)
     return infos
 
@@ -329,13 +329,16 @@ def _is_skipped(fields: Mapping[str, Any]) -> bool:
   return "reason" in fields
 
 
-def sum_up(name: str, results: Sequence[dict[str, Any]]) -> SplitInfo:
+def sum_up(
+  name: str, results: Sequence[dict[str, Any]], encoding: FrameEncoding
+) -> SplitInfo:
   """Sum up the facts about the sources of a split.
 
   Args:
     name: `<dataset>_<split>`.
     results: The fields of the `Report` or `Skipped` of each source, in the
       order of the sources.
+    encoding: How frames are stored.
 
   Returns:
     Facts about the split.
@@ -361,4 +364,5 @@ def sum_up(name: str, results: Sequence[dict[str, Any]]) -> SplitInfo:
     phase_counts=dict(sorted(phases.items(), key=lambda item: int(item[0]))),
     videos=videos,
     skipped=skipped,
+    encoding=json.loads(json.dumps(dataclasses.asdict(encoding))),
   )

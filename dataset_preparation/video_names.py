@@ -15,8 +15,8 @@ from core.errors import UserError
 # Endings of files that FFmpeg reads as videos, in lower case.
 _ENDINGS = (
   ".mp4 .m4v .mov .qt .3gp .3g2 .f4v .flv .avi .divx .mkv .webm .ogv .ogm .wmv"
-  " .asf .mpg .mpeg .mpe .m2v .mp2v .vob .ts .mts .m2ts .m2t .mxf .gif .dv .rm"
-  " .rmvb .nut .y4m .ivf .mjpeg .mjpg .h264 .264 .h265 .265 .hevc"
+  " .asf .mpg .mpeg .mpe .m2v .mp2v .vob .ts .mts .m2ts .m2t .mxf .gif .avif"
+  " .dv .rm .rmvb .nut .y4m .ivf .mjpeg .mjpg .h264 .264 .h265 .265 .hevc"
 )
 ENDINGS = tuple(_ENDINGS.split())
 # How URLs and paths begin that are not below the input folder.

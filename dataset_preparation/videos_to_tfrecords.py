@@ -21,6 +21,7 @@ from absl import flags
 from core import command_line, files
 from core.errors import UserError
 from dataset_preparation import build_records, preparation_flags, video_names
+from media import frame_flags
 from media.image_folders import natural_order
 
 FILE_PATTERNS = tuple(f"*{ending}" for ending in video_names.ENDINGS)
@@ -144,7 +145,7 @@ def define_flags() -> None:
 def main() -> None:
   """Convert the videos that the flags name."""
   args = flags.FLAGS
-  encoding = preparation_flags.get_frame_encoding()
+  encoding = frame_flags.get()
   videos = find_videos(args.input_dir, args.file_pattern)
   others = describe_left_out(list_files(args.input_dir), args.file_pattern)
   preparation_flags.build_and_report(videos, encoding, others)

@@ -113,13 +113,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  flags.DEFINE_string("dataset", None, "Name of the data set.", required=True)
-  flags.DEFINE_string("split", "train", "Name of the split.")
-  command_line.define_path(
-    "path_to_tfrecords",
-    "/tmp/%s_tfrecords/",
-    "Folder of the records; %s stands for the data set.",
-  )
+  command_line.define_records()
   command_line.define_path(
     "sheet", "/tmp/contact_sheet.png", "Picture to write."
   )

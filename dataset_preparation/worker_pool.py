@@ -32,8 +32,8 @@ class Skipped:
   reason: str
 
 
-# A source and the record file to write.
-Job = tuple[Source, pathlib.Path]
+# A source and the record file to write, None to write nothing.
+Job = tuple[Source, pathlib.Path | None]
 
 
 def convert_all(
@@ -94,7 +94,11 @@ def _try_convert(job: Job, encoding: FrameEncoding) -> Report | Skipped:
 
 def _describe_crash(jobs: Sequence[Job]) -> UserError:
   # A worker that was killed leaves the encoded frames behind.
-  begun = [s for s, record in jobs if conversion.spool_path(record).exists()]
+  begun = [
+    source
+    for source, record in jobs
+    if record and conversion.spool_path(record).exists()
+  ]
   names = ", ".join(str(source.path) for source in begun) or "a video"
   return UserError(
     f"{names}: expected a worker process to convert it, received none, as one"

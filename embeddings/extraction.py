@@ -12,6 +12,7 @@ from easydict import EasyDict
 import datasets
 from algos.algorithm import Algorithm
 from data import example_parser, examples, preprocessing
+from data.dataset_info import read_dataset_file
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 
 # Embeds [L, D] float32 from encoded frames [F] and ascending steps [L].
@@ -46,7 +47,10 @@ def embed_split(
   Raises:
     UserError: There are no records, or one is damaged.
   """
-  embedded, size = [], None
+  embedded = []
+  stored = read_dataset_file(config.PATH_TO_TFRECORDS, dataset)
+  info = stored.splits.get(split) if stored else None
+  sources = {v["name"]: v["source"] for v in info.videos} if info else {}
   videos = datasets.iterate_videos(config, dataset, split)
   for video in itertools.islice(videos, max_embs or None):
     steps = np.arange(0, video["seq_len"], config.DATA.SAMPLE_ALL_STRIDE)
@@ -58,17 +62,24 @@ def embed_split(
       raise
     frames = None
     if keep_frames:
-      frames = _decode(video["jpegs"][steps], size)
-      size = frames.shape[2:0:-1]
+      size = embedded[0].frames.shape[2:0:-1] if embedded else None
+      frames = decode_frames(video["jpegs"][steps], size)
     name = video["name"].decode(errors="replace")
     numbers = (int(video["seq_len"]), int(video["seq_label"]))
-    labels = video["frame_labels"][steps]
-    embedded.append(EmbeddedVideo(embs, steps, name, *numbers, labels, frames))
+    labels, times = video["frame_labels"][steps], None
+    if len(video["times"]):
+      times = video["times"][steps]
+    elif info and info.fps:
+      times = steps / info.fps
+    kept = labels, frames, times, sources.get(name, "")
+    embedded.append(EmbeddedVideo(embs, steps, name, *numbers, *kept))
   logging.info("Embedded %d %s videos of %s", len(embedded), split, dataset)
   return EmbeddedSplit(embedded)
 
 
-def _decode(jpegs: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
+def decode_frames(
+  jpegs: np.ndarray, size: tuple[int, int] | None = None
+) -> np.ndarray:
   """Decode frames, resized to a width and height; None keeps their own."""
   frames = example_parser.decode_frames(tf.constant(jpegs)).numpy()
   if size in (None, frames.shape[2:0:-1]):

@@ -9,9 +9,13 @@ that `numpy.load(path)` opens it without this module and without pickles:
     steps       [F] int64     index of the frame in the source video
     labels      [F] int64     phase of the frame, -1 = none; only where kept
     frames      [F, H, W, 3]  uint8 RGB; only where kept
+    times       [F] float64   seconds since the first frame of the source video,
+                              NaN = not known; only where known
     names       [N] str
     seq_lens    [N] int64     frames in the source video
     seq_labels  [N] int64     label of the whole video, -1 = none
+    sources     [N] str       video file or folder, empty = not known; only
+                              where known
 
 In memory the videos are a dict of lists under the same keys (no `offsets`),
 one entry a video. A key that was not kept is absent: it can't be mistaken for
@@ -50,16 +54,19 @@ _PER_VIDEO = {
   "names": _Array(np.str_, "US", 1),
   "seq_lens": _INTEGERS,
   "seq_labels": _INTEGERS,
+  "sources": _Array(np.str_, "US", 1),
 }
 _PER_FRAME = {
   "embs": _Array(np.float32, "f", 2),
   "steps": _INTEGERS,
   "labels": _INTEGERS,
   "frames": _Array(np.uint8, "u", 4),
+  "times": _Array(np.float64, "f", 1),
 }
 _ARRAYS = {"offsets": _INTEGERS} | _PER_VIDEO | _PER_FRAME
 # Arrays that extraction may leave out, and the flags that keep them.
-_OPTIONAL = {"labels": "--keep_labels", "frames": "--keep_data"}
+_FLAGS = {"labels": "--keep_labels", "frames": "--keep_data"}
+_OPTIONAL = {*_FLAGS, "times", "sources"}
 
 
 def save(path: str | os.PathLike, videos: Videos) -> None:
@@ -73,21 +80,25 @@ def save(path: str | os.PathLike, videos: Videos) -> None:
     path: File to write, under any name.
     videos: Lists of N entries: `embs` [L_i, D] float, `steps` [L_i] int,
       `names` str, `seq_lens` int, `seq_labels` int and optionally `labels`
-      [L_i] int and `frames` [L_i, H, W, 3] uint8, all of one size. An optional
-      list that is missing, None or empty is not kept.
+      [L_i] int, `frames` [L_i, H, W, 3] uint8, all of one size, `times` [L_i]
+      float and `sources` str. An optional list that is missing, None or empty
+      is not kept.
 
   Raises:
     ValueError: The lists don't fit together.
     UserError: The file can't be written.
   """
-  kept = [key for key in _PER_FRAME if videos.get(key) or key not in _OPTIONAL]
-  pieces = {key: [np.asarray(entry) for entry in videos[key]] for key in kept}
+  per_frame, per_video = (
+    [key for key in keys if videos.get(key) or key not in _OPTIONAL]
+    for keys in (_PER_FRAME, _PER_VIDEO)
+  )
+  pieces = {k: [np.asarray(entry) for entry in videos[k]] for k in per_frame}
   lengths = [len(embs) for embs in pieces["embs"]]
-  for key in _PER_VIDEO:
+  for key in per_frame:
+    _check_pieces(key, pieces[key], lengths)
+  for key in per_video:
     pieces[key] = [np.array(videos[key], _ARRAYS[key].dtype)]
     _check_pieces(key, pieces[key], [len(lengths)])
-  for key in kept:
-    _check_pieces(key, pieces[key], lengths)
   pieces["offsets"] = [np.cumsum([0, *lengths])]
   with atomic_write(path) as part, zipfile.ZipFile(part, "w") as archive:
     for key in filter(pieces.get, _ARRAYS):
@@ -105,14 +116,16 @@ def load(path: str | os.PathLike) -> Videos:
   Returns:
     Lists with one entry a video: `embs` [L_i, D] float32, `steps` [L_i] int64,
     `names` str, `seq_lens` int, `seq_labels` int and, where they were kept,
-    `labels` [L_i] int64 and `frames` [L_i, H, W, 3] uint8 RGB.
+    `labels` [L_i] int64 and `frames` [L_i, H, W, 3] uint8 RGB; where they are
+    known, `times` [L_i] float64 and `sources` str.
 
   Raises:
     UserError: The file is missing or is no embeddings file.
   """
   arrays = _read_arrays(path)
-  if "names" in arrays and arrays["names"].dtype.kind == "S":
-    arrays["names"] = np.strings.decode(arrays["names"], "utf-8", "replace")
+  for key, array in arrays.items():
+    if array.dtype.kind == "S":
+      arrays[key] = np.strings.decode(array, "utf-8", "replace")
   # What float32 can't hold becomes infinite, which tasks tell of.
   with np.errstate(over="ignore"):
     for key, array in arrays.items():
@@ -145,15 +158,15 @@ def load_many(pattern: str | os.PathLike) -> Videos:
   loaded = [load(path) for path in paths]
   for path, videos in zip(paths[1:], loaded[1:], strict=True):
     check_same_size(paths[0], loaded[0], path, videos)
-    for key, flag in _OPTIONAL.items():
+    for key, flag in _FLAGS.items():
       if (key in loaded[0]) != (key in videos):
         has, lacks = (paths[0], path) if key in loaded[0] else (path, paths[0])
         raise UserError(
           f"{lacks}: expected {key}, which {has} holds, received none; extract"
           f" both with {flag} or narrow the pattern"
         )
-  chain = itertools.chain.from_iterable
-  return {key: list(chain(part[key] for part in loaded)) for key in loaded[0]}
+  parts = (EmbeddedSplit.from_lists(part).videos for part in loaded)
+  return EmbeddedSplit([*itertools.chain.from_iterable(parts)]).to_lists()
 
 
 def check_same_size(
@@ -200,7 +213,9 @@ def _write_array(
   archive: zipfile.ZipFile, key: str, pieces: Sequence[np.ndarray]
 ) -> None:
   """Write one array, given in pieces along its first axis."""
-  dtype = pieces[0].dtype if key == "names" else np.dtype(_ARRAYS[key].dtype)
+  dtype = np.dtype(_ARRAYS[key].dtype)
+  if dtype.kind == "U":  # As long as the longest text.
+    dtype = pieces[0].dtype
   descr = np.lib.format.dtype_to_descr(dtype)
   shape = (sum(map(len, pieces)), *pieces[0].shape[1:])
   header = {"descr": descr, "fortran_order": False, "shape": shape}

@@ -23,6 +23,10 @@ class EmbeddedVideo:
     seq_label: Label of the whole video, -1 = none.
     labels: [L] int64 phase of each frame, -1 = none; None where not kept.
     frames: [L, H, W, 3] uint8 RGB; None where not kept.
+    times: [L] float64 seconds since the first frame of the source video; None
+      or NaN where they are not known.
+    source: The video file or folder of images, as the one who prepared it named
+      it; empty where it is not known.
   """
 
   embs: np.ndarray
@@ -32,6 +36,8 @@ class EmbeddedVideo:
   seq_label: int = -1
   labels: np.ndarray | None = None
   frames: np.ndarray | None = None
+  times: np.ndarray | None = None
+  source: str = ""
 
   @functools.cached_property
   def finite(self) -> np.ndarray:
@@ -52,9 +58,9 @@ class EmbeddedVideo:
     return dataclasses.replace(self, **kept)
 
 
-_OPTIONAL = ("labels", "frames")
+_OPTIONAL = ("labels", "frames", "times")
 _PER_FRAME = ("embs", "steps", *_OPTIONAL)
-_PER_VIDEO = ("name", "seq_len", "seq_label")
+_PER_VIDEO = ("name", "seq_len", "seq_label", "source")
 # The lists at the edge and the fields they come from; names are plural there.
 _FIELDS = {f: f for f in _PER_FRAME} | {f"{f}s": f for f in _PER_VIDEO}
 
@@ -77,13 +83,13 @@ class EmbeddedSplit:
 
     Args:
       lists: `embs` and, as far as they are known, `steps`, `names`, `seq_lens`,
-        `seq_labels`, `labels` and `frames`, each with an entry a video; and
-        `class_names`, the names of the phases.
+        `seq_labels`, `labels`, `frames`, `times` and `sources`, each with an
+        entry a video; and `class_names`, the names of the phases.
 
     Returns:
       The split. Missing steps count from 0, names are `video 0` and so on,
-      lengths the last step + 1, labels of whole videos -1; phases and frames
-      are not kept then.
+      lengths the last step + 1, labels of whole videos -1; the others are not
+      kept then.
     """
     embs = lists["embs"]
     columns = {
@@ -108,6 +114,13 @@ class EmbeddedSplit:
     for key in _OPTIONAL:
       if all(value is None for value in lists[key]):
         del lists[key]
+    if "times" in lists:
+      lists["times"] = [
+        np.full(len(video.embs), np.nan) if video.times is None else video.times
+        for video in self.videos
+      ]
+    if not any(lists["sources"]):
+      del lists["sources"]
     return lists
 
 

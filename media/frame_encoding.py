@@ -2,6 +2,8 @@
 
 import dataclasses
 import os
+from collections.abc import Mapping
+from typing import Any, Self
 
 import cv2
 import numpy as np
@@ -20,7 +22,8 @@ class FrameEncoding:
   """Options for storing frames.
 
   Attributes:
-    size: Width and height in pixels; None keeps the source's.
+    size: Width and height in pixels, whatever the aspect ratio; None keeps that
+      on the screen.
     short_side: Length of the shorter side in pixels, keeping the aspect ratio;
       0 uses `size`.
     rotate: Degrees to turn clockwise before resizing: 0, 90, 180 or 270.
@@ -28,6 +31,11 @@ class FrameEncoding:
       0 keeps all frames, and leaves images without times.
     quality: JPEG quality, 1 to 100.
     image_endings: Endings of the images in a folder, lower case.
+    source_fps: Frames per second to count a video by instead of its time
+      stamps; 0 for those.
+    deinterlace: Whether to make whole frames of interlaced ones.
+    keep_damaged: Whether to leave out the parts of a video that can't be
+      decoded.
   """
 
   size: tuple[int, int] | None = (224, 224)
@@ -36,6 +44,15 @@ class FrameEncoding:
   fps: float = 0.0
   quality: int = 95
   image_endings: tuple[str, ...] = image_folders.ENDINGS
+  source_fps: float = 0.0
+  deinterlace: bool = False
+  keep_damaged: bool = False
+
+  @classmethod
+  def from_fields(cls, fields: Mapping[str, Any]) -> Self:
+    """Make an encoding from its fields as JSON has them."""
+    lists = {k: tuple(v) for k, v in fields.items() if isinstance(v, list)}
+    return cls(**{**fields, **lists})
 
   def encode(
     self, frame: Frame, path: str | os.PathLike = "frame"
@@ -56,10 +73,13 @@ class FrameEncoding:
     """
     image = np.ascontiguousarray(np.rot90(frame.image, -self.rotate // 90))
     height, width = image.shape[:2]
-    size = self.size or (width, height)
+    shown = width, height
+    if frame.size:
+      shown = frame.size[::-1] if self.rotate in (90, 270) else frame.size
+    size = self.size or shown
     if self.short_side:
-      scale = self.short_side / min(width, height)
-      size = round(width * scale), round(height * scale)
+      scale = self.short_side / min(shown)
+      size = round(shown[0] * scale), round(shown[1] * scale)
     if frame.jpeg is not None and not self.rotate and size == (width, height):
       return frame.jpeg, size
     if max(size) > MAX_SIDE:

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from core.errors import UserError
 from core.files import raise_unreadable
-from media.frames import Frame
+from media.frames import Frame, SourceFacts
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp")
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright.
@@ -53,32 +53,43 @@ def list_images(
   return sorted(found, key=lambda path: natural_order(path.name))
 
 
-def read_frames(
-  folder: pathlib.Path, fps: float, endings: Sequence[str]
-) -> Iterator[Frame]:
-  """Read the images of a folder as frames, one in memory at a time.
+class ImageFolderReader:
+  """Reads the images of a folder as frames, one in memory at a time.
+
+  Iterating yields the frames in natural order of the names. Raises a UserError
+  if there is no image, or one can't be decoded.
 
   Args:
     folder: The folder.
     fps: Images per second; 0 if unknown, then all have time 0.
     endings: Endings of the images' names, lower case.
 
-  Yields:
-    The frames in natural order of the names.
-
-  Raises:
-    UserError: There is no image, or one can't be decoded.
+  Attributes:
+    facts: What is known of the images; complete after the last one.
   """
-  paths = list_images(folder, endings)
-  if not paths:
-    raise UserError(
-      f"{folder}: expected images ({', '.join(endings)}), received none; remove"
-      " the folder or correct --extension"
-    )
-  for index, path in enumerate(paths):
-    pixels, jpeg = _read_image(path)
-    time = index / fps if fps else 0.0
-    yield Frame(index, time, lambda pixels=pixels: pixels, jpeg)
+
+  def __init__(
+    self, folder: pathlib.Path, fps: float, endings: Sequence[str]
+  ) -> None:
+    self._folder, self._fps, self._endings = folder, fps, endings
+    self.facts = SourceFacts()
+
+  def __iter__(self) -> Iterator[Frame]:
+    """Yield the frames."""
+    paths = list_images(self._folder, self._endings)
+    if not paths:
+      raise UserError(
+        f"{self._folder}: expected images ({', '.join(self._endings)}),"
+        " received none; remove the folder or correct --extension"
+      )
+    interval = 1 / self._fps if self._fps else 0.0
+    for index, path in enumerate(paths):
+      pixels, jpeg = _read_image(path)
+      facts = self.facts
+      facts.num_frames, facts.seconds = index + 1, (index + 1) * interval
+      facts.height, facts.width = pixels.shape[:2]
+      time = index * interval
+      yield Frame(index, time, lambda pixels=pixels: pixels, jpeg)
 
 
 def _read_image(path: pathlib.Path) -> tuple[np.ndarray, bytes | None]:

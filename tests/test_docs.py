@@ -63,20 +63,26 @@ def test_own_videos_in_five_lines_and_what_may_follow(tmp_path):
   (evaluation,) = re.findall(r"`(python evaluate.py --logdir ~/.*?)`", DOCS)
   convert, labels = "n.videos_to_tfrecords", "--label_file=~/labels.csv"
   sheet = command("visualize_tfrecords", "--sheet")
+  files = command("extract_embeddings.py", "--videos")
   printed = run(
     tmp_path,
     *(f"{command(convert, f'--name mine_{s} ')} {labels}" for s in SPLITS),
     f"{command('--logdir ~/mine_logs --set')} {SMOKE}",
-    command("extract_embeddings.py"),
+    command("extract_embeddings.py", "--keep_data"),
+    files.replace("clips/", "videos/val/"),
     command("visualize_alignment.py"),
     evaluation,
     f"{command('--init_from')} {SMOKE}",
     sheet.replace("sheet.png", "~/sheet.png"),
     command("visualize_tfrecords", "--check"),
+    command("export_records"),
+    command("--name edited_train"),
   )
   loaded = embeddings.load(tmp_path / "mine.npy")
   assert loaded["names"] == ["val0", "val1", "val2"]
   assert loaded["seq_lens"] == [14, 16, 18]
+  clips = embeddings.load(tmp_path / "clips.npy")
+  np.testing.assert_array_equal(clips["embs"][2], loaded["embs"][2])
   with av.open(tmp_path / "aligned.mp4") as aligned:
     assert len(list(aligned.decode(video=0))) == 14
   assert "kendalls_tau/mine_val_align_tau" in printed
@@ -88,6 +94,13 @@ def test_own_videos_in_five_lines_and_what_may_follow(tmp_path):
   assert (tmp_path / "fine" / "ckpt-1.index").exists()
   assert (tmp_path / "sheet.png").exists()
   assert "4 records, all sound" in printed
+  counts = [
+    json.loads((tmp_path / name / "dataset.json").read_text())["splits"][
+      "train"
+    ]
+    for name in ("mine", "edited")
+  ]
+  assert counts[0]["phases"] == counts[1]["phases"]
 
 
 def test_one_folder_is_split_by_group(tmp_path):
@@ -152,7 +165,7 @@ def test_flags_are_those_that_scripts_define():
   # Of test.sh and Apache Beam.
   ours |= {"all", "help", "runner", "project", "region", "temp_location"}
   ours |= {"flink_master", "spark_job_server", "sdk_container_image"}
-  flag = r"(?<![\w-])--(?:no(?=continuous|grid))?(\w+)"
+  flag = r"(?<![\w-])--(?:no(?=continuous|grid|resize))?(\w+)"
   assert set(re.findall(flag, DOCS)) <= ours
   calls = re.findall(r"python (?:-m )?([\w./]+) ([^`\n&]*)", DOCS)
   for name, arguments in calls:
@@ -160,6 +173,7 @@ def test_flags_are_those_that_scripts_define():
     paths = [path] if path.exists() else [path.with_suffix("") / "__main__.py"]
     if "preparation" in name:
       paths += ROOT.glob("dataset_preparation/*.py")
+    paths.append(ROOT / "media" / "frame_flags.py")
     if "beam" not in name:
       assert set(re.findall(flag, arguments)) <= defined(paths), name
   assert len(calls) > 20

@@ -72,6 +72,9 @@ def test_checkpoint_embeds_as_before(logdir, tmp_path):
   found = embeddings.load(path)
   expected = embeddings.load(PREVIOUS / "embeddings.npy")
   assert found.pop("names") == expected.pop("names")
+  # Times come from the rate that `dataset.json` states.
+  for times, steps in zip(found.pop("times"), found["steps"], strict=True):
+    np.testing.assert_allclose(times, steps / 10)
   assert found.keys() == expected.keys()
   for key, values in found.items():
     np.testing.assert_allclose(values, expected[key], rtol=1e-4, atol=1e-5)

@@ -226,7 +226,10 @@ def _tile(
 ) -> np.ndarray:
   """Draw a frame with its caption, and a border if a color is given."""
   names = [f"reference: {video.name}"] * (color == REFERENCE) + [video.name]
-  position = f"{video.steps[index]}/{video.seq_len}"
+  time = math.nan if video.times is None else video.times[index]
+  position = f"{time:.2f} s"
+  if math.isnan(time):
+    position = f"{video.steps[index]}/{video.seq_len}"
   image = _fit(video.frames[index], size)
   tile = _caption(image, names, position, color or TEXT)
   return _border(tile, color or BACKGROUND)

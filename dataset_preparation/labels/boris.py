@@ -42,13 +42,12 @@ def read(content: Content) -> Export:
   above = _HEADING.search(text).start()
   text = "\n" * text.count("\n", 0, above) + text[above:]
   lines = csv_tables.split_lines(text, content.path)
-  titles = [title.strip().lower() for title in next(lines)[1]]
+  _, rows = csv_tables.read_table(lines, content.path)
   found: list[tuple[str, RawSegment]] = []
   begun: dict[tuple, int] = {}
   videos: dict[str, str] = {}
-  for number, cells in lines:
-    row = dict(zip(titles, map(str.strip, cells), strict=True))
-    where, kind = content.at(f"row {number}"), _get(row, *_KIND)
+  for number, row in rows:
+    where, kind = f"{content.path}: row {number}", _get(row, *_KIND)
     video, behavior = _get(row, *_MEDIA), row["behavior"]
     observation = row.get("observation id") or video
     if videos.setdefault(observation, video) != video:
@@ -59,9 +58,10 @@ def read(content: Content) -> Export:
       )
     # Times are those of the video and an offset.
     offset = float(_get(row, "time offset (s)") or 0)
+    stop = _START if kind == "POINT" else _STOP
     start, end = (
       parse_seconds(time, "time", where) - offset if time else math.inf
-      for time in (_get(row, *_START), _get(row, *_STOP))
+      for time in (_get(row, *_START), _get(row, *stop))
     )
     segment = RawSegment(where, start, end, behavior, (row.get("subject", ""),))
     key = (video, behavior, segment.tier)
@@ -76,8 +76,6 @@ def read(content: Content) -> Export:
       continue
     if kind == "START":
       begun[key] = len(found)
-    elif kind == "POINT":
-      segment = segment._replace(end=start)
     found.append((video, segment))
   return found
 

@@ -26,13 +26,16 @@ class Content:
 
   Attributes:
     path: The file.
-    data: Its bytes.
     notes: What a reader leaves out, for the user.
   """
 
   path: pathlib.Path
-  data: bytes
   notes: list[str] = dataclasses.field(default_factory=list)
+
+  @functools.cached_property
+  def data(self) -> bytes:
+    """The bytes; a UserError if the file can't be read."""
+    return csv_tables.read_file(self.path, "label_file")
 
   @functools.cached_property
   def text(self) -> str:
@@ -41,28 +44,16 @@ class Content:
 
   @functools.cached_property
   def json(self) -> object:
-    """The JSON value; None if it is no JSON, a UserError if damaged."""
-    if self.text.lstrip()[:1] not in ("{", "["):
+    """The JSON value; None if it is no JSON, another error if damaged."""
+    if not self.text.lstrip().startswith(("{", "[")):
       return None
-    try:
-      return json.loads(self.text, object_pairs_hook=self._make_object)
-    # Thousands of nested brackets raise a RecursionError.
-    except (ValueError, RecursionError) as error:
-      raise self._make_error("JSON or CSV", error) from error
+    return json.loads(self.text, object_pairs_hook=self._make_object)
 
   @functools.cached_property
-  def xml(self) -> ElementTree.Element | None:
-    """The root; None if it is no XML, a UserError if damaged."""
-    if not self.text.lstrip().startswith("<"):
-      return None
-    try:
-      return ElementTree.fromstring(self.text.lstrip())
-    except ElementTree.ParseError as error:
-      raise self._make_error("XML", error) from error
-
-  def at(self, place: str) -> str:
-    """Return file and place, for messages."""
-    return f"{self.path}: {place}"
+  def xml(self) -> ElementTree.Element:
+    """The root; one without tag if it is no XML, another error if damaged."""
+    text = self.text.lstrip()
+    return ElementTree.fromstring(text if text.startswith("<") else "<none/>")
 
   def _make_object(
     self, pairs: Sequence[tuple[str, object]]
@@ -78,9 +69,3 @@ class Content:
         )
       found[name] = value
     return found
-
-  def _make_error(self, kinds: str, error: Exception) -> UserError:
-    return UserError(
-      f"{self.path}: expected a label file in {kinds}, received something else"
-      f" ({error}); correct it"
-    )

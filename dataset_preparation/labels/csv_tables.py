@@ -5,7 +5,6 @@ import contextlib
 import csv
 import os
 import pathlib
-import types
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from core.errors import UserError
@@ -79,33 +78,28 @@ def _make_error(path: str | os.PathLike, flag: str, reason: str) -> UserError:
 
 
 def read_table(
-  lines: Iterable[Line],
-  path: str | os.PathLike,
-  synonyms: Mapping[str, str] = types.MappingProxyType({}),
+  lines: Iterable[Line], path: str | os.PathLike
 ) -> tuple[list[str], Iterator[Row]]:
   """Read a table whose first line is its heading.
 
   Args:
     lines: From `split_lines`.
     path: The file, for messages.
-    synonyms: Title of a column -> what it stands for, if the table has no
-      column of that title.
 
   Returns:
-    The titles of the columns in lower case; and an iterator over the rows below
-    them, if `video` is one of the titles. Empty rows are skipped; names of
-    videos are composed, see `video_names`.
+    The titles of the columns in lower case, `label` as its synonym `phase`; and
+    an iterator over the rows below them. Empty rows are skipped. Names in a
+    column `video` are composed, see `video_names`.
 
   Raises:
-    UserError: A row has another number of cells than the heading or names no
-      video, or its quotation marks don't match.
+    UserError: A row has another number of cells than the heading, names no
+      video in that column, or its quotation marks don't match.
   """
   lines = iter(lines)
   _, cells = next(lines, (0, []))
   titles = [name.strip().lower() for name in cells]
-  for name, meaning in synonyms.items():
-    if meaning not in titles:
-      titles = [meaning if title == name else title for title in titles]
+  if "phase" not in titles:
+    titles = ["phase" if title == "label" else title for title in titles]
   return titles, _read_rows(lines, titles, path)
 
 
@@ -119,8 +113,9 @@ def _read_rows(
         f" heading ({','.join(titles)}), received {len(cells)}; correct it"
       )
     row = dict(zip(titles, map(str.strip, cells), strict=True))
-    row["video"] = video_names.compose(row["video"])
-    if not row["video"]:
+    if "video" in row:
+      row["video"] = video_names.compose(row["video"])
+    if not row.get("video", "-"):
       raise UserError(
         f"{path}: row {number}: expected the name of a video, received none;"
         " fill it in or remove the row"

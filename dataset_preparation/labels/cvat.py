@@ -14,7 +14,7 @@ _OWNERS = ("meta/task", "meta/job", "meta/project/tasks/task")
 
 def is_export(content: Content) -> bool:
   """Whether this is an export of a task, job or project."""
-  return content.xml is not None and content.xml.tag == "annotations"
+  return content.xml.tag == "annotations"
 
 
 def read(content: Content) -> Export:
@@ -27,9 +27,9 @@ def read(content: Content) -> Export:
     meta = tasks[task]
     name = meta.findtext("source") or root.findtext("meta/source", "")
     step = int(meta.findtext("frame_filter", "").rpartition("step=")[2] or 1)
-    where = content.at(f"track {track}" if track else f"tag {label!r}")
+    where = f"track {track}" if track else f"tag {label!r}"
     for bounds in _find_runs(sorted(frames), step, is_track=bool(track)):
-      yield name, RawSegment(where, *bounds, label)
+      yield name, RawSegment(f"{content.path}: {where}", *bounds, label)
 
 
 def _group_frames(content: Content) -> dict[tuple, list[tuple[int, bool]]]:

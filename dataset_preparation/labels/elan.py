@@ -19,7 +19,7 @@ _MAX_DEPTH = 20
 
 def is_eaf(content: Content) -> bool:
   """Whether this is an .eaf file."""
-  return content.xml is not None and content.xml.tag == "ANNOTATION_DOCUMENT"
+  return content.xml.tag == "ANNOTATION_DOCUMENT"
 
 
 def read_eaf(content: Content) -> Export:
@@ -34,7 +34,7 @@ def read_eaf(content: Content) -> Export:
   for tier in root.iter("TIER"):
     names = [tier.get(x, "") for x in ("TIER_ID", "PARTICIPANT", "ANNOTATOR")]
     for annotation in tier.iterfind("ANNOTATION/*"):
-      where = content.at(f"annotation {annotation.get('ANNOTATION_ID')}")
+      where = f"{content.path}: annotation {annotation.get('ANNOTATION_ID')}"
       phase, one = annotation.findtext("ANNOTATION_VALUE"), annotation
       for _ in range(_MAX_DEPTH):
         one = annotations.get(one.get("ANNOTATION_REF"), one)
@@ -61,7 +61,7 @@ def read_text(content: Content) -> Export:
   media = [match[1] for match in map(_MEDIA.fullmatch, lines) if match]
   heading: list[str] = []
   for number, line in enumerate(lines, start=1):
-    cells, where = line.split("\t"), content.at(f"row {number}")
+    cells, where = line.split("\t"), f"{content.path}: row {number}"
     clocks = _find_clocks(cells)
     # There is a heading if every tier has a column of its own.
     if any("hh:mm:ss.ms" in cell for cell in cells):

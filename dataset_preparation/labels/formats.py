@@ -7,24 +7,19 @@ from typing import NamedTuple
 from core.errors import UserError, first_line
 from dataset_preparation import video_names
 from dataset_preparation.labels import (
+  annotation_json,
   boris,
   cvat,
   elan,
   frame_lists,
   label_studio,
   label_tables,
+  types,
   via,
 )
-from dataset_preparation.labels.annotation_json import parse_annotations
 from dataset_preparation.labels.content import Content, Export, Parsers
 from dataset_preparation.labels.tiers import merge_tiers
-from dataset_preparation.labels.types import (
-  FRAMES,
-  PLAYER_FRAMES,
-  SECONDS,
-  RawSegment,
-  Unit,
-)
+from dataset_preparation.labels.types import RawSegment, Unit
 
 
 class Format(NamedTuple):
@@ -44,34 +39,23 @@ class Format(NamedTuple):
   unit: Unit | None = None
 
 
-def _is_json_object(content: Content) -> bool:
-  return isinstance(content.json, dict)
-
-
-def _read_json_object(content: Content) -> Parsers:
-  parsers: Parsers = {}
-  for video, value in content.json.items():
-    is_list = isinstance(value, list) and value
-    parse = frame_lists.parse_frame_list if is_list else parse_annotations
-    parsers[video] = functools.partial(parse, value)
-  return parsers
-
-
+# What parsers raise; thousands of nested brackets are a RecursionError.
+_NOT_PARSED = (RecursionError, SyntaxError, ValueError)
 # The first that a file has is taken.
 FORMATS = (
   Format("a NumPy array", frame_lists.is_array, frame_lists.read_array),
-  Format("ELAN's .eaf", elan.is_eaf, elan.read_eaf, SECONDS),
-  Format("CVAT's XML", cvat.is_export, cvat.read, FRAMES),
-  Format("a VIA 3 project", via.is_project, via.read_project, SECONDS),
+  Format("ELAN's .eaf", elan.is_eaf, elan.read_eaf, types.SECONDS),
+  Format("CVAT's XML", cvat.is_export, cvat.read, types.FRAMES),
+  Format("a VIA 3 project", via.is_project, via.read_project, types.SECONDS),
   Format(
     "Label Studio's JSON",
-    *(label_studio.is_export, label_studio.read, PLAYER_FRAMES),
+    *(label_studio.is_export, label_studio.read, types.PLAYER_FRAMES),
   ),
-  Format("JSON by video", _is_json_object, _read_json_object),
-  Format("VIA 3's CSV", via.is_csv, via.read_csv, SECONDS),
+  Format("JSON by video", annotation_json.is_object, annotation_json.read),
+  Format("VIA 3's CSV", via.is_csv, via.read_csv, types.SECONDS),
   Format("a table of labels", label_tables.is_table, label_tables.read),
-  Format("ELAN's text", elan.is_text, elan.read_text, SECONDS),
-  Format("BORIS's events", boris.is_export, boris.read, SECONDS),
+  Format("ELAN's text", elan.is_text, elan.read_text, types.SECONDS),
+  Format("BORIS's events", boris.is_export, boris.read, types.SECONDS),
 )
 
 
@@ -87,22 +71,25 @@ def read(content: Content) -> Parsers:
   Raises:
     UserError: It has another format, or is damaged.
   """
-  form = next((form for form in FORMATS if form.is_format(content)), None)
-  if form is None:
-    start = content.text.strip().partition("\n")[0][:40]
-    raise UserError(
-      f"{content.path}: expected a label file in JSON, or CSV with the heading"
-      " video,start,end,phase or video,phase, or an export of ELAN, VIA 3,"
-      f" Label Studio, CVAT or BORIS, received {start!r}; see docs/data.md"
-    )
+  name = "a label file in JSON, XML or CSV"
   try:
-    found = form.read(content)
-    return _group(found, form.unit, content) if form.unit else found
-  except (AttributeError, LookupError, TypeError, ValueError) as error:
+    for form in FORMATS:
+      if form.is_format(content):
+        name = form.name
+        found = form.read(content)
+        return _group(found, form.unit, content) if form.unit else found
+  except (*_NOT_PARSED, AttributeError, LookupError, TypeError) as error:
     raise UserError(
-      f"{content.path}: expected {form.name}, received something else"
-      f" ({type(error).__name__}: {first_line(error)}); export it again"
+      f"{content.path}: expected {name}, received something else"
+      f" ({type(error).__name__}: {first_line(error)}); correct or export it"
+      " again"
     ) from error
+  start = content.text.strip().partition("\n")[0][:40]
+  raise UserError(
+    f"{content.path}: expected a label file in JSON, or CSV with the heading"
+    " video,start,end,phase or video,phase, or an export of ELAN, VIA 3, Label"
+    f" Studio, CVAT or BORIS, received {start!r}; see docs/data.md"
+  )
 
 
 def _group(found: Export, unit: Unit, content: Content) -> Parsers:

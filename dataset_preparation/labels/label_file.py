@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 
 from core.errors import UserError
 from dataset_preparation import video_names
-from dataset_preparation.labels import csv_tables, formats
+from dataset_preparation.labels import formats
 from dataset_preparation.labels.content import Content
 from dataset_preparation.labels.options import LabelOptions
 from dataset_preparation.labels.phases import Labeling
@@ -128,17 +128,16 @@ def read_label_file(
     UserError: The file is missing, has another format, or a value is wrong.
   """
   path = pathlib.Path(options.label_file)
-  is_folder = path.is_dir()
-  root = path if is_folder else path.parent
+  root, files = path.parent, [path]
+  if path.is_dir():
+    root, found = path, sorted(path.rglob("*"))
+    files = [file for file in found if file.suffix.lower() in _ENDINGS]
   parsers: dict[str, Callable[..., VideoLabels]] = {}
   notes, is_anonymous = [], False
-  files = sorted(path.rglob("*")) if is_folder else [path]
   for file in files:
-    if is_folder and file.suffix.lower() not in _ENDINGS:
-      continue
-    content = Content(file, csv_tables.read_file(file, "label_file"))
+    content = Content(file)
     read = formats.read(content)
-    is_anonymous = not is_folder and list(read) == [""]
+    is_anonymous = root != path and list(read) == [""]
     for name, parse in read.items():
       below = file.relative_to(root).with_suffix("").as_posix()
       name = name or video_names.make_place(below)
@@ -147,7 +146,9 @@ def read_label_file(
           f"{file}: expected each video in one file, received {name!r} twice;"
           " remove one"
         )
-      parsers[name] = functools.partial(parse, content.at(f"video {name!r}"))
+      parsers[name] = functools.partial(
+        parse, f"{content.path}: video {name!r}"
+      )
     notes += content.notes
   known = LabelFile(path, (), tuple(parsers), {}, is_anonymous, tuple(notes))
   wanted = parsers if videos is None else set(known.match(videos).values())

@@ -23,7 +23,7 @@ def is_export(content: Content) -> bool:
 def read(content: Content) -> Export:
   """Yield name of a video and segment."""
   for number, task in enumerate(content.json):
-    where = content.at(f"task {task.get('id', number)}")
+    where = f"{content.path}: task {task.get('id', number)}"
     data = task.get("data", task)
     # Its key is free to choose.
     addresses = (x for x in data.values() if isinstance(x, str) and "/" in x)

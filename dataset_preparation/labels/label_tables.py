@@ -19,22 +19,17 @@ import itertools
 from collections.abc import Iterable, Sequence
 
 from core.errors import UserError
-from dataset_preparation.labels import csv_tables
+from dataset_preparation.labels import csv_tables, types
 from dataset_preparation.labels.content import Content, Parsers
 from dataset_preparation.labels.csv_tables import Line, Row
 from dataset_preparation.labels.phases import Labeling
 from dataset_preparation.labels.tiers import merge_tiers
 from dataset_preparation.labels.times import parse_frame, parse_seconds
-from dataset_preparation.labels.types import (
-  FRAMES,
-  SECONDS,
-  LabeledFrames,
-  RawSegment,
-  SegmentedVideo,
-  Unit,
-)
+from dataset_preparation.labels.types import LabeledFrames, RawSegment
 
-_SYNONYMS = {"label": "phase"}
+# The columns that a table needs beside video and phase; the first that fit are
+# taken.
+_COLUMNS = (("start", "end"), ("start_frame", "end_frame"), ("frame",), ())
 
 
 def is_table(content: Content) -> bool:
@@ -42,7 +37,7 @@ def is_table(content: Content) -> bool:
   titles = []
   # Another format may have other quotation marks.
   with contextlib.suppress(UserError):
-    titles, _ = csv_tables.read_table(_list_lines(content), "", _SYNONYMS)
+    titles, _ = csv_tables.read_table(_list_lines(content), "")
   return {"video", "phase"} <= set(titles)
 
 
@@ -52,9 +47,9 @@ def read(content: Content) -> Parsers:
   Raises:
     UserError: A row is incomplete, or a column comes twice.
   """
-  path, lines = content.path, _list_lines(content)
-  titles, table = csv_tables.read_table(lines, path, _SYNONYMS)
-  columns = next(x for x in _PARSERS if set(x) <= set(titles))
+  path = content.path
+  titles, table = csv_tables.read_table(_list_lines(content), path)
+  columns = next(x for x in _COLUMNS if set(x) <= set(titles))
   used = ("video", *columns, "phase")
   if twice := [title for title in used if titles.count(title) > 1]:
     raise UserError(
@@ -66,8 +61,7 @@ def read(content: Content) -> Parsers:
   rows: dict[str, list[Row]] = {}
   for number, row in table:
     rows.setdefault(row["video"], []).append((number, row))
-  parse = _PARSERS[columns]
-  return {name: functools.partial(parse, rows[name]) for name in rows}
+  return {x: functools.partial(_parse, rows[x], columns) for x in rows}
 
 
 def _list_lines(content: Content) -> Iterable[Line]:
@@ -83,55 +77,39 @@ def _list_lines(content: Content) -> Iterable[Line]:
   return [(0, titles), *enumerate(rows, start=1)]
 
 
-def _parse_segments(
-  rows: Sequence[Row], where: str, labeling: Labeling, unit: Unit = SECONDS
-) -> SegmentedVideo:
-  start, end, parse = "start", "end", parse_seconds
-  if not unit.is_time:
-    start, end, parse = "start_frame", "end_frame", parse_frame
-  raw = []
-  for number, row in rows:
-    at = f"{where}, row {number}"
-    bounds = (parse(row[title], title, at) for title in (start, end))
-    raw.append(RawSegment(at, *bounds, row["phase"]))
-  first = f"{where}, row {rows[0][0]} and after"
-  return merge_tiers(raw, first, labeling, unit)
-
-
-def _parse_numbered_frames(
-  rows: Sequence[Row], where: str, labeling: Labeling
-) -> LabeledFrames:
+def _parse(
+  rows: Sequence[Row], columns: Sequence[str], where: str, labeling: Labeling
+) -> types.VideoLabels:
+  """Read the rows of one video."""
+  is_timed = columns == ("start", "end")
+  parse = parse_seconds if is_timed else parse_frame
   found = []
   for number, row in rows:
     at = f"{where}, row {number}"
-    found.append((parse_frame(row["frame"], "frame", at), at, row["phase"]))
-  found.sort(key=lambda x: x[0])
+    bounds = [parse(row[title], title, at) for title in columns]
+    found.append((*bounds, at, row["phase"]))
+  if len(columns) == 2:
+    raw = [RawSegment(at, *bounds, phase) for *bounds, at, phase in found]
+    unit = types.SECONDS if is_timed else types.FRAMES
+    return merge_tiers(raw, where, labeling, unit)
+  if columns:
+    return _label_frames(sorted(found, key=lambda x: x[0]), labeling)
+  labels = [labeling.number(phase, at) for at, phase in found]
+  return LabeledFrames(where, labels, labeling.options.resample_labels)
+
+
+def _label_frames(
+  found: Sequence[tuple[int, str, str]], labeling: Labeling
+) -> LabeledFrames:
+  """Label frames by their numbers, places in the file and phases, in order."""
   for (frame, at, phase), (other, after, new) in itertools.pairwise(found):
     if frame == other and phase != new:
       raise UserError(
         f"{after}: expected one phase for frame {frame}, received {new!r} and"
         f" {phase!r} in {at.rpartition(', ')[2]}; remove one"
       )
-  labels = [-1] * (found[-1][0] + 1)
+  last, where, _ = found[-1]
+  labels = [-1] * (last + 1)
   for frame, at, phase in found:
     labels[frame] = labeling.number(phase, at)
-  return LabeledFrames(found[-1][1], labels, is_partial=True)
-
-
-def _parse_frames(
-  rows: Sequence[Row], where: str, labeling: Labeling
-) -> LabeledFrames:
-  number = labeling.number
-  labels = [number(row["phase"], f"{where}, row {i}") for i, row in rows]
-  first = f"{where}, row {rows[0][0]} and after"
-  return LabeledFrames(first, labels, labeling.options.resample_labels)
-
-
-# The columns that a table needs beside video and phase -> reads the rows of one
-# video. The first that fits is taken.
-_PARSERS = {
-  ("start", "end"): _parse_segments,
-  ("start_frame", "end_frame"): functools.partial(_parse_segments, unit=FRAMES),
-  ("frame",): _parse_numbered_frames,
-  (): _parse_frames,
-}
+  return LabeledFrames(where, labels, is_partial=True)

@@ -6,8 +6,9 @@ import re
 from core.errors import UserError
 from dataset_preparation.labels.options import LabelOptions
 
-# Far more phases than anybody names, but few enough to make up a name for each.
-_MAX_PHASES = 10_000
+# From 0 to 9999: far more phases than anybody names, but few enough to make up
+# a name for each.
+_NUMBER = re.compile("0*[0-9]{1,4}")
 
 
 class Labeling:
@@ -22,7 +23,6 @@ class Labeling:
 
   def __init__(self, options: LabelOptions) -> None:
     self.options = options
-    self._fixed = bool(options.phases)
     self._numbers = {name: i for i, name in enumerate(options.phases)}
     self._first: str | None = None
 
@@ -52,8 +52,13 @@ class Labeling:
         f" received {text!r} after {self._first!r}; correct it"
       )
     if _is_number(text):
-      return _parse_number(text, where)
-    if self._fixed and text not in self._numbers:
+      if not _NUMBER.fullmatch(text):
+        raise UserError(
+          f"{where}: expected a phase from 0 to 9999, received {text}; correct"
+          " it"
+        )
+      return int(text)
+    if self.options.phases and text not in self._numbers:
       near = difflib.get_close_matches(text, self._numbers, 1)
       hint = f"did you mean {near[0]!r}?" if near else "correct it, or --phases"
       raise UserError(
@@ -70,15 +75,3 @@ class Labeling:
 
 def _is_number(text: str) -> bool:
   return bool(re.fullmatch("-?[0-9]+", text))
-
-
-def _parse_number(text: str, where: str) -> int:
-  digits = text.lstrip("0") or "0"
-  # By length first: Python refuses to convert thousands of digits.
-  if text.startswith("-") or len(digits) >= len(str(_MAX_PHASES)):
-    shown = text if len(text) <= 40 else f"{text[:37]}..."
-    raise UserError(
-      f"{where}: expected a phase from 0 to {_MAX_PHASES - 1}, received"
-      f" {shown}; correct it"
-    )
-  return int(digits)

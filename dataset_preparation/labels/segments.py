@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+_MICROSECONDS = 1e6
+
 
 class Segment(NamedTuple):
   """A phase of a video.
@@ -40,9 +42,7 @@ def merge_annotators(
   starts, ends = bounds[order].T
   meet = close_gaps | (ends[:-1] > starts[1:])
   middles = (ends[:-1] + starts[1:]) / 2
-  starts[1:], ends[:-1] = (
-    np.where(meet, middles, bound) for bound in (starts[1:], ends[:-1])
-  )
+  starts[1:][meet] = ends[:-1][meet] = middles[meet]
   return [
     Segment(annotators[0][index].label, float(start), float(end))
     for index, start, end in zip(order, starts, ends, strict=True)
@@ -76,17 +76,13 @@ def label_times(
   Returns:
     [F] labels; -1 for frames in no segment.
   """
-  moments = _to_microseconds(times)
+  moments = np.rint(np.multiply(times, _MICROSECONDS))
   kept = [s for s in segments if s.start < s.end]
+  bounds = np.rint(np.multiply([s[1:] for s in kept], _MICROSECONDS))
   labels = np.full(len(moments), -1)
-  for segment in kept:
-    start, end = _to_microseconds(segment[1:])
+  for segment, (start, end) in zip(kept, bounds, strict=True):
     labels[(moments >= start) & (moments < end)] = segment.label
   if fill_outside:
-    labels[moments < _to_microseconds(kept[0].start)] = kept[0].label
-    labels[moments >= _to_microseconds(kept[-1].end)] = kept[-1].label
+    labels[moments < bounds[0, 0]] = kept[0].label
+    labels[moments >= bounds[-1, 1]] = kept[-1].label
   return labels.tolist()
-
-
-def _to_microseconds(seconds: float | Sequence[float]) -> np.ndarray:
-  return np.rint(np.asarray(seconds, np.float64) * 1e6)

@@ -3,25 +3,23 @@
 A file may hold several tiers: what several annotators drew, or subjects did.
 """
 
+import itertools
+import operator
 import re
 from collections.abc import Sequence
 
 from core.errors import UserError
+from dataset_preparation.labels import types
 from dataset_preparation.labels.phases import Labeling
 from dataset_preparation.labels.segments import Segment, merge_annotators
-from dataset_preparation.labels.types import (
-  SECONDS,
-  RawSegment,
-  SegmentedVideo,
-  Unit,
-)
+from dataset_preparation.labels.types import RawSegment, SegmentedVideo, Unit
 
 
 def merge_tiers(
   raw: Sequence[RawSegment],
   where: str,
   labeling: Labeling,
-  unit: Unit = SECONDS,
+  unit: Unit = types.SECONDS,
   is_lenient: bool = False,
 ) -> SegmentedVideo:
   """Label a video by its segments, averaged over tiers.
@@ -42,52 +40,53 @@ def merge_tiers(
       segment overlaps another or ends before it starts.
   """
   wanted = labeling.options.label_tier
-  tiers: dict[str, list[tuple[Segment, RawSegment]]] = {}
-  for one in raw:
-    if not wanted or wanted in one.tier:
-      label = labeling.number(one.phase, one.where)
-      segment = Segment(label, one.start, one.end + unit.last)
-      tiers.setdefault(one.show_tier(), []).append((segment, one))
-  if not tiers:
+  kept = [
+    one._replace(label=labeling.number(one.phase, one.where))
+    for one in raw
+    if not wanted or wanted in one.tier
+  ]
+  if not kept:
     known = dict.fromkeys(one.show_tier() for one in raw)
     raise UserError(
       f"{where}: expected a tier of {', '.join(filter(None, known)) or 'none'},"
       f" received {wanted!r}; correct --label_tier"
     )
-  for pairs in tiers.values():
-    pairs.sort(key=lambda pair: pair[0] if is_lenient else pair[0].start)
-  drawn = [[segment for segment, _ in pairs] for pairs in tiers.values()]
-  if len({tuple(s.label for s in segments) for segments in drawn}) > 1:
+  tiers: dict[str, list[RawSegment]] = {one.show_tier(): [] for one in kept}
+  order = ("label", "start", "end") if is_lenient else ("start",)
+  for one in sorted(kept, key=operator.attrgetter(*order)):
+    tiers[one.show_tier()].append(one)
+  if len({tuple(one.label for one in tier) for tier in tiers.values()}) > 1:
     listed = "; ".join(
-      f"{tier or 'unnamed'}: {', '.join(str(one.phase) for _, one in pairs)}"
-      for tier, pairs in tiers.items()
+      f"{name or 'unnamed'}: {', '.join(str(one.phase) for one in tier)}"
+      for name, tier in tiers.items()
     )
     raise UserError(
       f"{where}: expected the same labels in the same order from each tier,"
       f" received {listed}; choose one with --label_tier"
     )
   if not is_lenient:
-    for pairs in tiers.values():
-      _check_order(pairs, unit)
+    for tier in tiers.values():
+      _check_order(tier, unit)
   fill = labeling.options.outside_segments == "neighbor"
+  drawn = [
+    [Segment(one.label, one.start, one.end + unit.last) for one in tier]
+    for tier in tiers.values()
+  ]
   segments = merge_annotators(drawn, close_gaps=fill)
-  kept = [one for pairs in tiers.values() for _, one in pairs]
   return SegmentedVideo(where, segments, kept, unit, fill)
 
 
-def _check_order(
-  pairs: Sequence[tuple[Segment, RawSegment]], unit: Unit
-) -> None:
+def _check_order(tier: Sequence[RawSegment], unit: Unit) -> None:
   """Check that segments are in order; see `merge_tiers`."""
-  for segment, one in pairs:
+  for one in tier:
     # Neither is true of what has no time.
-    if not segment.start < segment.end:
+    if not one.start < one.end + unit.last:
       raise UserError(
         f"{one.where}: expected an end after the start at"
         f" {unit.show(one.start)}, received {unit.show(one.end)}; correct it"
       )
-  for (segment, before), (_, after) in zip(pairs, pairs[1:], strict=False):
-    if after.start < segment.end - unit.overlap:
+  for before, after in itertools.pairwise(tier):
+    if after.start < before.end + unit.last - unit.overlap:
       raise UserError(
         f"{after.where}: expected segments that don't overlap, received a start"
         f" at {unit.show(after.start)} before the end at"

@@ -47,8 +47,7 @@ class Unit(NamedTuple):
 
 
 # What was annotated in another player rarely ends exactly at the last frame.
-_SLACK = 0.5
-SECONDS = Unit("{:.10g} s", is_time=True, slack=_SLACK)
+SECONDS = Unit("{:.10g} s", is_time=True, slack=0.5)
 # Ends are the last frame of a segment.
 FRAMES = Unit("frame {:.10g}", is_time=False, slack=0)
 # Counted by a player from the duration and a rate.
@@ -64,6 +63,7 @@ class RawSegment(NamedTuple):
     end: End, in the same; infinite where the file leaves it open.
     phase: Number or name of the phase.
     tier: Names of what it was drawn in or by: tier, subject, annotator.
+    label: Number of the phase, once it is known.
   """
 
   where: str
@@ -71,6 +71,7 @@ class RawSegment(NamedTuple):
   end: float
   phase: str
   tier: tuple[str, ...] = ()
+  label: int = -1
 
   def show_tier(self) -> str:
     """Return the names of the tier as one."""
@@ -96,11 +97,6 @@ class SegmentedVideo:
   unit: Unit = SECONDS
   fill_outside: bool = True
 
-  @property
-  def needs_times(self) -> bool:
-    """Whether frames can be labeled only by their times."""
-    return self.unit.is_time
-
   def label_frames(
     self, times: Sequence[float], indices: Sequence[int], extent: Extent
   ) -> list[int]:
@@ -119,33 +115,31 @@ class SegmentedVideo:
     """
     unit = self.unit
     length = extent.seconds if unit.is_time else extent.num_frames
-    beyond = f"{length:.3f} s" if unit.is_time else f"frame {length}"
-    last = beyond if unit.is_time else f"frame {length - 1}"
-    for where, start, end, *_ in self.raw_segments:
+    for one in self.raw_segments:
       # To the microsecond, so that rounding doesn't decide.
-      if round(start + unit.last - length, 6) > 0:
-        raise UserError(
-          f"{where}: expected a start before {beyond}, where the video ends,"
-          f" received {unit.show(start)}; {self._suggest(extent)}"
-        )
-      if math.isfinite(end) and end + unit.last > length + unit.slack:
-        raise UserError(
-          f"{where}: expected an end of at most {last}, where the video"
-          f" ends, received {unit.show(end)}; {self._suggest(extent)}"
-        )
+      if round(one.start + unit.last - length, 6) > 0:
+        wanted, bound = f"a start before {unit.show(length)}", one.start
+      elif length + unit.slack < one.end + unit.last < math.inf:
+        last = unit.show(length - unit.last)
+        wanted, bound = f"an end of at most {last}", one.end
+      else:
+        continue
+      raise UserError(
+        f"{one.where}: expected {wanted}, where the video ends, received"
+        f" {unit.show(bound)}; correct it{self._suggest(extent)}"
+      )
     positions = times if unit.is_time else indices
     return label_times(self.segments, positions, self.fill_outside)
 
   def _suggest(self, extent: Extent) -> str:
-    """Suggest what to do about segments beyond the end."""
-    ends = (s.end for s in self.raw_segments if math.isfinite(s.end))
-    end = max(ends, default=0)
-    num_frames, seconds = extent
-    if self.unit.is_time and num_frames / 2 < end <= num_frames:
-      return "correct it, perhaps in frames, which start_frame,end_frame take"
-    if self.unit.is_time and 10 * seconds < end <= 1000 * (seconds + _SLACK):
-      return "correct it, perhaps in milliseconds"
-    return "correct it"
+    """Suggest what segments that lie beyond the end may be in."""
+    ends = (one.end for one in self.raw_segments if one.end < math.inf)
+    end = max(ends, default=0) if self.unit.is_time else 0
+    if extent.num_frames / 2 < end <= extent.num_frames:
+      return ", perhaps in frames, which start_frame,end_frame take"
+    if 10 * extent.seconds < end <= 1000 * (extent.seconds + self.unit.slack):
+      return ", perhaps in milliseconds"
+    return ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -27,7 +27,7 @@ def read_project(content: Content) -> Export:
     files = project["view"][str(one["vid"])]["fid_list"]
     files = [project["file"][str(file)] for file in files]
     names = [file.get("fname") or file["src"] for file in files]
-    where, values = content.at(f"metadata {key}"), (one["z"], one["xy"])
+    where, values = f"{content.path}: metadata {key}", (one["z"], one["xy"])
     yield from _split(where, names, *values, one["av"], project["attribute"])
 
 
@@ -44,7 +44,7 @@ def read_csv(content: Content) -> Export:
   for number, cells in csv_tables.split_lines(rows, content.path):
     _, names, _, *values = cells
     values = map(json.loads, (names, *values))
-    yield from _split(content.at(f"row {number}"), *values, attributes)
+    yield from _split(f"{content.path}: row {number}", *values, attributes)
 
 
 def _split(

@@ -40,7 +40,7 @@ def test_splits_are_merged_and_read_back(tmp_path):
   assert content["format_version"] == 1
   assert content["splits"]["train"] == {
     **{"num_videos": 70, "num_frames": 9000, "fps": 30.0},
-    **{"phases": {}, "videos": [{"name": "v0"}], "skipped": []},
+    **{"phases": {}, "videos": [{"name": "v0"}], "skipped": [], "encoding": {}},
   }
 
 

@@ -25,6 +25,11 @@ def write(path, frames, **fields):
     {"name": "näme/ü", "frame_labels": [-1, 127, 128, 300, *range(7)]},
     {"name": "x" * 200, "frame_labels": [0] * 11, "label": 2**40},
     {"name": "", "frame_labels": None, "label": 0},
+    {
+      "name": "a",
+      "frame_labels": [0] * 11,
+      "times": [k / 30 for k in range(11)],
+    },
   ],
 )
 def test_bytes_are_those_tensorflow_writes(tmp_path, fields):
@@ -40,14 +45,22 @@ def test_bytes_are_those_tensorflow_writes(tmp_path, fields):
 
 
 def test_another_number_of_labels_is_refused(tmp_path):
-  with pytest.raises(ValueError, match="a: expected 1 labels .* received 2"):
+  with pytest.raises(
+    ValueError, match="a: expected 1 frame_labels, received 2"
+  ):
     write(tmp_path / "ours", [b"x"], name="a", frame_labels=[0, 1])
 
 
 @pytest.mark.parametrize("size", [0, 1, 200, 70_000])
 def test_the_size_of_a_record_is_not_underestimated(tmp_path, size):
   path = tmp_path / "record"
-  write(path, [bytes(size)] * 50, name="n" * 4096, frame_labels=[-1] * 50)
+  write(
+    path,
+    [bytes(size)] * 50,
+    name="n" * 4096,
+    frame_labels=[-1] * 50,
+    times=[1.5] * 50,
+  )
   frames = 50 * (size + examples.FRAME_OVERHEAD)
   assert path.stat().st_size < frames + (2**31 - examples.MAX_BYTES)
 
@@ -100,7 +113,7 @@ def clip(*frames, labels=None):
     (clip(JPEG, JPEG)[:-40], ": expected a SequenceExample, received other"),
     (clip(), ", video 'clip': expected frames under the key `video`, received"),
     (clip(JPEG, b"hi"), "expected a JPEG image as frame 1, received other"),
-    (clip(PNG, JPEG), "expected a JPEG image as frame 0, received other data"),
+    (clip(PNG, JPEG), "expected a JPEG image as frame 0, received a PNG image"),
     (clip(JPEG, b""), "expected a JPEG image as frame 1, received other data"),
     (clip(JPEG, JPEG[:-20]), "JPEG image as frame 1, received a damaged one"),
     (clip(JPEG, JPEG[:2]), "JPEG image as frame 1, received a damaged one"),

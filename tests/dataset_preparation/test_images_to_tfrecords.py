@@ -102,7 +102,7 @@ def test_labels_of_frames_and_of_seconds(tmp_path, input_dir):
   [record] = convert(input_dir, tmp_path / "slow", seconds, fps=0.2)
   assert record["frame_labels"] == [0] * 12
   assert message_of(convert, input_dir, tmp_path / "no fps", seconds) == (
-    f"{seconds}: video 'v0', row 2 and after: expected labels of frames, as"
+    f"{seconds}: video 'v0': expected labels of frames, as"
     " images have no time stamps, received segments in seconds; give the"
     " images' rate with --fps"
   )

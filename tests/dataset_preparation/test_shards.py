@@ -110,6 +110,11 @@ def test_the_report_of_each_video_is_stored(input_dir, expected):
   [train] = json.loads(expected["dataset.json"])["splits"].values()
   assert train["num_frames"] == sum(range(5, 12))
   digest = hashlib.sha256((input_dir / "v3.mp4").read_bytes()).hexdigest()
+  assert train["encoding"]["size"] == [24, 16]
+  facts = train["videos"][3].pop("facts")
+  assert (facts["codec"], facts["width"], facts["height"]) == ("h264", 96, 64)
+  assert (facts["lost"], facts["notes"], facts["stream"]) == (0, [], "")
+  assert (facts["num_frames"], facts["seconds"]) == (8, 0.8)
   assert train["videos"][3] == {
     **{"name": "v3", "source": "v3.mp4", "sha256": digest},
     **{"num_frames": 8, "width": 24, "height": 16, "seconds": 0.7},
@@ -392,7 +397,8 @@ def test_videos_too_long_for_a_record_are_named_and_left_out(
   monkeypatch.setattr(examples, "MAX_BYTES", shard - 100)
   [skipped] = write(input_dir, tmp_path, skip_broken=True).skipped
   begin, _, end = skipped["reason"].partition(" GiB")
-  assert begin.startswith(f"{input_dir}/v6.mp4: expected at most 8.65e-06")
+  limit = f"{(shard - 100) / 2**30:.3g}"
+  assert begin == f"{input_dir}/v6.mp4: expected at most {limit}"
   assert end == (
     " of frames, as a record holds, received more after 10 frames; cut the"
     " video into several, or give a lower --fps, smaller frames or a lower"

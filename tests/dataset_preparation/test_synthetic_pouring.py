@@ -66,7 +66,7 @@ def test_a_larger_set_starts_with_the_smaller_one(small, tmp_path, monkeypatch):
 def test_labels_are_five_phases_that_fill_the_video(small):
   labels = json.loads((small / "labels.json").read_text())
   for path in small.glob("*/*.mp4"):
-    frames = list(video_reader.read_frames(path))
+    frames = list(video_reader.VideoReader(path))
     assert 58 <= len(frames) <= 142
     assert frames[0].image.shape == (144, 192, 3)
     assert frames[1].time == pytest.approx(1 / motion.FPS, abs=1e-3)

@@ -90,6 +90,36 @@ def test_unlabeled_videos(tmp_path, input_dir):
   assert stored == dataset_info.DatasetInfo((), {"train": info})
 
 
+def test_damaged_videos_are_kept_as_far_as_they_decode(tmp_path, input_dir):
+  folder, out = tmp_path / "videos", tmp_path / "out"
+  folder.mkdir()
+  data = (input_dir / "clip2.mp4").read_bytes()
+  (folder / "lost.mp4").write_bytes(data[:60])
+  options = {"movflags": "faststart"}
+  cut = video_files.make(
+    folder / "cut.mp4", seed=0, num_frames=60, container_options=options
+  )
+  cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+  command = (
+    *("-m", "dataset_preparation.videos_to_tfrecords", "--input_dir", folder),
+    *("--name", "mine_train", "--output_dir", out, "--num_workers=1"),
+  )
+  assert run_python(*command).returncode == 1
+  assert not list(out.glob("*.tfrecord"))
+  done = run_python(*command, "--on_error=keep")
+  assert done.returncode == 2  # As one was left out.
+  [video] = dataset_info.load_dataset_info(out, "mine").splits["train"].videos
+  lost = 60 - video["num_frames"]
+  assert video["facts"]["lost"] == lost > 10
+  assert f"note on cut: it is damaged or cut off; frames lost: {lost}\n" in (
+    done.stdout
+  )
+  assert f"skipped lost: {folder}/lost.mp4: " in done.stdout
+  [record] = read_records(out.glob("*.tfrecord"))
+  times = np.arange(60 - lost) / 10
+  np.testing.assert_allclose(record["times"], times, atol=1e-6)
+
+
 def test_labeled_videos(tmp_path, input_dir, label_file):
   out = tmp_path / "out"
   labels = {"label_file": label_file, "expected_segments": 3, "action_label": 4}
@@ -261,7 +291,7 @@ def test_segments_may_go_up_to_the_end_of_the_video(tmp_path, source_fps, fps):
   [record] = record_files.read(out.glob("*.tfrecord"))
   assert set(record["frame_labels"]) <= {0, end // 2}
   row = f"{table}: video 'a', row 3: expected"
-  limit = f"{end:.3f} s, where the video ends, received"
+  limit = f"{end:g} s, where the video ends, received"
   late = message_of(label, "mine_test", (0, end // 2), (end // 2, end + 0.6))
   assert late == f"{row} an end of at most {limit} {end + 0.6:g} s; correct it"
   later = message_of(label, "mine_test", (0, end), (end + 1, end + 2))

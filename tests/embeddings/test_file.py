@@ -62,6 +62,21 @@ def test_what_was_not_kept_is_absent(
   assert_same(embeddings.load(tmp_path / "e.npy"), videos)
 
 
+def test_times_and_sources_are_kept_where_they_are_known(tmp_path):
+  known, unknown = some_videos(), some_videos((4,))
+  known["times"] = [steps / 30 + 1 / 3 for steps in known["steps"]]
+  known["times"][1] = np.full(3, np.nan)
+  known["sources"] = ["kitchen/a.mp4", "", "b.mov"]
+  for name, videos in (("e1.npy", known), ("e2.npy", unknown)):
+    embeddings.save(tmp_path / name, videos)
+    assert_same(embeddings.load(tmp_path / name), videos)
+  # Beside a file without them they are not known.
+  both = embeddings.load_many(tmp_path / "e*.npy")
+  assert both["sources"] == [*known["sources"], ""]
+  np.testing.assert_array_equal(both["times"][0], known["times"][0])
+  np.testing.assert_array_equal(both["times"][3], np.full(4, np.nan))
+
+
 def test_numpy_alone_reads_the_file(tmp_path):
   videos = some_videos()
   embeddings.save(tmp_path / "e.npy", videos)

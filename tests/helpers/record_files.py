@@ -28,7 +28,7 @@ def video_numbers(frames):
   return np.rint((green - _BASE) / _VIDEO_STEP).astype(int)
 
 
-def sequence_example(name, jpegs, frame_labels=None, label=-1):
+def sequence_example(name, jpegs, frame_labels=None, label=-1, times=None):
   """A record by TensorFlow's own means; without what is None."""
   message = tf.train.SequenceExample()
   context = message.context.feature
@@ -42,6 +42,8 @@ def sequence_example(name, jpegs, frame_labels=None, label=-1):
     lists["video"].feature.add().bytes_list.value.append(frame)
   for frame_label in () if frame_labels is None else frame_labels:
     lists["frame_labels"].feature.add().int64_list.value.append(frame_label)
+  for time in () if times is None else times:
+    lists["times"].feature.add().float_list.value.append(time)
   return message.SerializeToString(deterministic=True)
 
 
@@ -99,6 +101,7 @@ def read(paths):
         "label": context["label"].int64_list.value[0],
         "video": [x.bytes_list.value[0] for x in lists["video"].feature],
         "frame_labels": labels or None,
+        "times": [x.float_list.value[0] for x in lists["times"].feature],
       }
     )
   return found

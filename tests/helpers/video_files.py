@@ -6,6 +6,7 @@ from fractions import Fraction
 
 import av
 import numpy as np
+from av.stream import Disposition
 
 HEIGHT, WIDTH = 64, 96
 # Colors of the quarters: top left, top right, bottom left, bottom right.
@@ -39,10 +40,15 @@ def make(
   seed=None,
   pix_fmt="yuv420p",
   crop=(0, 0),
+  sar=None,
+  draw=quartered,
+  options=None,
+  color_trc=None,
 ):
   """Writes a video of `quartered` frames; `pts` are numbers of ticks.
 
-  `crop` takes rows and columns away; odd sizes need 4:4:4 color.
+  `crop` takes rows and columns away; odd sizes need 4:4:4 color. `draw`
+  makes the image of a number, `options` go to the encoder.
   """
   pts = pts or range(first, first + num_frames)
   with (
@@ -57,16 +63,101 @@ def make(
     if codec == "libsvtav1":
       stream.options = {"preset": "12"}
       stack.callback(_schedule_normally)
+    stream.options |= options or {}
+    if sar:
+      stream.codec_context.sample_aspect_ratio = sar
+    if color_trc:
+      stream.codec_context.color_trc = color_trc
     if rotation is not None:
       stream.set_display_rotation(rotation, hflip=hflip)
     for number, tick in enumerate(pts):
-      frame = av.VideoFrame.from_ndarray(
-        np.ascontiguousarray(quartered(number, seed)[:height, :width]),
-        format="rgb24",
-      )
+      shown = np.ascontiguousarray(draw(number, seed)[:height, :width])
+      frame = av.VideoFrame.from_ndarray(shown, format="rgb24")
       frame.pts, frame.time_base = tick, Fraction(1, fps)
       container.mux(stream.encode(frame))
     container.mux(stream.encode())
+  return path
+
+
+def write_gray(path, codec, grays, times=None, ends=None, rate=25, **options):
+  """Writes gray frames of 64 x 64 pixels, without reordering them.
+
+  `times` and `ends` are in seconds, by default evenly spaced; `options` go to
+  the encoder.
+  """
+  times = times or [number / rate for number in range(len(grays))]
+  ends = ends or [*times[1:], times[-1] + 1 / rate]
+  base = Fraction(1, 1000)
+  with av.open(str(path), "w") as container:
+    stream = container.add_stream(codec, rate=rate)
+    stream.width = stream.height = 64
+    stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
+    stream.options = {"bf": "0"} | options
+    if codec == "libx264":
+      stream.time_base = stream.codec_context.time_base = base
+    else:
+      base = Fraction(1, rate)
+    packets = []
+    for gray, time in zip(grays, times, strict=True):
+      image = np.full((64, 64, 3), gray, np.uint8)
+      frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+      frame.pts, frame.time_base = round(time / base), base
+      packets += stream.encode(frame)
+    packets += stream.encode()
+    shown = zip(packets, times, ends, strict=True)
+    for packet, time, end in shown:
+      packet.duration = round((end - time) / base)
+      container.mux(packet)
+  return path
+
+
+def write_streams(path, *streams):
+  """Writes several streams of gray frames, each a dict.
+
+  Its keys are `codec`, `size` (width, height), `grays`, one a frame at 25
+  frames per second, and `default`, whether it is the default stream.
+  """
+  with av.open(str(path), "w") as container:
+    made = []
+    for fields in streams:
+      stream = container.add_stream(fields["codec"], rate=25)
+      stream.width, stream.height = fields["size"]
+      jpeg = fields["codec"] == "mjpeg"
+      stream.pix_fmt = "yuvj420p" if jpeg else "yuv420p"
+      stream.disposition = Disposition(int(fields.get("default", False)))
+      made.append(stream)
+    for stream, fields in zip(made, streams, strict=True):
+      for number, gray in enumerate(fields["grays"]):
+        image = np.full((*fields["size"][::-1], 3), gray, np.uint8)
+        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+        frame.pts, frame.time_base = number, Fraction(1, 25)
+        container.mux(stream.encode(frame))
+      container.mux(stream.encode())
+  return path
+
+
+def make_with_sound(path, seconds, sound):
+  """Writes a WMV file of gray frames whose sound has another length."""
+  with av.open(str(path), "w") as container:
+    stream = container.add_stream("wmv2", rate=25)
+    stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+    audio = container.add_stream("wmav2", rate=16000, layout="mono")
+    audio.bit_rate = 32000
+    audio.codec_context.open()
+    size, packets = audio.codec_context.frame_size, []
+    for number in range(round(seconds * 25)):
+      image = np.full((64, 64, 3), number, np.uint8)
+      frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+      frame.pts, frame.time_base = number, Fraction(1, 25)
+      packets += stream.encode(frame)
+    for start in range(0, int(sound * 16000) - size + 1, size):
+      samples = np.zeros((1, size), np.float32)
+      frame = av.AudioFrame.from_ndarray(samples, "fltp", "mono")
+      frame.rate, frame.pts = 16000, start
+      frame.time_base = Fraction(1, 16000)
+      packets += audio.encode(frame)
+    packets += [*stream.encode(), *audio.encode()]
+    container.mux(sorted(packets, key=lambda x: x.dts * x.time_base))
   return path
 
 

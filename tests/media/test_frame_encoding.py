@@ -42,6 +42,32 @@ def test_short_side_keeps_the_aspect_ratio(width, height, rotate, expected):
 
 
 @pytest.mark.parametrize(
+  ("encoding", "expected"),
+  [
+    (FrameEncoding(size=None), (512, 288)),
+    (FrameEncoding(size=None, rotate=90), (288, 512)),
+    (FrameEncoding(short_side=144), (256, 144)),
+    (FrameEncoding(short_side=144, rotate=270), (144, 256)),
+    (FrameEncoding(size=(90, 80)), (90, 80)),
+  ],
+)
+def test_pixels_that_are_not_square_are_stored_as_shown(encoding, expected):
+  # A disc on the screen, as 360 x 288 pixels.
+  y, x = np.mgrid[:288, :360]
+  disc = ((x - 180) * 512 / 360) ** 2 + (y - 144) ** 2 < 100**2
+  image = np.repeat(np.uint8(255 * disc)[..., None], 3, axis=2)
+  frame = Frame(0, 0.0, lambda: image, size=(512, 288))
+  jpeg, size = encoding.encode(frame)
+  assert size == expected
+  found = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_GRAYSCALE)
+  extent = [np.ptp(places) + 1 for places in np.nonzero(found > 128)]
+  if encoding.size is None or encoding.short_side:
+    assert abs(extent[0] - extent[1]) <= 3
+  else:  # Squeezed as asked.
+    np.testing.assert_allclose(extent, (200 / 288 * 80, 200 / 512 * 90), atol=2)
+
+
+@pytest.mark.parametrize(
   ("rotate", "expected"), [(90, "BRWG"), (180, "WBGR"), (270, "GWRB")]
 )
 def test_rotate_turns_clockwise_before_resizing(rotate, expected):

@@ -6,12 +6,13 @@ from PIL import Image
 
 from core.errors import UserError
 from media import image_folders
+from media.image_folders import ImageFolderReader
 from tests.helpers import image_files, video_files
 from tests.helpers.errors import message_of
 
 
 def read(folder, fps=0):
-  return list(image_folders.read_frames(folder, fps, image_folders.ENDINGS))
+  return list(ImageFolderReader(folder, fps, image_folders.ENDINGS))
 
 
 @pytest.mark.parametrize("ending", ["jpg", "JPEG", "png", "webp"])

@@ -6,7 +6,7 @@ from PIL import Image, ImageSequence
 
 import embeddings
 from core.errors import UserError
-from media.video_reader import read_frames
+from media.video_reader import VideoReader
 from tests.helpers import warped_videos
 from tests.helpers.errors import message_of
 from tests.helpers.warped_videos import TIMES, curve
@@ -29,7 +29,7 @@ def out(tmp_path):
 def draw(embs_path, path, **options):
   """The pictures of a video, and how many were announced."""
   count = visualize(embs_path, path, **options)
-  pictures = [f.image.astype(float) for f in read_frames(path)]
+  pictures = [f.image.astype(float) for f in VideoReader(path)]
   assert len(pictures) == count
   return pictures
 
@@ -185,7 +185,7 @@ def test_brightness_stays_constant(out, name):
     frames[-1][3, 0, 0] = 255
   visualize(warped_videos.write(out / "e.npy", frames=frames), out / name)
   if name == "a.mp4":
-    pictures = [frame.image for frame in read_frames(out / name)]
+    pictures = [frame.image for frame in VideoReader(out / name)]
   else:
     with Image.open(out / name) as image:
       frames_of_gif = ImageSequence.Iterator(image)

@@ -174,10 +174,11 @@ def test_a_folder_of_eafs(tmp_path):
 def test_damaged_eafs(tmp_path):
   path = tmp_path / "a.eaf"
   assert describe_error(path, write_eaf([PHASES])[:-40]).startswith(
-    "expected a label file in XML, received something else (unclosed token"
+    "expected a label file in JSON, XML or CSV, received something else"
+    " (ParseError: unclosed token"
   )
   text = write_eaf([PHASES]).replace('"1000"', '"soon"')
   assert describe_error(path, text) == (
     "expected ELAN's .eaf, received something else (ValueError: could not"
-    " convert string to float: 'soon'); export it again"
+    " convert string to float: 'soon'); correct or export it again"
   )

@@ -190,7 +190,7 @@ def test_a_video_without_labels_names_video_and_file(tmp_path):
 def test_another_number_of_labels_than_frames_is_named(tmp_path, num_frames):
   file = read(tmp_path, table(*["a,0"] * 4, heading="video,phase"))
   assert message_of(frames_of, file, "a", [0.0] * num_frames) == (
-    f"{file.path}: video 'a', row 2 and after: expected one label for each of"
+    f"{file.path}: video 'a': expected one label for each of"
     f" the video's {num_frames} frames, received 4; correct it, or give"
     " --resample_labels"
   )
@@ -204,11 +204,11 @@ def test_segments_of_annotations_beyond_the_video_are_named(tmp_path):
   assert frames_of(file, "long", [0.0, 1.5], seconds=2.2) == [0, 1]
   assert message_of(frames_of, file, "long", [0.0, 1.5], seconds=2.0) == (
     f"{file.path}: video 'long', annotator 'ben', label 1: expected an end"
-    " of at most 2.000 s, where the video ends, received 2.6 s; correct it"
+    " of at most 2 s, where the video ends, received 2.6 s; correct it"
   )
   assert message_of(frames_of, file, "late", [0.0, 1.5], seconds=2.0) == (
     f"{file.path}: video 'late', annotator 'ann', label 1: expected a start"
-    " before 2.000 s, where the video ends, received 2.1 s; correct it"
+    " before 2 s, where the video ends, received 2.1 s; correct it"
   )
 
 
@@ -289,7 +289,7 @@ def test_an_unknown_phase_names_the_nearest(tmp_path, phase, message):
   )
 
 
-NO_LABELS = "expected a label file in JSON or CSV, received something"
+NO_LABELS = "expected a label file in JSON, XML or CSV, received something"
 
 
 @pytest.mark.parametrize(

@@ -111,5 +111,5 @@ def test_damage_is_named(tmp_path):
   tasks = [task({"id": 3})]
   assert describe_error(tmp_path / "a", json.dumps(tasks)) == (
     "expected Label Studio's JSON, received something else (KeyError:"
-    " 'result'); export it again"
+    " 'result'); correct or export it again"
   )

@@ -140,12 +140,12 @@ def test_frames_by_number_in_any_order(tmp_path):
     ),
     (
       table("0,1000,reach", "1000,2500,pour"),
-      "video 'clip1', row 2: expected an end of at most 3.000 s, where the"
+      "video 'clip1', row 2: expected an end of at most 3 s, where the"
       " video ends, received 1000 s; correct it, perhaps in milliseconds",
     ),
     (
       table("0,9,reach"),
-      "video 'clip1', row 2: expected an end of at most 3.000 s, where the"
+      "video 'clip1', row 2: expected an end of at most 3 s, where the"
       " video ends, received 9 s; correct it",
     ),
     (
@@ -173,7 +173,7 @@ def test_mistakes_are_named(tmp_path, content, message):
 def test_seconds_that_are_frames(tmp_path):
   found = describe_error(tmp_path / "labels", table("0,9,reach", "10,29,pour"))
   assert found == (
-    "video 'clip1', row 2: expected an end of at most 3.000 s, where the video"
+    "video 'clip1', row 2: expected an end of at most 3 s, where the video"
     " ends, received 9 s; correct it, perhaps in frames, which"
     " start_frame,end_frame take"
   )

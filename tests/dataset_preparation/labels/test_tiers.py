@@ -43,7 +43,7 @@ def test_annotators_that_differ(tmp_path):
 def test_a_table_has_no_tiers(tmp_path):
   text = "video,start,end,phase\nclip1,0,1,reach\n"
   assert describe_error(tmp_path / "labels", text, label_tier="ann") == (
-    "video 'clip1', row 2 and after: expected a tier of none, received 'ann';"
+    "video 'clip1': expected a tier of none, received 'ann';"
     " correct --label_tier"
   )
 

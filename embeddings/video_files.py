@@ -1,0 +1,163 @@
+"""Embedding video files and folders of images that are in no record."""
+
+import glob
+import os
+import pathlib
+import tempfile
+from collections.abc import Mapping, Sequence
+from typing import BinaryIO
+
+import numpy as np
+from absl import logging
+from easydict import EasyDict
+
+import datasets
+from core.errors import UserError
+from data import dataset_info, examples
+from embeddings.extraction import EmbedVideo, decode_frames
+from embeddings.types import EmbeddedSplit, EmbeddedVideo
+from media.frame_encoding import FrameEncoding
+from media.frame_store import store_frames
+from media.sources import open_source
+
+
+class _StoredJpegs:
+  """Encoded frames in a file, read when they are asked for.
+
+  Args:
+    file: The file, of one JPEG after another.
+    sizes: [L] bytes of each.
+  """
+
+  def __init__(self, file: BinaryIO, sizes: Sequence[int]) -> None:
+    self._file = file
+    self._ends = np.cumsum(sizes)
+    self._starts = self._ends - sizes
+
+  def __getitem__(self, indices: np.ndarray) -> np.ndarray:
+    """Read frames by their indices, [F] objects."""
+    data = np.memmap(self._file, mode="r")
+    bounds = zip(self._starts[indices], self._ends[indices], strict=True)
+    return np.array([data[i:j].tobytes() for i, j in bounds], object)
+
+
+def find_videos(patterns: Sequence[str]) -> dict[str, pathlib.Path]:
+  """Find video files and image folders.
+
+  Args:
+    patterns: Paths, or patterns such as `clips/*.mp4`.
+
+  Returns:
+    Name -> path, each path once, in the order of the patterns, those of one in
+    alphabetical order. The name is the path below the folder that all have in
+    common, without ending where names differ without.
+
+  Raises:
+    UserError: Nothing matches a pattern.
+  """
+  found: dict[str, None] = {}
+  for pattern in patterns:
+    pattern = os.path.expanduser(pattern)
+    paths = [pattern] if os.path.exists(pattern) else sorted(glob.glob(pattern))
+    if not paths:
+      raise UserError(
+        f"--videos: expected video files or folders of images, received none"
+        f" that match {pattern}; correct it"
+      )
+    found |= dict.fromkeys(paths)
+  paths = list(map(pathlib.Path, found))
+  root = os.path.commonpath([path.absolute().parent for path in paths])
+  names = [path.absolute().relative_to(root) for path in paths]
+  short = [
+    name if path.is_dir() else name.with_suffix("")
+    for name, path in zip(names, paths, strict=True)
+  ]
+  if len(set(short)) == len(names):
+    names = short
+  return dict(zip(map(pathlib.Path.as_posix, names), paths, strict=True))
+
+
+def find_encoding(config: EasyDict) -> FrameEncoding:
+  """Find how the frames were stored that a network was trained with.
+
+  Args:
+    config: The configuration of the run.
+
+  Returns:
+    What `dataset.json` of its first data set says; of sets that older versions
+    made, the size and the rate; of other programs' records, the size.
+
+  Raises:
+    UserError: There is no such data set.
+  """
+  dataset = config.DATASETS[0]
+  stored = dataset_info.read_dataset_file(config.PATH_TO_TFRECORDS, dataset)
+  info = stored.splits.get("train") if stored else None
+  if info and info.encoding:
+    return FrameEncoding.from_fields(info.encoding)
+  record = datasets.list_split_records(config, dataset, "train")[0]
+  first = np.array(examples.read_example(record).jpegs[:1], object)
+  height, width = decode_frames(first).shape[1:3]
+  return FrameEncoding((width, height), fps=(info and info.fps) or 0.0)
+
+
+def embed_videos(
+  embed_video: EmbedVideo,
+  paths: Mapping[str, pathlib.Path],
+  encoding: FrameEncoding,
+  stride: int = 1,
+  keep_frames: bool = False,
+  skip_broken: bool = False,
+) -> EmbeddedSplit:
+  """Embed video files and folders of images.
+
+  The embeddings are those that records of the same files would have. Encoded
+  frames lie in a temporary file meanwhile, so that memory does not grow with
+  the length of a video.
+
+  Args:
+    embed_video: As `extraction.video_embedder` makes it, of networks that are
+      restored.
+    paths: Name of a video -> its path, see `find_videos`.
+    encoding: How their frames are chosen and stored.
+    stride: Every so many of these are embedded.
+    keep_frames: Whether to return the frames as well.
+    skip_broken: Whether to leave out a broken video, with a warning.
+
+  Returns:
+    The embedded videos, without labels.
+
+  Raises:
+    UserError: A video can't be read, or all are left out.
+  """
+  embedded: list[EmbeddedVideo] = []
+  for name, path in paths.items():
+    with tempfile.TemporaryFile() as file:
+      try:
+        reader = open_source(path, encoding)
+        stored = list(store_frames(reader, path, encoding, file))
+      except UserError as error:
+        if not skip_broken:
+          raise
+        logging.warning("Left out %s", error)
+        continue
+      for note in reader.facts.notes:
+        logging.warning("%s: %s", path, note)
+      file.flush()
+      jpegs = _StoredJpegs(file, [frame.num_bytes for frame in stored])
+      steps = np.arange(0, len(stored), stride)
+      frames, embs = None, embed_video(jpegs, steps)
+      if keep_frames:
+        size = embedded[0].frames.shape[2:0:-1] if embedded else None
+        frames = decode_frames(jpegs[steps], size)
+    times = np.array([frame.time for frame in stored])[steps]
+    facts = {"times": times if stored[-1].time else None, "source": str(path)}
+    count = len(stored)
+    video = EmbeddedVideo(embs, steps, name, count, frames=frames, **facts)
+    embedded.append(video)
+  if not embedded:
+    raise UserError(
+      "--videos: expected at least one video that can be read, received none,"
+      " see above; replace them"
+    )
+  return EmbeddedSplit(embedded)
