@@ -44,13 +44,15 @@ class _Video(NamedTuple):
   Attributes:
     name: Its name, and the path of its file or folder.
     source: Path of what it was made from; empty if not known.
+    num_frames: Number of frames, F.
     times: [F + 1] seconds, to the microsecond, at which frames are shown and
       the last one ends; empty if not known.
-    labels: [F] phases, -1 = none.
+    labels: [F] phases, -1 = none; empty without labels.
   """
 
   name: str
   source: str
+  num_frames: int
   times: Sequence[float]
   labels: Sequence[int]
 
@@ -146,8 +148,8 @@ def _describe(
   else:
     times = [number / fps for number in range(count + 1)] if fps else []
   times = [round(tick / CLOCK_RATE, 6) for tick in count_ticks(times)]
-  labels = example.frame_labels or [-1] * count
-  return _Video(name, facts.get("source", ""), times, labels)
+  source = facts.get("source", "")
+  return _Video(name, source, count, times, example.frame_labels)
 
 
 def _make_tables(
@@ -159,13 +161,14 @@ def _make_tables(
   segments: list[tuple] = [("video", *place, "phase", "phase_name")]
   facts: list[tuple] = [("video", "source", "frames", "seconds", "fps")]
   frames: list[tuple] = [("video", "frame", "seconds")]
-  for name, source, times, labels in videos:
-    count = len(labels)
+  are_labeled = any(video.labels for video in videos)
+  for name, source, count, times, labels in videos:
     # As in `dataset.json`: of the intervals between frames.
     fps = round((count - 1) / times[-2], 3) if times and count > 1 else ""
     facts.append((name, source, count, times[-1] if times else "", fps))
     if images:
       frames += [(name, *row) for row in enumerate(times[:-1])]
+    labels = labels or [-1] * count
     changes = [t for t in range(1, count) if labels[t] != labels[t - 1]]
     starts = range(count) if images else (0, *changes)
     for start, end in itertools.pairwise((*starts, count)):
@@ -173,7 +176,7 @@ def _make_tables(
       label = labels[start]
       segments.append((name, *place, label, names.get(label, "")))
   tables = {"videos.csv": facts, "frames.csv": frames}
-  if any(max(video.labels) >= 0 for video in videos):
+  if are_labeled:
     tables["labels.csv"] = segments
   return {table: rows for table, rows in tables.items() if rows[1:]}
 
