@@ -39,17 +39,6 @@ def define_path(
   flags.DEFINE(_PathParser(), name, default, help_text, required=required)
 
 
-def define_records() -> None:
-  """Define the flags that say which records a command reads."""
-  flags.DEFINE_string("dataset", None, "Name of the data set.", required=True)
-  flags.DEFINE_string("split", "train", "Name of the split.")
-  define_path(
-    "path_to_tfrecords",
-    "/tmp/%s_tfrecords/",
-    "Folder of the records; %s stands for the data set.",
-  )
-
-
 def _stop(message: str, status: int = 1) -> None:
   print("error: " + " ".join(message.split()), file=sys.stderr)
   sys.exit(status)

@@ -28,6 +28,7 @@ from core.errors import UserError
 from core.files import atomic_write
 from data import dataset_info, examples, shard_files, tfrecords
 from data.examples import Example
+from dataset_preparation import preparation_flags
 from media.video_writer import CLOCK_RATE, count_ticks, write_video
 
 FLAGS = flags.FLAGS
@@ -202,7 +203,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  command_line.define_records()
+  preparation_flags.define_records_flags()
   command_line.define_path(
     "output_dir", None, "Folder of the videos and tables.", required=True
   )

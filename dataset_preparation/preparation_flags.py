@@ -26,6 +26,17 @@ flags.disclaim_key_flags()
 _INCOMPLETE = 2
 
 
+def define_records_flags() -> None:
+  """Define the flags that say which records a command reads."""
+  flags.DEFINE_string("dataset", None, "Name of the data set.", required=True)
+  flags.DEFINE_string("split", "train", "Name of the split.")
+  command_line.define_path(
+    "path_to_tfrecords",
+    "/tmp/%s_tfrecords/",
+    "Folder of the records; %s stands for the data set.",
+  )
+
+
 def define_label_flags() -> None:
   """Define the flags on labels."""
   command_line.define_path(

@@ -19,6 +19,7 @@ from core import command_line
 from core.errors import UserError
 from core.files import atomic_write
 from data import dataset_info, examples, shard_files, tfrecords
+from dataset_preparation import preparation_flags
 from media.contact_sheet import SheetVideo, draw_contact_sheet
 
 FLAGS = flags.FLAGS
@@ -113,7 +114,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  command_line.define_records()
+  preparation_flags.define_records_flags()
   command_line.define_path(
     "sheet", "/tmp/contact_sheet.png", "Picture to write."
   )

@@ -78,12 +78,12 @@ class LabelFile:
     for video in videos:
       if video not in names:
         known = f"such as {self.names[0]!r}" if self.names else "of none"
-        advice = "give the file, which names no video, the name of its video"
+        advice = "add them"
+        if self.is_anonymous:
+          advice = "give the file, which names no video, the name of its video"
         raise UserError(
           f"{self.path}: expected labels of video {video!r}, received those of"
-          f" {len(self.names)} others {known};"
-          f" {advice if self.is_anonymous else 'add them'}, or leave the video"
-          " out"
+          f" {len(self.names)} others {known}; {advice}, or leave the video out"
         )
     found = {video: self.videos[names[video]] for video in videos}
     for labels in found.values():
@@ -146,9 +146,7 @@ def read_label_file(
           f"{file}: expected each video in one file, received {name!r} twice;"
           " remove one"
         )
-      parsers[name] = functools.partial(
-        parse, f"{content.path}: video {name!r}"
-      )
+      parsers[name] = functools.partial(parse, f"{file}: video {name!r}")
     notes += content.notes
   known = LabelFile(path, (), tuple(parsers), {}, is_anonymous, tuple(notes))
   wanted = parsers if videos is None else set(known.match(videos).values())
