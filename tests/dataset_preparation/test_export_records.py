@@ -141,6 +141,15 @@ def test_videos_last_as_long_as_their_sources(tmp_path):
   assert row == ["a/b", "a/b.mkv", "5", "4.0", "2.462"]
 
 
+def test_frames_that_all_lack_a_phase_have_a_table(tmp_path):
+  jpegs = [record_files.jpeg(0, t) for t in range(2)]
+  record_files.write(tmp_path, [[record_files.bare(jpegs, [-1, -1])]])
+  export_records.export(tmp_path, "toy", "train", tmp_path / "out")
+  assert read_table(tmp_path / "out" / "labels.csv")[1:] == [
+    ["video0", "0.0", "0.08", "-1", ""]
+  ]
+
+
 def test_records_of_other_programs(tmp_path):
   jpegs = [record_files.jpeg(0, t) for t in range(3)]
   records = [record_files.bare(jpegs), record_files.bare(jpegs[:1], [4])]
