@@ -71,8 +71,10 @@ def test_checkpoint_embeds_as_before(logdir, tmp_path):
   extract_embeddings.extract(config, "tiny", "val", path, keep_data=True)
   found = embeddings.load(path)
   expected = embeddings.load(PREVIOUS / "embeddings.npy")
-  assert found.pop("names") == expected.pop("names")
-  # Times come from the rate that `dataset.json` states.
+  names = found.pop("names")
+  assert names == expected.pop("names")
+  # `dataset.json` states the rate and the files.
+  assert found.pop("sources") == [f"{name}.mp4" for name in names]
   for times, steps in zip(found.pop("times"), found["steps"], strict=True):
     np.testing.assert_allclose(times, steps / 10)
   assert found.keys() == expected.keys()
