@@ -72,7 +72,8 @@ def get(stored: FrameEncoding | None = None) -> FrameEncoding:
   """Return how the flags want frames to be stored.
 
   Args:
-    stored: What holds where a flag is not given; None for the flags' defaults.
+    stored: What holds where a flag is not given; None for the defaults of
+      flags, which are those of `FrameEncoding`.
 
   Returns:
     How frames are stored.
@@ -92,6 +93,4 @@ def get(stored: FrameEncoding | None = None) -> FrameEncoding:
     for field, value in found.items()
     if any(FLAGS[x].present for x in _DECIDED_BY.get(field, [field]))
   }
-  if stored:
-    return dataclasses.replace(stored, **given)
-  return FrameEncoding(**found)
+  return dataclasses.replace(stored or FrameEncoding(), **given)

@@ -141,7 +141,7 @@ class VideoReader:
     is_intra = stream.codec_context.codec.intra_only
     places: collections.deque[int] = collections.deque()
     for packet in self._demux(stream):
-      if is_avi and packet is not None and packet.dts is not None:
+      if is_avi and packet.dts is not None:
         if not is_reordered:
           places.clear()
         places.append(packet.dts)
@@ -153,9 +153,9 @@ class VideoReader:
         if places:
           places.pop()
         continue
-      if is_intra and not frames and packet is not None and packet.size:
+      if is_intra and not frames and packet.size:
         self._lose_frame(None)
-      is_damaged = packet is not None and packet.is_corrupt
+      is_damaged = packet.is_corrupt
       if is_damaged and self._is_broadcast:
         # Its packets are numbered; the numbers jump where one is missing, but
         # also where recordings were glued together.
@@ -171,8 +171,8 @@ class VideoReader:
           duration = (frame.duration or 0) * base or interval
           yield _Decoded(frame, stamp * base, duration)
 
-  def _demux(self, stream: av.VideoStream) -> Iterator[av.Packet | None]:
-    """Read the packets of the stream; the last one ends the decoding."""
+  def _demux(self, stream: av.VideoStream) -> Iterator[av.Packet]:
+    """Read the packets of the stream; the last, empty one ends the decoding."""
     packets = stream.container.demux(stream)
     while True:
       try:
@@ -184,7 +184,7 @@ class VideoReader:
         if not self.keep_damaged:
           raise
         self._cut_off = True
-        yield None
+        yield av.Packet()
         return
       if packet.pts is not None:
         end = (packet.pts + (packet.duration or 0)) * stream.time_base
@@ -306,11 +306,10 @@ def _deinterlace(
   nodes = graph.add_buffer(template=stream), graph.add("bwdif", options)
   graph.link_nodes(*nodes, graph.add("buffersink")).configure()
   waiting: collections.deque = collections.deque()
-  count = itertools.count()
-  for item in itertools.chain(decoded, [None]):
+  for number, item in enumerate(itertools.chain(decoded, [None])):
     if item:
       # The filter sees frames in order, whatever their stamps are.
-      item.frame.pts = next(count)
+      item.frame.pts = number
       waiting.append(item)
     graph.push(item and item.frame)
     with contextlib.suppress(av.error.BlockingIOError, av.error.EOFError):
