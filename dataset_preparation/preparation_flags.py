@@ -11,7 +11,7 @@ from core import command_line
 from core.errors import UserError
 from data import dataset_info, shard_files
 from data.dataset_info import SplitInfo
-from dataset_preparation import build_records, dry_run, shards, splits
+from dataset_preparation import build_records, dry_run, splits
 from dataset_preparation.build_records import SplitOptions
 from dataset_preparation.labels.options import OUTSIDE_SEGMENTS, LabelOptions
 from dataset_preparation.shards import ShardOptions
@@ -185,16 +185,21 @@ def build_and_report(
     SystemExit: With status 2 if videos were skipped.
   """
   labels, division = get_label_options(), get_split_options(paths)
-  plans = build_records.plan_records(
-    paths, FLAGS.name, FLAGS.output_dir, labels, division
-  )
-  unused = build_records.describe_unused_labels(labels.label_file, paths)
+  target = paths, FLAGS.name, FLAGS.output_dir
   if FLAGS.dry_run:
+    plans = build_records.plan_records(*target, labels, division)
     is_sound = dry_run.inspect(plans, encoding, FLAGS.num_workers)
+    unused = build_records.describe_unused_labels(labels.label_file, paths)
     print(*notes, *unused, "Nothing was written (--dry_run).", sep="\n")
     sys.exit(0 if is_sound else _INCOMPLETE)
-  options = get_shard_options()
-  written = shards.write_splits(plans, encoding, FLAGS.output_dir, options)
+  written = build_records.build_records(
+    *target,
+    encoding=encoding,
+    labels=labels,
+    division=division,
+    options=get_shard_options(),
+  )
+  unused = build_records.describe_unused_labels(labels.label_file, paths)
   report(written, FLAGS.output_dir, [*notes, *unused])
 
 
