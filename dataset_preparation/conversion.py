@@ -103,27 +103,10 @@ def convert(
       labels = source.labels.label_frames(times, indices, extent)
     if target:
       spool.flush()
+      frames = pathlib.Path(spool.name), num_bytes
+      facts = source.name, labels, source.label, times if times[-1] else None
       with target.open("wb") as file:
-        examples.write_example(
-          file,
-          pathlib.Path(spool.name),
-          num_bytes,
-          source.name,
-          labels,
-          source.label,
-          times if times[-1] else None,
-        )
-  return _report(source, encoding, reader.facts, times, sizes[0], labels)
-
-
-def _report(
-  source: Source,
-  encoding: FrameEncoding,
-  facts: SourceFacts,
-  times: Sequence[float],
-  size: tuple[int, int],
-  labels: Sequence[int] | None,
-) -> Report:
+        examples.write_example(file, *frames, *facts)
   phases = Counter(labels)
   seconds, intervals = times[-1], len(times) - 1
   ending = "" if source.path.is_dir() else source.path.suffix
@@ -132,13 +115,13 @@ def _report(
     source=source.name + ending,
     sha256=_compute_checksum(source.path, encoding.image_endings),
     num_frames=len(times),
-    width=size[0],
-    height=size[1],
+    width=sizes[0][0],
+    height=sizes[0][1],
     seconds=seconds,
     fps=round(intervals / seconds, 3) if seconds else None,
     phases={str(phase): phases[phase] for phase in sorted(phases)},
     warnings=_list_warnings(source, phases),
-    facts=facts,
+    facts=reader.facts,
   )
 
 

@@ -56,9 +56,8 @@ class FrameClock:
       if time < self._last:
         self._restart(stamp, time)
         time = self.end
-    self._repeats = (
-      self._repeats + 1 if self._count and time == self._last else 0
-    )
+    is_repeated = self._count and time == self._last
+    self._repeats = self._repeats + 1 if is_repeated else 0
     if self._repeats > 1:
       raise self._out_of_order("a third one at the same time")
     self._last, self.end = time, time + duration

@@ -112,9 +112,8 @@ def frame_rate(stream: av.VideoStream) -> Fraction:
 
 def has_no_stamps(stream: av.VideoStream) -> bool:
   """Return whether a file is a bare stream, without times for its frames."""
-  return bool(
-    stream.container.format.flags & av.format.Flags.no_timestamps.value
-  )
+  flag = av.format.Flags.no_timestamps.value
+  return bool(stream.container.format.flags & flag)
 
 
 def stated_end(stream: av.VideoStream) -> Fraction | None:
