@@ -6,7 +6,9 @@ a run that continues from a checkpoint sees the batches it would have seen.
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,17 +16,17 @@ from easydict import EasyDict
 
 from core.errors import UserError
 from data import examples, preprocessing, shard_files, tfrecords
+from data.batches import Batches, Tensors
 from data.dataset_info import read_dataset_file
-from data.example_parser import decode_frames, parse_example
+from data.examples import Example
 from data.sampling import FrameSampler, context_steps
 from data.subsets import first_fraction
 from data.tfrecords import Record
 
-# Of a video or of a batch, by key.
-Tensors = dict[str, tf.Tensor]
 # Keeps the frames that algo_loss sees apart from those of training.
 _EVAL_SEED = 1 << 20
-_READ_BUFFER_BYTES = 1 << 18
+# Threads that read and decode.
+_NUM_READERS = os.cpu_count()
 
 
 def list_split_records(
@@ -113,7 +115,7 @@ def train_batches(
   batch_size: int,
   start_step: int = 0,
   sampler: FrameSampler | None = None,
-) -> tf.data.Dataset:
+) -> Batches:
   """Make batches of augmented videos, from `start_step` to TRAIN.MAX_ITERS.
 
   Args:
@@ -123,7 +125,7 @@ def train_batches(
     sampler: Chooses the frames of a video; None = `FrameSampler`.
 
   Returns:
-    A data set of batches: frames [B,S,C,H,W,3] float32 in [-1,1], steps [B,S]
+    An iterable of batches: frames [B,S,C,H,W,3] float32 in [-1,1], steps [B,S]
     int64, seq_lens [B] int64, frame_labels [B,S] int64, seq_labels [B] int64,
     name [B] string; -1 stands for no label.
 
@@ -140,7 +142,7 @@ def eval_batches(
   dataset: str,
   split: str,
   sampler: FrameSampler | None = None,
-) -> tf.data.Dataset:
+) -> Batches:
   """Make the same EVAL.VAL_ITERS batches each time, sampled but not augmented.
 
   Args:
@@ -150,7 +152,7 @@ def eval_batches(
     sampler: As in `train_batches`.
 
   Returns:
-    A data set of batches, as `train_batches`.
+    An iterable of batches, as `train_batches`.
 
   Raises:
     UserError: The split has no records.
@@ -160,31 +162,6 @@ def eval_batches(
   return _make_batches(config, records, steps, batch_size, sampler, False)
 
 
-def checked_batches(
-  batches: Iterable[Tensors], records: Iterable[Record]
-) -> Iterator[Tensors]:
-  """Yield batches; where one can't be made, name the damaged record.
-
-  Args:
-    batches: What `train_batches` or `eval_batches` returned, distributed or
-      not.
-    records: The records that the batches are made of.
-
-  Yields:
-    The batches.
-
-  Raises:
-    UserError: A record is damaged.
-  """
-  # Here, as one that is left alive may end after the modules.
-  damage = tf.errors.DataLossError, tf.errors.InvalidArgumentError
-  try:
-    yield from batches
-  except damage:
-    examples.check_records(records)
-    raise
-
-
 def _make_batches(
   config: EasyDict,
   records: list[list[Record]],
@@ -192,7 +169,7 @@ def _make_batches(
   batch_size: int,
   sampler: FrameSampler | None,
   training: bool,
-) -> tf.data.Dataset:
+) -> Batches:
   """Build the pipeline: number of an example -> record -> video -> batch."""
   data, augmentation, size = config.DATA, config.AUGMENTATION, config.IMAGE_SIZE
   num_frames = (config.TRAIN if training else config.EVAL).NUM_FRAMES
@@ -200,30 +177,25 @@ def _make_batches(
   sampler = sampler or FrameSampler(data)
   counts, block = list(map(len, records)), data.SHUFFLE_QUEUE_SIZE
   choices = choose_records(counts, steps, batch_size, seed, block)
-  places = list(itertools.chain.from_iterable(records))
-  paths = tf.constant([str(place.path) for place in places])
-  offsets = tf.constant([place.offset for place in places], tf.int64)
+  used = list(itertools.chain.from_iterable(records))
+  reader = _VideoReader(used, data.FRAME_LABELS)
 
   def make_example(number: tf.Tensor, choice: tf.Tensor) -> Tensors:
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), num=3)
-    serialized = _read_record(paths[choice], offsets[choice])
-    video = parse_example(serialized, data.FRAME_LABELS)
-    steps = sampler(video["seq_len"], num_frames, seeds)
+    video = reader.describe(choice)
+    steps = sampler(video["seq_lens"], num_frames, seeds)
     # A frame may be in several contexts: prepare it once.
     distinct, where = tf.unique(context_steps(steps, data))
-    frames = decode_frames(tf.gather(video["jpegs"], distinct))
+    frames = preprocessing.decode(reader.read_frames(choice, distinct))
     if training:
       frames = preprocessing.augment(frames, augmentation, size, seeds[1])
     else:
       frames = preprocessing.prepare(frames, size, augmentation.RANDOM_CROP)
     shape = [steps.shape[0], data.NUM_STEPS, *frames.shape[1:]]
-    return {
+    return video | {
       "frames": tf.reshape(tf.gather(frames, where), shape),
       "steps": steps,
-      "seq_lens": video["seq_len"],
       "frame_labels": tf.gather(video["frame_labels"], steps),
-      "seq_labels": video["seq_label"],
-      "name": video["name"],
     }
 
   numbers = np.arange(steps.start * batch_size, steps.stop * batch_size)
@@ -231,29 +203,67 @@ def _make_batches(
   # the pipeline waits for it.
   options = tf.data.Options()
   options.autotune.enabled = False
-  return (
+  batches = (
     tf.data.Dataset.from_tensor_slices((numbers, choices.ravel()))
-    .map(make_example, num_parallel_calls=os.cpu_count())
+    .map(make_example, num_parallel_calls=_NUM_READERS)
     .batch(batch_size, drop_remainder=True)
     .prefetch(data.NUM_PREFETCH_BATCHES)
     .with_options(options)
   )
+  return Batches(batches, used)
 
 
-def _read_record(path: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
-  """Read and verify one record, without a Python function in the pipeline.
+class _VideoReader:
+  """Reads the videos of records, within a pipeline.
 
-  A Python function would need the interpreter's lock when the pipeline ends.
+  Args:
+    records: The records; their numbers choose one.
+    use_frame_labels: Whether to read labels of frames.
   """
-  variant = tf.raw_ops.TFRecordDatasetV2(
-    filenames=[path],
-    compression_type="",
-    buffer_size=_READ_BUFFER_BYTES,
-    byte_offsets=[offset - tfrecords.HEADER_BYTES],
-  )
-  spec = tf.TensorSpec([], tf.string)
-  records = tf.data.experimental.from_variant(variant, spec)
-  return records.take(1).get_single_element()
+
+  def __init__(self, records: Sequence[Record], use_frame_labels: bool) -> None:
+    self._records = records
+    self._use_frame_labels = use_frame_labels
+    self._found: dict[int, Example] = {}
+    self._lock = threading.Lock()
+
+  def describe(self, number: tf.Tensor) -> Tensors:
+    """Describe a video: name, seq_labels, seq_lens and its frame_labels [L]."""
+    types = (tf.string, tf.int64, tf.int64)
+    name, label, labels = tf.numpy_function(self._describe, [number], types)
+    labels = tf.ensure_shape(labels, [None])
+    return {
+      "name": tf.ensure_shape(name, []),
+      "seq_labels": tf.ensure_shape(label, []),
+      "seq_lens": tf.size(labels, tf.int64),
+      "frame_labels": labels,
+    }
+
+  def read_frames(self, number: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+    """Read the encoded frames at some steps, [F] strings."""
+    read = tf.numpy_function(self._read_frames, [number, steps], tf.string)
+    return tf.ensure_shape(read, steps.shape)
+
+  def _describe(self, number: np.int64) -> tuple[bytes, int, np.ndarray]:
+    video = self._find(number)
+    return video.name.encode(), np.int64(video.label), _frame_labels(video)
+
+  def _read_frames(self, number: np.int64, steps: np.ndarray) -> np.ndarray:
+    return self._find(number).jpegs[steps]
+
+  def _find(self, number: int) -> Example:
+    """Look up a video; at its first use its record is read as a whole."""
+    with self._lock:
+      if number not in self._found:
+        record = self._records[number]
+        video = examples.read_example(record, self._use_frame_labels)
+        self._found[number] = video
+      return self._found[number]
+
+
+def _frame_labels(video: Example) -> np.ndarray:
+  """Return [L] labels, -1 where there are none."""
+  return np.array(video.frame_labels or [-1] * len(video.jpegs), np.int64)
 
 
 def choose_records(
@@ -306,7 +316,7 @@ def _shuffle(num_videos: int, seed: tuple[int, ...], block: int) -> np.ndarray:
 
 def iterate_videos(
   config: EasyDict, dataset: str, split: str
-) -> Iterator[dict[str, np.ndarray]]:
+) -> Iterator[dict[str, Any]]:
   """Iterate over the videos of a split, their frames still encoded.
 
   Args:
@@ -315,20 +325,20 @@ def iterate_videos(
     split: `train`, `val`, ...
 
   Yields:
-    What `example_parser.parse_example` returns, as NumPy values, and `times`,
-    [L] float64 seconds, or none where they are not known.
+    For each video `name` bytes, `seq_label` and `seq_len` int64, `jpegs` (L
+    frames, see `EncodedFrames`), `frame_labels` [L] int64, -1 for none, and
+    `times`, [L] float64 seconds, or none where they are not known.
 
   Raises:
     UserError: There are no records, or one is damaged.
   """
   for record in list_split_records(config, dataset, split):
     example = examples.read_example(record, config.DATA.FRAME_LABELS)
-    labels = example.frame_labels or [-1] * len(example.jpegs)
     yield {
       "name": example.name.encode(),
       "seq_label": np.int64(example.label),
       "seq_len": np.int64(len(example.jpegs)),
-      "jpegs": np.array(example.jpegs, object),
-      "frame_labels": np.array(labels, np.int64),
+      "jpegs": example.jpegs,
+      "frame_labels": _frame_labels(example),
       "times": np.array(example.times, np.float64),
     }

@@ -61,9 +61,8 @@ def train(
     UserError: The user made a mistake, or the loss is not finite.
   """
   _check_start(config, force_train, init_from)
-  records = []
   for dataset in config.DATASETS:  # Fails early and clean, too.
-    records += datasets.list_training_records(config, dataset)
+    datasets.list_training_records(config, dataset)
   # What depends on machine or videos is settled: the run is restored without.
   config = copy.deepcopy(config)
   config.PRECISION = models.resolve_precision(config.PRECISION)
@@ -85,7 +84,7 @@ def train(
     checkpoints.init_from(algo, init_from)
   batch_size = config.TRAIN.BATCH_SIZE * strategy.num_replicas_in_sync
   batches = datasets.train_batches(config, batch_size, step, algo.sampler)
-  batches = datasets.checked_batches(distribute(strategy, batches), records)
+  batches = distribute(strategy, batches)
   # First: an evaluator that finds a checkpoint asks what it belongs to.
   configuration.save(config, config.LOGDIR)
   if step == 0:

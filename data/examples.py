@@ -23,13 +23,14 @@ from PIL import Image
 
 from core.errors import UserError
 from data import tfrecords
+from data.encoded_frames import EncodedFrames
+from data.frame_index import find_frames
 from data.tfrecords import Record
+from data.wire_format import encode_head
 
 NAME, LENGTH, LABEL = "name", "len", "label"
 VIDEO, FRAME_LABELS, TIMES = "video", "frame_labels", "times"
 
-# Every JPEG image starts with these bytes.
-JPEG_START = b"\xff\xd8"
 # A message has to be shorter than 2 GiB, or nobody can parse it.
 MAX_BYTES = 2**31 - 2**16
 # More than a frame's place in its list, its label and its time take.
@@ -83,7 +84,7 @@ class Example:
 
   Attributes:
     name: Name of the video; empty if the record has none.
-    jpegs: [L] encoded frames.
+    jpegs: The L encoded frames, read when they are asked for.
     frame_labels: [L] phases, -1 = none; empty without labels.
     times: [L] seconds since the first frame; empty where they are not known.
     label: Label of the whole video, -1 = none.
@@ -93,7 +94,7 @@ class Example:
   """
 
   name: str
-  jpegs: list[bytes]
+  jpegs: EncodedFrames
   frame_labels: list[int]
   times: list[float]
   label: int
@@ -149,10 +150,10 @@ def write_example(
   message.ClearField("feature_lists")
   # What follows is the feature list of the frames, and what contains it.
   frames = sum(len(_frame_head(size)) + size for size in sizes)
-  entry = _head(1, len(VIDEO)) + VIDEO.encode() + _head(2, frames)
-  before += _head(1, len(entry) + frames) + entry
+  entry = encode_head(1, len(VIDEO)) + VIDEO.encode() + encode_head(2, frames)
+  before += encode_head(1, len(entry) + frames) + entry
   head = message.SerializeToString(deterministic=True)
-  head += _head(2, len(before) + frames) + before
+  head += encode_head(2, len(before) + frames) + before
 
   def pieces() -> Iterator[bytes]:
     yield head
@@ -165,26 +166,13 @@ def write_example(
 
 def _frame_head(size: int) -> bytes:
   """Encode what precedes a JPEG of some bytes in the list of frames."""
-  value = _head(1, size)
-  bytes_list = _head(1, len(value) + size) + value
-  return _head(1, len(bytes_list) + size) + bytes_list
-
-
-def _head(number: int, length: int) -> bytes:
-  """Encode the tag of a field of bytes, and their number.
-
-  See https://protobuf.dev/programming-guides/encoding/.
-  """
-  head = bytearray([number << 3 | 2])
-  while length > 127:
-    head.append(length & 127 | 128)
-    length >>= 7
-  head.append(length)
-  return bytes(head)
+  value = encode_head(1, size)
+  bytes_list = encode_head(1, len(value) + size) + value
+  return encode_head(1, len(bytes_list) + size) + bytes_list
 
 
 def read_example(record: Record, use_frame_labels: bool = True) -> Example:
-  """Read the video of a record, its frames still encoded.
+  """Read the video of a record; its frames are read when they are asked for.
 
   Args:
     record: A record as `tfrecords.list_records` returns it.
@@ -194,19 +182,21 @@ def read_example(record: Record, use_frame_labels: bool = True) -> Example:
     The video.
 
   Raises:
-    UserError: The record is damaged or no `SequenceExample`, it has no frames
-      or labels or times of only some of them, or a frame does not start like a
-      JPEG.
+    UserError: The record is damaged or no `SequenceExample`, or it has no
+      frames or labels or times of only some of them.
   """
+  index = find_frames(record, VIDEO)
   try:
-    message = _SequenceExample.FromString(tfrecords.read_record(record))
+    message = _SequenceExample.FromString(index.rest)
   except DecodeError as error:
     raise _damage(record, "a SequenceExample", "other data") from error
   context, lists = message.context.feature, message.feature_lists.feature_list
-  jpegs = [b"".join(x.bytes_list.value) for x in lists[VIDEO].feature]
+  name = b"".join(context[NAME].bytes_list.value).decode(errors="replace")
+  where = f"{record}, video {name!r}"
+  jpegs = EncodedFrames(record.path, *index[:3], where)
   features = lists[FRAME_LABELS].feature if use_frame_labels else ()
   example = Example(
-    name=b"".join(context[NAME].bytes_list.value).decode(errors="replace"),
+    name=name,
     jpegs=jpegs,
     frame_labels=[label for x in features for label in x.int64_list.value],
     times=[t for x in lists[TIMES].feature for t in x.float_list.value],
@@ -221,10 +211,6 @@ def read_example(record: Record, use_frame_labels: bool = True) -> Example:
   for key, number in zip(values, map(len, values.values()), strict=True):
     if number not in (0, count):
       raise _damage(example, f"{count} {key}, one a frame", number)
-  for number, jpeg in enumerate(example.jpegs):
-    if not jpeg.startswith(JPEG_START):
-      received = "a PNG image" if jpeg[1:4] == b"PNG" else "other data"
-      raise _damage(example, f"a JPEG image as frame {number}", received)
   return example
 
 

@@ -1,4 +1,4 @@
-"""Turn uint8 frames into augmented float frames in [-1, 1]."""
+"""Turn encoded frames into augmented float frames in [-1, 1]."""
 
 import functools
 
@@ -6,6 +6,13 @@ import tensorflow as tf
 from easydict import EasyDict
 
 _CROP_MIN_SCALE = 0.8
+
+
+def decode(jpegs: tf.Tensor) -> tf.Tensor:
+  """Decode JPEG images of one size: [F] string to [F, H, W, 3] uint8."""
+  decode = functools.partial(tf.io.decode_jpeg, channels=3)
+  spec = tf.TensorSpec([None, None, 3], tf.uint8)
+  return tf.map_fn(decode, jpegs, fn_output_signature=spec)
 
 
 def augment(

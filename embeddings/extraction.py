@@ -11,7 +11,7 @@ from easydict import EasyDict
 
 import datasets
 from algos.algorithm import Algorithm
-from data import example_parser, examples, preprocessing
+from data import examples, preprocessing
 from data.dataset_info import read_dataset_file
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 
@@ -81,7 +81,7 @@ def decode_frames(
   jpegs: np.ndarray, size: tuple[int, int] | None = None
 ) -> np.ndarray:
   """Decode frames, resized to a width and height; None keeps their own."""
-  frames = example_parser.decode_frames(tf.constant(jpegs)).numpy()
+  frames = preprocessing.decode(tf.constant(jpegs)).numpy()
   if size in (None, frames.shape[2:0:-1]):
     return frames
   area = cv2.INTER_AREA
@@ -107,7 +107,7 @@ def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:
 
   @tf.function
   def compute_piece(jpegs: tf.Tensor) -> tf.Tensor:
-    frames = example_parser.decode_frames(jpegs)
+    frames = preprocessing.decode(jpegs)
     crop = config.AUGMENTATION.RANDOM_CROP
     return algo.features(preprocessing.prepare(frames, config.IMAGE_SIZE, crop))
 

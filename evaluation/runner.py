@@ -66,9 +66,7 @@ def run_tasks(
       if needs_embs:
         embs[split] = extraction.embed_split(embed_video, *source, max_embs)
       if needs_batches:
-        loaded = datasets.eval_batches(*source, algo.sampler)
-        records = datasets.list_split_records(*source)
-        batches[split] = datasets.checked_batches(loaded, records)
+        batches[split] = datasets.eval_batches(*source, algo.sampler)
     embs = name_phases(config, dataset, embs)
     results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
   return results

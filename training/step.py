@@ -1,5 +1,6 @@
 """One compiled training step, on as many replicas as there are."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
 
@@ -7,12 +8,11 @@ import keras
 import tensorflow as tf
 
 from algos.algorithm import Algorithm, Batch
+from data.batches import Batches
 from training.checkpoints import trainable_variables
 
 
-def distribute(
-  strategy: tf.distribute.Strategy, batches: tf.data.Dataset
-) -> tf.data.Dataset | tf.distribute.DistributedDataset:
+def distribute(strategy: tf.distribute.Strategy, batches: Batches) -> Batches:
   """Split each batch among the replicas of a strategy, if there are several."""
   # A distributed data set has a tuner of its own, see `datasets`.
   if strategy.num_replicas_in_sync == 1:
@@ -21,7 +21,9 @@ def distribute(
   options = tf.data.Options()
   policy = tf.data.experimental.AutoShardPolicy.DATA
   options.experimental_distribute.auto_shard_policy = policy
-  return strategy.experimental_distribute_dataset(batches.with_options(options))
+  dataset = batches.dataset.with_options(options)
+  distributed = strategy.experimental_distribute_dataset(dataset)
+  return dataclasses.replace(batches, dataset=distributed)
 
 
 def build_train_step(

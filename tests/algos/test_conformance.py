@@ -12,6 +12,7 @@ import tensorflow as tf
 import algos
 import models
 import train
+from data.batches import Batches
 from data.sampling import PositivePairSampler
 from tests.helpers import tiny
 from training import checkpoints
@@ -334,8 +335,8 @@ def take_step(settings, data, strategy=None):
     optimizer.build(checkpoints.trainable_variables(algo))
   if strategy:
     step = train.build_train_step(strategy, algo, optimizer)
-    batches = tf.data.Dataset.from_tensors(data)
-    [batch] = train.distribute(strategy, batches.unbatch().batch(4, True))
+    dataset = tf.data.Dataset.from_tensors(data).unbatch().batch(4, True)
+    [batch] = train.distribute(strategy, Batches(dataset, []))
     loss = step(batch)["loss"]
   else:
     loss = tiny.take_step(algo, optimizer, data)

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from core.errors import UserError
-from data import dataset_info, examples
+from data import dataset_info
 from data.dataset_info import DatasetInfo, SplitInfo, load_dataset_info
 from data.known_datasets import name_phases
 from tests.helpers import record_files
@@ -14,7 +14,7 @@ from tests.helpers.errors import message_of
 
 def write_records(folder, shards, split="val", dataset="mine"):
   """Writes videos, each its number of frames and their labels or None."""
-  frame, bare = examples.JPEG_START, record_files.bare
+  frame, bare = b"\xff\xd8", record_files.bare
   records = [[bare([frame] * n, labels) for n, labels in x] for x in shards]
   record_files.write(folder, records, dataset, split)
 

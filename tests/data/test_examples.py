@@ -78,9 +78,9 @@ WIDE = record_files.jpeg(1, 1, size=(16, 32))
 def test_an_example_is_read_back(tmp_path):
   content = record_files.sequence_example("näme", [JPEG, WIDE], [3, -1], 2**40)
   sound, bare = read(tmp_path, content, record_files.bare([JPEG]))
-  assert (sound.name, sound.jpegs) == ("näme", [JPEG, WIDE])
+  assert (sound.name, [*sound.jpegs]) == ("näme", [JPEG, WIDE])
   assert (sound.frame_labels, sound.label, sound.length) == ([3, -1], 2**40, 2)
-  assert (bare.name, bare.jpegs) == ("", [JPEG])
+  assert (bare.name, [*bare.jpegs]) == ("", [JPEG])
   assert (bare.frame_labels, bare.label, bare.length) == ([], -1, 1)
   unlabeled = examples.read_example(sound.record, use_frame_labels=False)
   assert unlabeled.frame_labels == []
@@ -99,7 +99,7 @@ def test_other_programs_may_order_pack_and_extend_as_they_like(tmp_path):
   jpegs = record_files.bare([JPEG] * 2)
   [example] = read(tmp_path, labels + jpegs + other.SerializeToString())
   assert example.name == "\N{REPLACEMENT CHARACTER} name"
-  assert example.jpegs == [JPEG] * 2 and example.frame_labels == [2, 0]
+  assert [*example.jpegs] == [JPEG] * 2 and example.frame_labels == [2, 0]
 
 
 def clip(*frames, labels=None):
@@ -109,12 +109,15 @@ def clip(*frames, labels=None):
 @pytest.mark.parametrize(
   "content, message",
   [
-    (b"\xff\xff\xff", ": expected a SequenceExample, received other data"),
-    (clip(JPEG, JPEG)[:-40], ": expected a SequenceExample, received other"),
+    (b"\xff\xff\xff", ": expected a SequenceExample of JPEG images, received"),
+    (
+      clip(JPEG, JPEG)[:-40],
+      ": expected a SequenceExample of JPEG images, received",
+    ),
     (clip(), ", video 'clip': expected frames under the key `video`, received"),
-    (clip(JPEG, b"hi"), "expected a JPEG image as frame 1, received other"),
-    (clip(PNG, JPEG), "expected a JPEG image as frame 0, received a PNG image"),
-    (clip(JPEG, b""), "expected a JPEG image as frame 1, received other data"),
+    (clip(JPEG, b"hi"), "of JPEG images, received other data as frame 1;"),
+    (clip(PNG, JPEG), "of JPEG images, received a PNG image as frame 0;"),
+    (clip(JPEG, b""), "of JPEG images, received other data as frame 1;"),
     (clip(JPEG, JPEG[:-20]), "JPEG image as frame 1, received a damaged one"),
     (clip(JPEG, JPEG[:2]), "JPEG image as frame 1, received a damaged one"),
     (

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 import datasets
 from core.errors import UserError
-from data import example_parser, preprocessing
+from data import preprocessing
 from embeddings import extraction
 from tests.helpers import record_files, tiny
 from tests.helpers.errors import message_of
@@ -59,7 +59,7 @@ def test_embeddings_do_not_depend_on_frames_per_batch(
   """
   algo, expected = build(settings), []
   for video in videos:
-    frames = example_parser.decode_frames(tf.constant(video["jpegs"]))
+    frames = preprocessing.decode(tf.constant(video["jpegs"]))
     frames = preprocessing.prepare(frames, 32, False).numpy()
     contexts = [
       [frames[max(0, t - back)] for back in context] for t in range(len(frames))
