@@ -244,8 +244,15 @@ _SETTINGS = {
     "PER_CLASS": False,
     # Evaluation embeds every n-th frame.
     "SAMPLE_ALL_STRIDE": Setting(1, low=1),
+    # Folder for the features of a frozen backbone, which are computed once.
+    "CACHE_DIR": Setting("/tmp/tcc_cache", is_path=True),
+    # Gigabytes that all features there may take; 0 = none are kept.
+    "CACHE_MAX_GB": Setting(20.0, low=0),
   },
   "AUGMENTATION": {
+    # Views of each video to augment once and keep the features of, for training
+    # with a frozen backbone; 0 = every batch is augmented anew.
+    "CACHED_VIEWS": Setting(0, low=0),
     # Mirror half of the videos left to right.
     "RANDOM_FLIP": True,
     # Square crop with 0.8 to 1 of the shorter side.

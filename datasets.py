@@ -6,7 +6,6 @@ a run that continues from a checkpoint sees the batches it would have seen.
 
 import itertools
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -18,7 +17,8 @@ from core.errors import UserError
 from data import examples, preprocessing, shard_files, tfrecords
 from data.batches import Batches, Tensors
 from data.dataset_info import read_dataset_file
-from data.examples import Example
+from data.feature_cache import FeatureCache
+from data.record_reader import RecordReader, list_labels
 from data.sampling import FrameSampler, context_steps
 from data.subsets import first_fraction
 from data.tfrecords import Record
@@ -115,6 +115,7 @@ def train_batches(
   batch_size: int,
   start_step: int = 0,
   sampler: FrameSampler | None = None,
+  cache: FeatureCache | None = None,
 ) -> Batches:
   """Make batches of augmented videos, from `start_step` to TRAIN.MAX_ITERS.
 
@@ -123,18 +124,21 @@ def train_batches(
     batch_size: Videos a batch, over all replicas.
     start_step: Steps already taken; their batches are left out, not computed.
     sampler: Chooses the frames of a video; None = `FrameSampler`.
+    cache: Holds the AUGMENTATION.CACHED_VIEWS of each video; None = the frames
+      are augmented.
 
   Returns:
     An iterable of batches: frames [B,S,C,H,W,3] float32 in [-1,1], steps [B,S]
     int64, seq_lens [B] int64, frame_labels [B,S] int64, seq_labels [B] int64,
-    name [B] string; -1 stands for no label.
+    name [B] string; -1 stands for no label. With a cache, features
+    [B,S,C,h,w,channels] in place of frames.
 
   Raises:
     UserError: A data set of DATASETS has no records.
   """
   records = [list_training_records(config, name) for name in config.DATASETS]
   steps = range(start_step, config.TRAIN.MAX_ITERS)
-  return _make_batches(config, records, steps, batch_size, sampler, True)
+  return _make_batches(config, records, steps, batch_size, sampler, True, cache)
 
 
 def eval_batches(
@@ -142,6 +146,7 @@ def eval_batches(
   dataset: str,
   split: str,
   sampler: FrameSampler | None = None,
+  cache: FeatureCache | None = None,
 ) -> Batches:
   """Make the same EVAL.VAL_ITERS batches each time, sampled but not augmented.
 
@@ -150,6 +155,7 @@ def eval_batches(
     dataset: Name of the data set.
     split: `train` or `val`.
     sampler: As in `train_batches`.
+    cache: Holds the features of each video; None = a batch has the frames.
 
   Returns:
     An iterable of batches, as `train_batches`.
@@ -159,7 +165,8 @@ def eval_batches(
   """
   records = [list_split_records(config, dataset, split)]
   steps, batch_size = range(config.EVAL.VAL_ITERS), config.EVAL.BATCH_SIZE
-  return _make_batches(config, records, steps, batch_size, sampler, False)
+  sizes = steps, batch_size
+  return _make_batches(config, records, *sizes, sampler, False, cache)
 
 
 def _make_batches(
@@ -169,6 +176,7 @@ def _make_batches(
   batch_size: int,
   sampler: FrameSampler | None,
   training: bool,
+  cache: FeatureCache | None,
 ) -> Batches:
   """Build the pipeline: number of an example -> record -> video -> batch."""
   data, augmentation, size = config.DATA, config.AUGMENTATION, config.IMAGE_SIZE
@@ -178,7 +186,8 @@ def _make_batches(
   counts, block = list(map(len, records)), data.SHUFFLE_QUEUE_SIZE
   choices = choose_records(counts, steps, batch_size, seed, block)
   used = list(itertools.chain.from_iterable(records))
-  reader = _VideoReader(used, data.FRAME_LABELS)
+  reader = RecordReader(used, data.FRAME_LABELS, cache)
+  content = "features" if cache else "frames"
 
   def make_example(number: tf.Tensor, choice: tf.Tensor) -> Tensors:
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), num=3)
@@ -186,14 +195,19 @@ def _make_batches(
     steps = sampler(video["seq_lens"], num_frames, seeds)
     # A frame may be in several contexts: prepare it once.
     distinct, where = tf.unique(context_steps(steps, data))
-    frames = preprocessing.decode(reader.read_frames(choice, distinct))
-    if training:
-      frames = preprocessing.augment(frames, augmentation, size, seeds[1])
+    if cache:
+      num_views = augmentation.CACHED_VIEWS if training else 0
+      loaded = reader.read_features(choice, distinct, num_views, seeds[1])
     else:
-      frames = preprocessing.prepare(frames, size, augmentation.RANDOM_CROP)
-    shape = [steps.shape[0], data.NUM_STEPS, *frames.shape[1:]]
+      frames = preprocessing.decode(reader.read_frames(choice, distinct))
+      if training:
+        loaded = preprocessing.augment(frames, augmentation, size, seeds[1])
+      else:
+        crop = augmentation.RANDOM_CROP
+        loaded = preprocessing.prepare(frames, size, crop)
+    shape = [steps.shape[0], data.NUM_STEPS, *loaded.shape[1:]]
     return video | {
-      "frames": tf.reshape(tf.gather(frames, where), shape),
+      content: tf.reshape(tf.gather(loaded, where), shape),
       "steps": steps,
       "frame_labels": tf.gather(video["frame_labels"], steps),
     }
@@ -211,59 +225,6 @@ def _make_batches(
     .with_options(options)
   )
   return Batches(batches, used)
-
-
-class _VideoReader:
-  """Reads the videos of records, within a pipeline.
-
-  Args:
-    records: The records; their numbers choose one.
-    use_frame_labels: Whether to read labels of frames.
-  """
-
-  def __init__(self, records: Sequence[Record], use_frame_labels: bool) -> None:
-    self._records = records
-    self._use_frame_labels = use_frame_labels
-    self._found: dict[int, Example] = {}
-    self._lock = threading.Lock()
-
-  def describe(self, number: tf.Tensor) -> Tensors:
-    """Describe a video: name, seq_labels, seq_lens and its frame_labels [L]."""
-    types = (tf.string, tf.int64, tf.int64)
-    name, label, labels = tf.numpy_function(self._describe, [number], types)
-    labels = tf.ensure_shape(labels, [None])
-    return {
-      "name": tf.ensure_shape(name, []),
-      "seq_labels": tf.ensure_shape(label, []),
-      "seq_lens": tf.size(labels, tf.int64),
-      "frame_labels": labels,
-    }
-
-  def read_frames(self, number: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
-    """Read the encoded frames at some steps, [F] strings."""
-    read = tf.numpy_function(self._read_frames, [number, steps], tf.string)
-    return tf.ensure_shape(read, steps.shape)
-
-  def _describe(self, number: np.int64) -> tuple[bytes, int, np.ndarray]:
-    video = self._find(number)
-    return video.name.encode(), np.int64(video.label), _frame_labels(video)
-
-  def _read_frames(self, number: np.int64, steps: np.ndarray) -> np.ndarray:
-    return self._find(number).jpegs[steps]
-
-  def _find(self, number: int) -> Example:
-    """Look up a video; at its first use its record is read as a whole."""
-    with self._lock:
-      if number not in self._found:
-        record = self._records[number]
-        video = examples.read_example(record, self._use_frame_labels)
-        self._found[number] = video
-      return self._found[number]
-
-
-def _frame_labels(video: Example) -> np.ndarray:
-  """Return [L] labels, -1 where there are none."""
-  return np.array(video.frame_labels or [-1] * len(video.jpegs), np.int64)
 
 
 def choose_records(
@@ -339,6 +300,6 @@ def iterate_videos(
       "seq_label": np.int64(example.label),
       "seq_len": np.int64(len(example.jpegs)),
       "jpegs": example.jpegs,
-      "frame_labels": _frame_labels(example),
+      "frame_labels": list_labels(example),
       "times": np.array(example.times, np.float64),
     }

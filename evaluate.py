@@ -89,14 +89,14 @@ def _build_evaluator(
 ) -> Callable[[int, str], None]:
   """Build the network once; return what evaluates a step's checkpoint."""
   algo = checkpoints.build_to_restore(config)
-  embed_video = extraction.video_embedder(algo, config)
+  embedder = extraction.VideoEmbedder(algo, config)
   writer = runner.open_writer(config.LOGDIR)
   details = {"max_embs": max_embs} if max_embs else {}
 
   def evaluate_checkpoint(step: int, path: str) -> None:
     logging.info("Evaluating step %d", step)
     checkpoints.restore_networks(algo, path)
-    results = runner.run_tasks(config, algo, embed_video, tasks, max_embs)
+    results = runner.run_tasks(config, embedder, tasks, max_embs)
     runner.log_results(config.LOGDIR, writer, step, results, visualize, details)
     print(metrics.table(config.LOGDIR), flush=True)
 

@@ -53,9 +53,9 @@ def extract(
   Raises:
     UserError: There is no checkpoint, no such data set, or no room.
   """
-  embed_video = _restore(config, save_path)
+  embedder = _restore(config, save_path)
   embedded = extraction.embed_split(
-    embed_video, config, dataset, split, max_embs, keep_data
+    embedder, config, dataset, split, max_embs, keep_data
   )
   lists = embedded.to_lists()
   if not keep_labels:
@@ -63,13 +63,13 @@ def extract(
   _save(save_path, lists)
 
 
-def _restore(config: EasyDict, save_path: str) -> extraction.EmbedVideo:
+def _restore(config: EasyDict, save_path: str) -> extraction.VideoEmbedder:
   """Restore the last checkpoint, before anything is written."""
   path = checkpoints.latest_checkpoint(config.LOGDIR)
   files.make_folder(pathlib.Path(save_path).parent)
   algo = checkpoints.build_to_restore(config)
   checkpoints.restore_networks(algo, path)
-  return extraction.video_embedder(algo, config)
+  return extraction.VideoEmbedder(algo, config)
 
 
 def _save(save_path: str, lists: Videos) -> None:

@@ -7,9 +7,11 @@ import core.quiet_tensorflow  # noqa: F401
 
 import contextlib
 import copy
+import itertools
 import math
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import keras
@@ -21,13 +23,15 @@ import config as configuration
 import datasets
 import models
 from algos import ALGOS
-from algos.algorithm import Batch
+from algos.algorithm import Algorithm, Batch
 from core import run_directory
 from core.command_line import define_path, run
 from core.errors import UserError
 from core.settings import check_name
+from data.feature_cache import FeatureCache, View
 from evaluation import TASKS
 from training import checkpoints
+from training.frame_features import FrameFeatures, build_cache
 from training.log import TrainLog
 from training.optimizers import build_optimizer
 from training.step import build_train_step, distribute
@@ -60,7 +64,7 @@ def train(
   Raises:
     UserError: The user made a mistake, or the loss is not finite.
   """
-  _check_start(config, force_train, init_from)
+  _check_start(config, force_train, init_from, visualize)
   for dataset in config.DATASETS:  # Fails early and clean, too.
     datasets.list_training_records(config, dataset)
   # What depends on machine or videos is settled: the run is restored without.
@@ -83,19 +87,19 @@ def train(
   if init_from and step == 0:
     checkpoints.init_from(algo, init_from)
   batch_size = config.TRAIN.BATCH_SIZE * strategy.num_replicas_in_sync
-  batches = datasets.train_batches(config, batch_size, step, algo.sampler)
-  batches = distribute(strategy, batches)
   # First: an evaluator that finds a checkpoint asks what it belongs to.
   configuration.save(config, config.LOGDIR)
   if step == 0:
     saver.save(0)
+  source = config, batch_size, step, algo.sampler, _cache_views(algo, config)
+  batches = distribute(strategy, datasets.train_batches(*source))
   train_step = build_train_step(strategy, algo, optimizer, debug)
   with TrainLog(config, variables if debug else [], visualize) as log:
     return _take_steps(config, batches, train_step, saver, log)
 
 
 def _check_start(
-  config: EasyDict, force_train: bool, init_from: str | None
+  config: EasyDict, force_train: bool, init_from: str | None, visualize: bool
 ) -> None:
   """Find the user's mistakes before anything is built or written."""
   check_name("TRAINING_ALGO", config.TRAINING_ALGO, ALGOS)
@@ -107,6 +111,14 @@ def _check_start(
       f"{config.LOGDIR}: expected a new log directory, received one with"
       " training logs; continue that run with --force_train or choose another"
       " --logdir"
+    )
+  views = config.AUGMENTATION.CACHED_VIEWS
+  is_cached = config.MODEL.TRAIN_BASE == "frozen" and config.DATA.CACHE_MAX_GB
+  if views and (not is_cached or visualize):
+    raise UserError(
+      "AUGMENTATION.CACHED_VIEWS: expected 0 unless MODEL.TRAIN_BASE is frozen,"
+      " DATA.CACHE_MAX_GB allows a cache and --visualize is off, received"
+      f" {views}; set it to 0"
     )
   if init_from:
     checkpoints.latest_checkpoint(init_from)
@@ -123,6 +135,19 @@ def _check_start(
     )
 
 
+def _cache_views(algo: Algorithm, config: EasyDict) -> FeatureCache | None:
+  """Compute the features of AUGMENTATION.CACHED_VIEWS, if there are any."""
+  if not config.AUGMENTATION.CACHED_VIEWS:
+    return None
+  cache = build_cache(algo, config)
+  records = [datasets.list_training_records(config, x) for x in config.DATASETS]
+  numbers = range(config.AUGMENTATION.CACHED_VIEWS)
+  views = itertools.product(itertools.chain(*records), numbers)
+  features = FrameFeatures(algo, config, augment=True)
+  features.fill_cache(cache, list(itertools.starmap(View, views)))
+  return cache
+
+
 def _take_steps(
   config: EasyDict,
   batches: Iterable[Batch],
@@ -136,7 +161,9 @@ def _take_steps(
   iterator = iter(batches)
   with _caught_signals() as caught:
     while step < config.TRAIN.MAX_ITERS and not caught:
+      asked = time.monotonic()
       batch = next(iterator)
+      waited = time.monotonic() - asked
       scalars = train_step(batch)
       loss = float(scalars["loss"])
       if not math.isfinite(loss):
@@ -146,7 +173,7 @@ def _take_steps(
           f" --force_train: the last checkpoint in {config.LOGDIR} (step"
           f" {saver.step}) is good"
         )
-      log.step(step, scalars, batch)
+      log.step(step, scalars, batch, waited)
       step += 1
       if step % config.CHECKPOINT.SAVE_INTERVAL == 0:
         saver.save(step)

@@ -101,17 +101,21 @@ class Algorithm(keras.Model):
     """Embed the frames of a batch.
 
     Args:
-      batch: A batch of `datasets`; only frames [B, S, C, H, W, 3] are used.
+      batch: A batch of `datasets`; only frames [B, S, C, H, W, 3], or in their
+        place features [B, S, C, ...], are used.
       training: Whether batch norm uses and updates statistics of the batch and
         dropout drops; a frozen backbone or embedder never does.
 
     Returns:
       [B, S, D] float32 embeddings.
     """
-    *sampled, height, width, channels = keras.ops.shape(batch["frames"])
-    frames = tf.reshape(batch["frames"], [-1, height, width, channels])
-    features = self.features(frames, training)
-    features = tf.reshape(features, [*sampled, *keras.ops.shape(features)[1:]])
+    features = batch.get("features")
+    if features is None:
+      *sampled, height, width, channels = keras.ops.shape(batch["frames"])
+      frames = tf.reshape(batch["frames"], [-1, height, width, channels])
+      features = self.features(frames, training)
+      shape = [*sampled, *keras.ops.shape(features)[1:]]
+      features = tf.reshape(features, shape)
     return self.emb(features, training=training and self._trains_embedder)
 
   def features(self, frames: tf.Tensor, training: bool = False) -> tf.Tensor:

@@ -1,7 +1,8 @@
 """Embedding whole videos with a trained network."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,15 +13,110 @@ from easydict import EasyDict
 import datasets
 from algos.algorithm import Algorithm
 from data import examples, preprocessing
-from data.dataset_info import read_dataset_file
+from data.dataset_info import SplitInfo, read_dataset_file
+from data.encoded_frames import EncodedFrames
+from data.feature_cache import (
+  CachedFeatures,
+  FeatureCache,
+  NoRoomError,
+  View,
+)
+from data.tfrecords import Record
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
+from networks.embedders import Places
+from training.frame_features import NO_SEED, FrameFeatures, Sources, build_cache
 
-# Embeds [L, D] float32 from encoded frames [F] and ascending steps [L].
-EmbedVideo = Callable[[np.ndarray, np.ndarray], np.ndarray]
+# The frames of a video, or their features.
+Frames = EncodedFrames | CachedFeatures
+
+
+class VideoEmbedder:
+  """Embeds videos with the networks of an algorithm.
+
+  Compiling takes seconds, so one embedder serves all videos, and all
+  checkpoints that are restored into the algorithm one after another. The
+  backbone sees each frame once, however many contexts it is in.
+
+  Args:
+    algo: The algorithm.
+    config: The configuration.
+
+  Attributes:
+    algo: As above.
+  """
+
+  def __init__(self, algo: Algorithm, config: EasyDict) -> None:
+    self.algo = algo
+    self._config = config
+    self._features = FrameFeatures(algo, config)
+    self._encode = tf.function(algo.emb.encode_frames)
+
+  def __call__(
+    self, videos: Iterable[tuple[Frames, np.ndarray]]
+  ) -> Iterator[np.ndarray]:
+    """Embed videos.
+
+    Args:
+      videos: For each its frames, of all videos encoded or of all cached, and
+        the steps [L] to embed, ascending. They are read when they are needed:
+        those of the next video, while this one is embedded.
+
+    Yields:
+      [L, D] float32 embeddings of each video.
+    """
+    sources: dict[int, tuple[Frames, tuple[int, int]]] = {}
+
+    def list_steps() -> Iterator[np.ndarray]:
+      for number, (frames, steps) in enumerate(videos):
+        sources[number] = frames, NO_SEED
+        yield steps
+
+    def encode(batches: Iterator[Places]) -> Iterator[tuple[Places, tf.Tensor]]:
+      first = next(batches)
+      batches = itertools.chain([first], batches)
+      is_cached = isinstance(sources[first[0, 0]][0], CachedFeatures)
+      read = self._read_batches if is_cached else self._features.compute_batches
+      for places, features in read(sources, batches):
+        yield places, self._encode(features)[: len(places)]
+
+    yield from self.algo.emb.embed_videos(encode, list_steps())
+
+  def _read_batches(
+    self, sources: Sources, batches: Iterator[Places]
+  ) -> Iterator[tuple[Places, tf.Tensor]]:
+    """Read features, see `FrameFeatures.compute_batches`."""
+    for places in batches:
+      parts = [
+        sources[number][0][places[places[:, 0] == number, 1]]
+        for number in dict.fromkeys(places[:, 0].tolist())
+      ]
+      features = np.concatenate(parts)
+      missing = self.algo.emb.piece_size - len(features)
+      padding = [[0, missing], *[[0, 0]] * (features.ndim - 1)]
+      yield places, tf.constant(np.pad(features, padding, mode="edge"))
+
+  def cache_features(self, records: Sequence[Record]) -> FeatureCache | None:
+    """Cache the features of videos, if the backbone is frozen.
+
+    Args:
+      records: The records of the videos.
+
+    Returns:
+      A cache that holds them; None, with a warning, where there is no room.
+    """
+    cache = build_cache(self.algo, self._config)
+    if not cache:
+      return None
+    try:
+      self._features.fill_cache(cache, list(map(View, records)))
+    except NoRoomError as error:
+      logging.warning("Features are computed each time: %s", error)
+      return None
+    return cache
 
 
 def embed_split(
-  embed_video: EmbedVideo,
+  embedder: VideoEmbedder,
   config: EasyDict,
   dataset: str,
   split: str,
@@ -33,7 +129,7 @@ def embed_split(
   video alone, not on EVAL.FRAMES_PER_BATCH or the other videos.
 
   Args:
-    embed_video: As `video_embedder` makes it, of networks that are restored.
+    embedder: Of networks that are restored.
     config: The configuration.
     dataset: Name of the data set.
     split: `train`, `val`, ...
@@ -47,34 +143,60 @@ def embed_split(
   Raises:
     UserError: There are no records, or one is damaged.
   """
-  embedded = []
+  records = datasets.list_split_records(config, dataset, split)
+  records = records[: max_embs or None]
+  videos = datasets.iterate_videos(config, dataset, split)
+  videos = list(itertools.islice(videos, len(records)))
+  stride = config.DATA.SAMPLE_ALL_STRIDE
+  steps = [np.arange(0, video["seq_len"], stride) for video in videos]
+  # All frames are worth caching if all are embedded.
+  cache = embedder.cache_features(records) if stride == 1 else None
+  sources = map(cache.open, map(View, records)) if cache else None
+  sources = sources or (video["jpegs"] for video in videos)
+  try:
+    embs = list(embedder(zip(sources, steps, strict=True)))
+  except (tf.errors.InvalidArgumentError, ValueError):
+    examples.check_records(records)
+    raise
   stored = read_dataset_file(config.PATH_TO_TFRECORDS, dataset)
   info = stored.splits.get(split) if stored else None
-  sources = {v["name"]: v["source"] for v in info.videos} if info else {}
-  videos = datasets.iterate_videos(config, dataset, split)
-  for video in itertools.islice(videos, max_embs or None):
-    steps = np.arange(0, video["seq_len"], config.DATA.SAMPLE_ALL_STRIDE)
-    try:
-      embs = embed_video(video["jpegs"], steps)
-    except (tf.errors.InvalidArgumentError, ValueError):
-      records = datasets.list_split_records(config, dataset, split)
-      examples.check_records(records)
-      raise
+  embedded: list[EmbeddedVideo] = []
+  for video, rows, values in zip(videos, steps, embs, strict=True):
     frames = None
     if keep_frames:
       size = embedded[0].frames.shape[2:0:-1] if embedded else None
-      frames = decode_frames(video["jpegs"][steps], size)
-    name = video["name"].decode(errors="replace")
-    numbers = (int(video["seq_len"]), int(video["seq_label"]))
-    labels, times = video["frame_labels"][steps], None
-    if len(video["times"]):
-      times = video["times"][steps]
-    elif info and info.fps:
-      times = steps / info.fps
-    kept = labels, frames, times, sources.get(name, "")
-    embedded.append(EmbeddedVideo(embs, steps, name, *numbers, *kept))
+      frames = decode_frames(video["jpegs"][rows], size)
+    embedded.append(_describe(video, rows, values, frames, info))
   logging.info("Embedded %d %s videos of %s", len(embedded), split, dataset)
   return EmbeddedSplit(embedded)
+
+
+def _describe(
+  video: Mapping[str, Any],
+  steps: np.ndarray,
+  embs: np.ndarray,
+  frames: np.ndarray | None,
+  info: SplitInfo | None,
+) -> EmbeddedVideo:
+  """Join embeddings with what record and `dataset.json` say of a video."""
+  times = None
+  if len(video["times"]):
+    times = video["times"][steps]
+  elif info and info.fps:
+    times = steps / info.fps
+  name = video["name"].decode(errors="replace")
+  sources = {v["name"]: v["source"] for v in info.videos} if info else {}
+  return EmbeddedVideo(
+    embs=embs,
+    steps=steps,
+    name=name,
+    seq_len=int(video["seq_len"]),
+    seq_label=int(video["seq_label"]),
+    labels=video["frame_labels"][steps],
+    frames=frames,
+    times=times,
+    source=sources.get(name, ""),
+  )
 
 
 def decode_frames(
@@ -86,40 +208,3 @@ def decode_frames(
     return frames
   area = cv2.INTER_AREA
   return np.stack([cv2.resize(x, size, interpolation=area) for x in frames])
-
-
-def video_embedder(algo: Algorithm, config: EasyDict) -> EmbedVideo:
-  """Compile the network for embedding encoded videos.
-
-  That takes seconds, so one function serves all videos, and all checkpoints
-  that are restored into the algorithm one after another. The backbone sees each
-  frame once, however many contexts it is in.
-
-  Args:
-    algo: The algorithm.
-    config: The configuration.
-
-  Returns:
-    A function of encoded frames [F] and ascending steps [L] that returns
-    embeddings [L, D] float32.
-  """
-  size = algo.emb.piece_size
-
-  @tf.function
-  def compute_piece(jpegs: tf.Tensor) -> tf.Tensor:
-    frames = preprocessing.decode(jpegs)
-    crop = config.AUGMENTATION.RANDOM_CROP
-    return algo.features(preprocessing.prepare(frames, config.IMAGE_SIZE, crop))
-
-  def embed_video(jpegs: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    def compute_features(indices: np.ndarray) -> tf.Tensor:
-      features = []
-      for piece in np.split(indices, range(size, len(indices), size)):
-        # Repeats the last frame, so that one shape is compiled.
-        padded = np.pad(piece, (0, size - len(piece)), mode="edge")
-        features.append(compute_piece(jpegs[padded])[: len(piece)])
-      return tf.concat(features, 0)
-
-    return algo.emb.embed_video(compute_features, steps)
-
-  return embed_video

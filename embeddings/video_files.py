@@ -1,11 +1,12 @@
 """Embedding video files and folders of images that are in no record."""
 
+import dataclasses
 import glob
+import itertools
 import os
 import pathlib
 import tempfile
-from collections.abc import Mapping, Sequence
-from typing import BinaryIO
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from absl import logging
@@ -14,31 +15,12 @@ from easydict import EasyDict
 import datasets
 from core.errors import UserError
 from data import dataset_info, examples
-from embeddings.extraction import EmbedVideo, decode_frames
+from data.encoded_frames import EncodedFrames
+from embeddings.extraction import VideoEmbedder, decode_frames
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from media.frame_encoding import FrameEncoding
 from media.frame_store import store_frames
 from media.sources import open_source
-
-
-class _StoredJpegs:
-  """Encoded frames in a file, read when they are asked for.
-
-  Args:
-    file: The file, of one JPEG after another.
-    sizes: [L] bytes of each.
-  """
-
-  def __init__(self, file: BinaryIO, sizes: Sequence[int]) -> None:
-    self._file = file
-    self._ends = np.cumsum(sizes)
-    self._starts = self._ends - sizes
-
-  def __getitem__(self, indices: np.ndarray) -> np.ndarray:
-    """Read frames by their indices, [F] objects."""
-    data = np.memmap(self._file, mode="r")
-    bounds = zip(self._starts[indices], self._ends[indices], strict=True)
-    return np.array([data[i:j].tobytes() for i, j in bounds], object)
 
 
 def find_videos(patterns: Sequence[str]) -> dict[str, pathlib.Path]:
@@ -96,13 +78,13 @@ def find_encoding(config: EasyDict) -> FrameEncoding:
   if info and info.encoding:
     return FrameEncoding.from_fields(info.encoding)
   record = datasets.list_split_records(config, dataset, "train")[0]
-  first = np.array(examples.read_example(record).jpegs[:1], object)
+  first = examples.read_example(record).jpegs[:1]
   height, width = decode_frames(first).shape[1:3]
   return FrameEncoding((width, height), fps=(info and info.fps) or 0.0)
 
 
 def embed_videos(
-  embed_video: EmbedVideo,
+  embedder: VideoEmbedder,
   paths: Mapping[str, pathlib.Path],
   encoding: FrameEncoding,
   stride: int = 1,
@@ -111,13 +93,12 @@ def embed_videos(
 ) -> EmbeddedSplit:
   """Embed video files and folders of images.
 
-  The embeddings are those that records of the same files would have. Encoded
-  frames lie in a temporary file meanwhile, so that memory does not grow with
-  the length of a video.
+  The embeddings are those that records of the same files would have. The
+  encoded frames of a video or two lie in temporary files meanwhile, so that
+  memory does not grow with the length of a video.
 
   Args:
-    embed_video: As `extraction.video_embedder` makes it, of networks that are
-      restored.
+    embedder: Of networks that are restored.
     paths: Name of a video -> its path, see `find_videos`.
     encoding: How their frames are chosen and stored.
     stride: Every so many of these are embedded.
@@ -131,33 +112,56 @@ def embed_videos(
     UserError: A video can't be read, or all are left out.
   """
   embedded: list[EmbeddedVideo] = []
-  for name, path in paths.items():
-    with tempfile.TemporaryFile() as file:
-      try:
-        reader = open_source(path, encoding)
-        stored = list(store_frames(reader, path, encoding, file))
-      except UserError as error:
-        if not skip_broken:
-          raise
-        logging.warning("Left out %s", error)
-        continue
-      for note in reader.facts.notes:
-        logging.warning("%s: %s", path, note)
-      file.flush()
-      jpegs = _StoredJpegs(file, [frame.num_bytes for frame in stored])
-      steps = np.arange(0, len(stored), stride)
-      frames, embs = None, embed_video(jpegs, steps)
+  with tempfile.TemporaryDirectory() as folder:
+    videos = _read_videos(paths, encoding, stride, skip_broken, folder)
+    videos, read = itertools.tee(videos)
+    sources = ((jpegs, video.steps) for _, jpegs, video in videos)
+    for embs, (file, jpegs, video) in zip(
+      embedder(sources), read, strict=False
+    ):
+      frames = None
       if keep_frames:
         size = embedded[0].frames.shape[2:0:-1] if embedded else None
-        frames = decode_frames(jpegs[steps], size)
-    times = np.array([frame.time for frame in stored])[steps]
-    facts = {"times": times if stored[-1].time else None, "source": str(path)}
-    count = len(stored)
-    video = EmbeddedVideo(embs, steps, name, count, frames=frames, **facts)
-    embedded.append(video)
+        frames = decode_frames(jpegs[video.steps], size)
+      file.unlink()
+      embedded.append(dataclasses.replace(video, embs=embs, frames=frames))
   if not embedded:
     raise UserError(
       "--videos: expected at least one video that can be read, received none,"
       " see above; replace them"
     )
   return EmbeddedSplit(embedded)
+
+
+def _read_videos(
+  paths: Mapping[str, pathlib.Path],
+  encoding: FrameEncoding,
+  stride: int,
+  skip_broken: bool,
+  folder: str,
+) -> Iterator[tuple[pathlib.Path, EncodedFrames, EmbeddedVideo]]:
+  """Yield a file of encoded frames, the frames, and what is known of a video.
+
+  See `embed_videos`; the files are in `folder`.
+  """
+  for number, (name, path) in enumerate(paths.items()):
+    target = pathlib.Path(folder, str(number))
+    reader = open_source(path, encoding)
+    try:
+      with target.open("wb") as file:
+        stored = list(store_frames(reader, path, encoding, file))
+    except UserError as error:
+      target.unlink()
+      if not skip_broken:
+        raise
+      logging.warning("Left out %s", error)
+      continue
+    for note in reader.facts.notes:
+      logging.warning("%s: %s", path, note)
+    sizes = np.array([frame.num_bytes for frame in stored])
+    jpegs = EncodedFrames(target, np.cumsum(sizes) - sizes, sizes)
+    steps = np.arange(0, len(stored), stride)
+    times = np.array([frame.time for frame in stored])[steps]
+    facts = {"times": times if stored[-1].time else None, "source": str(path)}
+    video = EmbeddedVideo(np.empty(0), steps, name, len(stored), **facts)
+    yield target, jpegs, video

@@ -35,8 +35,7 @@ def build_tasks(config: EasyDict) -> dict[str, Task]:
 
 def run_tasks(
   config: EasyDict,
-  algo: Algorithm,
-  embed_video: extraction.EmbedVideo,
+  embedder: extraction.VideoEmbedder,
   tasks: Mapping[str, Task],
   max_embs: int = 0,
 ) -> Results:
@@ -46,15 +45,14 @@ def run_tasks(
 
   Args:
     config: The configuration.
-    algo: The algorithm, restored.
-    embed_video: As `extraction.video_embedder` makes it of the algorithm.
+    embedder: Of the algorithm, restored.
     tasks: Name -> task.
     max_embs: Videos of a split to embed at most; 0 = all.
 
   Returns:
     Data set -> task -> result.
   """
-  results = {}
+  results, algo = {}, embedder.algo
   needs_embs, needs_batches = (
     any(isinstance(task, kind) for task in tasks.values())
     for kind in (EmbeddingTask, BatchTask)
@@ -64,9 +62,11 @@ def run_tasks(
     for split in ("train", "val"):
       source = (config, dataset, split)
       if needs_embs:
-        embs[split] = extraction.embed_split(embed_video, *source, max_embs)
+        embs[split] = extraction.embed_split(embedder, *source, max_embs)
       if needs_batches:
-        batches[split] = datasets.eval_batches(*source, algo.sampler)
+        records = datasets.list_split_records(*source)
+        cache = embedder.cache_features(records)
+        batches[split] = datasets.eval_batches(*source, algo.sampler, cache)
     embs = name_phases(config, dataset, embs)
     results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
   return results

@@ -4,7 +4,8 @@ A new embedder is a function and a line in `EMBEDDERS`.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import keras
 import numpy as np
@@ -18,6 +19,11 @@ from networks.precision import compute_policy
 
 # Makes features [n, ...] of a video from frame indices [n].
 ComputeFeatures = Callable[[np.ndarray], tf.Tensor]
+# Frames of videos as pairs [n, 2]: number of the video, index of the frame.
+Places = np.ndarray
+# Takes places, a batch at a time; yields each batch with the frames as
+# `Embedder.encode_frames` gives them.
+EncodePlaces = Callable[[Iterator[Places]], Iterator[tuple[Places, tf.Tensor]]]
 
 
 class Embedder(keras.Model):
@@ -26,7 +32,7 @@ class Embedder(keras.Model):
   A part that sees one frame with its context at a time, then perhaps a
   recurrent part, which runs over the frames of a video. An embedder of another
   kind, such as one that looks at a whole video, overrides `call` and
-  `embed_video`.
+  `embed_videos`.
 
   Attributes:
     frame_network: [N, C, h, w, channels] to [N, F].
@@ -68,45 +74,115 @@ class Embedder(keras.Model):
     Returns:
       [B, S, D] float32 embeddings.
     """
-    states = self._initial_states(keras.ops.shape(features)[0])
-    return self._embed_piece(features, states, training)[0]
+    batch_size, num_frames = keras.ops.shape(features)[:2]
+    # Gives vectors the shape of maps of 1 x 1.
+    maps = tf.reshape(features, [-1, *self.frame_network.input_shape[1:]])
+    vectors = self.frame_network(maps, training=training)
+    embs = tf.reshape(vectors, [batch_size, num_frames, vectors.shape[-1]])
+    if self.recurrent_network:
+      inputs = [embs, *self._initial_states(batch_size)]
+      embs, *_ = self.recurrent_network(inputs, training=training)
+    return embs
+
+  def encode_frames(self, features: tf.Tensor) -> tf.Tensor:
+    """Compute what depends on one frame alone, whatever contexts it is in.
+
+    Args:
+      features: [N, h, w, channels] or [N, channels].
+
+    Returns:
+      [N, ...] for `embed_videos`.
+    """
+    _, num_frames, *shape = self.frame_network.input_shape
+    maps = tf.reshape(features, [-1, *shape])
+    if convolution := self._find_convolution():
+      return convolution.convolve_frames(maps, num_frames)
+    return maps
 
   def embed_video(
     self, compute_features: ComputeFeatures, steps: np.ndarray
   ) -> np.ndarray:
-    """Embed frames of a whole video, a piece at a time.
-
-    Embeddings do not depend on the size of the pieces. Features are held only
-    for the frames between a piece and the start of its contexts.
+    """Embed frames of one video, see `embed_videos`.
 
     Args:
       compute_features: Makes features from frame indices; asked once for each
-        frame that is embedded or lies in a context, and for those of one piece
-        at a time.
+        frame that is embedded or lies in a context, for `piece_size` at a time.
       steps: [L] indices of the frames to embed, ascending.
 
     Returns:
       [L, D] float32 embeddings.
     """
+
+    def encode(batches: Iterator[Places]) -> Iterator[tuple[Places, tf.Tensor]]:
+      for places in batches:
+        features = compute_features(places[:, 1])
+        yield places, self.encode_frames(features)
+
+    [embs] = self.embed_videos(encode, [steps])
+    return embs
+
+  def embed_videos(
+    self, encode: EncodePlaces, videos: Iterable[np.ndarray]
+  ) -> Iterator[np.ndarray]:
+    """Embed frames of whole videos, `piece_size` at a time.
+
+    A piece that one video does not fill goes on with the next. Embeddings
+    depend on neither. Frames are held encoded as long as they may be in a
+    context.
+
+    Args:
+      encode: Encodes the frames that are embedded or lie in a context, each
+        once, all batches but the last of `piece_size`.
+      videos: For each video [L] indices of the frames to embed, ascending.
+
+    Yields:
+      [L, D] float32 embeddings of each video.
+    """
     size = self.piece_size
-    features: dict[int, tf.Tensor] = {}
-    states = self._initial_states(1)
-    embs = []
-    for piece in np.split(steps, range(size, len(steps), size)):
-      context = np.asarray(self._find_context(piece))
+    contexts, needed, all_steps = itertools.tee(self._find_contexts(videos), 3)
+    encoded = encode(cut_rows(map(_first_needs, needed), size))
+    lengths = map(len, all_steps)
+    held: dict[tuple[int, int], tf.Tensor] = {}
+    vectors, length = [], next(lengths, 0)
+    for rows in cut_rows(contexts, size):
+      keys = [*map(tuple, rows.reshape(-1, 2).tolist())]
       # Contexts reach into the past only: what lies before is not needed again.
-      features = {t: x for t, x in features.items() if t >= context.min()}
-      new = np.setdiff1d(context, list(features))
-      if new.size:
-        computed = tf.unstack(compute_features(new))
-        features |= zip(new.tolist(), computed, strict=True)
-      stacked = tf.stack([features[t] for t in context.tolist()])
-      stacked = tf.reshape(stacked, [len(piece), -1, *stacked.shape[1:]])
-      # One shape is compiled. Only the last piece is padded, so that no padding
-      # enters a state in use.
-      rows = np.minimum(np.arange(size), len(piece) - 1)
-      padded = tf.gather(stacked, rows)[None]
-      piece_embs, states = self._compiled(padded, states, training=False)
+      held = {place: x for place, x in held.items() if place >= min(keys)}
+      while not held.keys() >= set(keys):
+        places, frames = next(encoded)
+        held |= zip(
+          map(tuple, places.tolist()), tf.unstack(frames), strict=True
+        )
+      # One shape is compiled.
+      keys += keys[-rows.shape[1] :] * (size - len(rows))
+      stacked = tf.stack([held[key] for key in keys])
+      stacked = tf.reshape(stacked, [size, -1, *stacked.shape[1:]])
+      vectors.extend(self._embed_contexts(stacked)[: len(rows)].numpy())
+      while length and len(vectors) >= length:
+        yield self._run_recurrent(np.stack(vectors[:length]))
+        vectors, length = vectors[length:], next(lengths, 0)
+
+  def _find_contexts(self, videos: Iterable[np.ndarray]) -> Iterator[Places]:
+    """Yield the contexts of each video's frames as places [L, C, 2]."""
+    for number, steps in enumerate(videos):
+      frames = np.asarray(self._find_context(steps)).reshape(len(steps), -1)
+      yield np.stack([np.full_like(frames, number), frames], axis=-1)
+
+  def _find_convolution(self) -> layers.TemporalConvolution | None:
+    """Find the first convolution over the frames of a context, if any."""
+    kind = layers.TemporalConvolution
+    found = (x for x in self.frame_network.layers if isinstance(x, kind))
+    return next(found, None)
+
+  def _run_recurrent(self, vectors: np.ndarray) -> np.ndarray:
+    """Run the recurrent part, if there is one, over the frames of a video."""
+    if not self.recurrent_network:
+      return vectors
+    size, states, embs = self.piece_size, self._initial_states(1), []
+    for piece in np.split(vectors, range(size, len(vectors), size)):
+      # Only the last piece is padded, so that no padding enters a state in use.
+      padded = np.pad(piece, [[0, size - len(piece)], [0, 0]])[None]
+      piece_embs, *states = self._run_piece([tf.constant(padded), *states])
       embs.append(piece_embs[0, : len(piece)].numpy())
     return np.concatenate(embs)
 
@@ -116,23 +192,40 @@ class Embedder(keras.Model):
     sizes = [x.shape[-1] for x in network.inputs[1:]] if network else []
     return [tf.zeros([batch_size, size]) for size in sizes]
 
-  def _embed_piece(
-    self, features: tf.Tensor, states: list[tf.Tensor], training: bool
-  ) -> tuple[tf.Tensor, list[tf.Tensor]]:
-    """Embed a piece of each video; return the states after it, too."""
-    batch_size, num_frames = keras.ops.shape(features)[:2]
-    # Gives vectors the shape of maps of 1 x 1.
-    maps = tf.reshape(features, [-1, *self.frame_network.input_shape[1:]])
-    vectors = self.frame_network(maps, training=training)
-    embs = tf.reshape(vectors, [batch_size, num_frames, vectors.shape[-1]])
-    if self.recurrent_network:
-      embs, *states = self.recurrent_network([embs, *states], training=training)
-    return embs, states
+  # Compiled functions are cached where no checkpoint looks.
+  @functools.cached_property
+  def _embed_contexts(self) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Compile what follows `encode_frames`: [N, C, ...] to [N, F]."""
+    network, convolution = self.frame_network, self._find_convolution()
+    if not convolution:
+      return tf.function(functools.partial(network, training=False))
+    rest = keras.Model(convolution.output, network.output)
+    return tf.function(
+      lambda frames: rest(convolution.add_frames(frames), training=False)
+    )
 
   @functools.cached_property
-  def _compiled(self) -> Callable[..., tuple[tf.Tensor, list[tf.Tensor]]]:
-    """Compile `_embed_piece`; cached where no checkpoint looks."""
-    return tf.function(self._embed_piece)
+  def _run_piece(self) -> Callable[[list[tf.Tensor]], list[tf.Tensor]]:
+    return tf.function(self.recurrent_network)
+
+
+def cut_rows(arrays: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+  """Join arrays and cut them into those of `size` rows, the last of fewer."""
+  rest = []
+  for array in arrays:
+    rest = [*rest, *array]
+    while len(rest) >= size:
+      yield np.stack(rest[:size])
+      rest = rest[size:]
+  if rest:
+    yield np.stack(rest)
+
+
+def _first_needs(contexts: Places) -> Places:
+  """List the places in contexts [L, C, 2], each where it is first needed."""
+  places = contexts.reshape(-1, 2)
+  _, first = np.unique(places[:, 1], return_index=True)
+  return places[np.sort(first)]
 
 
 def build_embedder(config: EasyDict, backbone: keras.Model) -> Embedder:

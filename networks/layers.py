@@ -83,20 +83,60 @@ class TemporalConvolution(keras.layers.Conv3D):
   def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     """Convolve; the bias is added by the caller."""
     batch_size, _, *size = keras.ops.shape(inputs)
-    num_frames, num_taps = inputs.shape[1], kernel.shape[0]
-    outputs = []
-    for tap in range(num_taps):
-      # As `same` pads: of an even number of taps, the extra one looks ahead.
-      offset = tap - (num_taps - 1) // 2
-      if abs(offset) >= num_frames:
-        continue
+    num_frames, outputs = inputs.shape[1], []
+    for tap, offset in self._list_taps(num_frames):
       first, last = max(0, offset), num_frames + min(0, offset)
       frames = tf.reshape(inputs[:, first:last], [-1, *size])
       convolved = tf.nn.conv2d(frames, kernel[tap], 1, "SAME")
       shape = [batch_size, last - first, *size[:-1], kernel.shape[-1]]
-      padding = [[0, 0], [max(0, -offset), max(0, offset)], *[[0, 0]] * 3]
-      outputs.append(tf.pad(tf.reshape(convolved, shape), padding))
+      outputs.append(_pad_time(tf.reshape(convolved, shape), offset))
     return tf.add_n(outputs)
+
+  def convolve_frames(self, frames: tf.Tensor, num_frames: int) -> tf.Tensor:
+    """Compute what a frame adds to the output, wherever it is in a context.
+
+    Args:
+      frames: [N, H, W, channels].
+      num_frames: C, frames of a context.
+
+    Returns:
+      [N, H, W, taps * filters], for the taps that meet frames of the context.
+    """
+    taps = [tap for tap, _ in self._list_taps(num_frames)]
+    kernel = tf.cast(self.kernel, self.compute_dtype)
+    kernel = tf.concat([kernel[tap] for tap in taps], axis=-1)
+    frames = tf.cast(frames, self.compute_dtype)
+    return tf.nn.conv2d(frames, kernel, 1, "SAME")
+
+  def add_frames(self, convolved: tf.Tensor) -> tf.Tensor:
+    """Compute the output from what the frames of contexts add to it.
+
+    Args:
+      convolved: [B, C, H, W, taps * filters], see `convolve_frames`.
+
+    Returns:
+      [B, C, H, W, filters], as the layer gives it for these frames.
+    """
+    num_frames = convolved.shape[1]
+    taps, outputs = self._list_taps(num_frames), []
+    pieces = tf.split(convolved, len(taps), axis=-1)
+    for (_, offset), piece in zip(taps, pieces, strict=True):
+      first, last = max(0, offset), num_frames + min(0, offset)
+      outputs.append(_pad_time(piece[:, first:last], offset))
+    return tf.add_n(outputs) + tf.cast(self.bias, self.compute_dtype)
+
+  def _list_taps(self, num_frames: int) -> list[tuple[int, int]]:
+    """List the taps that meet frames, and how far ahead each looks."""
+    # As `same` pads: of an even number of taps, the extra one looks ahead.
+    num_taps = self.kernel_size[0]
+    taps = [(tap, tap - (num_taps - 1) // 2) for tap in range(num_taps)]
+    return [(tap, offset) for tap, offset in taps if abs(offset) < num_frames]
+
+
+def _pad_time(frames: tf.Tensor, offset: int) -> tf.Tensor:
+  """Pad [B, C - |offset|, H, W, D] to C frames, on the side that it misses."""
+  padding = [[0, 0], [max(0, -offset), max(0, offset)], *[[0, 0]] * 3]
+  return tf.pad(frames, padding)
 
 
 def l2_penalties(weight: float, *parts: str) -> dict[str, keras.Regularizer]:

@@ -17,6 +17,7 @@ import config as configuration
 import evaluate
 import models
 import train
+from algos import algorithm
 from core import run_directory
 from core.errors import UserError
 from evaluation import metrics
@@ -62,7 +63,7 @@ def test_training_writes_checkpoints_curves_and_configuration(
   config = tiny_run.config(tiny_records, trained.logdir)
   assert configuration.load_run(trained.logdir) == config
   logged = tiny_run.curves(trained.logdir / "train_logs")
-  tags = "loss reg_loss learning_rate timing/time_per_iter"
+  tags = "loss reg_loss learning_rate timing/time_per_iter timing/input_wait"
   assert set(logged) == set(tags.split())
   assert set(logged["loss"]) == {0, 2, 3}
   assert all(math.isfinite(v) for v in logged["loss"].values())
@@ -91,6 +92,47 @@ def test_the_clock_starts_after_a_first_step_that_is_not_reported(
       log.step(step, {"loss": tf.constant(1.0)}, {})
   logged = tiny_run.curves(tmp_path / "train_logs")
   assert logged["timing/time_per_iter"] == {4: 2.0}
+
+
+FROZEN = (
+  *("MODEL.TRAIN_BASE=frozen", "AUGMENTATION.CACHED_VIEWS=2"),
+  "AUGMENTATION.RANDOM_CROP=true",
+)
+
+
+def test_training_on_cached_views_computes_no_features(
+  tiny_records, tmp_path, monkeypatch
+):
+  """A second run finds them and learns the same."""
+  runs = [tmp_path / name for name in ("first", "second")]
+  settings = (*FROZEN, f"DATA.CACHE_DIR={tmp_path}/cache")
+  train.train(tiny_run.config(tiny_records, runs[0], *settings))
+  assert len([*(tmp_path / "cache").rglob("*-1")]) == 4
+  monkeypatch.setattr(algorithm.Algorithm, "features", None)
+  train.train(tiny_run.config(tiny_records, runs[1], *settings))
+  expected = weights(runs[0])
+  for key, value in weights(runs[1]).items():
+    np.testing.assert_array_equal(value, expected[key])
+
+
+@pytest.mark.parametrize(
+  ("setting", "visualize"),
+  [
+    ("MODEL.TRAIN_BASE=only_bn", False),
+    ("DATA.CACHE_MAX_GB=0", False),
+    ("MODEL.TRAIN_BASE=frozen", True),
+  ],
+)
+def test_cached_views_need_features_that_stay(
+  tiny_records, tmp_path, setting, visualize
+):
+  config = tiny_run.config(tiny_records, tmp_path / "new", *FROZEN, setting)
+  assert message_of(train.train, config, visualize=visualize) == (
+    "AUGMENTATION.CACHED_VIEWS: expected 0 unless MODEL.TRAIN_BASE is frozen,"
+    " DATA.CACHE_MAX_GB allows a cache and --visualize is off, received 2; set"
+    " it to 0"
+  )
+  assert not (tmp_path / "new").exists()
 
 
 def test_interrupted_run_continues_exactly(tiny_records, trained, copied):

@@ -41,21 +41,26 @@ class TrainLog(contextlib.AbstractContextManager):
     # None until the first step is over: most of its time goes into tracing.
     self._reported_at: float | None = None
     self._steps_since = 0
+    self._waited = 0.0
 
   def __exit__(self, *_: object) -> None:
     """Write out what is buffered."""
     self._writer.close()
 
-  def step(self, step: int, scalars: Scalars, batch: Batch) -> None:
+  def step(
+    self, step: int, scalars: Scalars, batch: Batch, waited: float = 0.0
+  ) -> None:
     """Report a step, if it is time to.
 
     Args:
       step: Steps taken before this one.
       scalars: What the step returned, by tag.
       batch: The batch it was taken on.
+      waited: Seconds that the step waited for it.
     """
     now = time.monotonic()
     self._steps_since += 1
+    self._waited += waited
     last = step + 1 == self._config.TRAIN.MAX_ITERS
     due = step % self._config.LOGGING.REPORT_INTERVAL == 0 or last
     with self._writer.as_default(step=step):
@@ -64,7 +69,7 @@ class TrainLog(contextlib.AbstractContextManager):
       if self._visualize and step % self._config.TRAIN.VISUALIZE_INTERVAL == 0:
         _write_images(batch)
     if due or self._reported_at is None:
-      self._reported_at, self._steps_since = now, 0
+      self._reported_at, self._steps_since, self._waited = now, 0, 0.0
 
   def _report(self, step: int, scalars: Scalars, now: float) -> None:
     max_iters = self._config.TRAIN.MAX_ITERS
@@ -78,6 +83,8 @@ class TrainLog(contextlib.AbstractContextManager):
     if self._reported_at is not None:
       seconds = (now - self._reported_at) / self._steps_since
       tf.summary.scalar("timing/time_per_iter", seconds)
+      waited = self._waited / self._steps_since
+      tf.summary.scalar("timing/input_wait", waited)
       left = round((max_iters - step - 1) * seconds)
       left = f"{left // 3600}:{left // 60 % 60:02d}:{left % 60:02d} left"
       speed = f"  {1.0 / seconds:.2f} steps/s  {left}"

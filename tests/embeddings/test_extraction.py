@@ -42,7 +42,7 @@ def algo():
 def embed(algo, *settings, split="val", **options):
   config = tiny.config(*CONTEXT, *settings)
   algo.emb.piece_size = config.EVAL.FRAMES_PER_BATCH
-  embed_video = extraction.video_embedder(algo, config)
+  embed_video = extraction.VideoEmbedder(algo, config)
   embed_split = extraction.embed_split
   return embed_split(embed_video, config, "tiny", split, **options).videos
 
@@ -76,6 +76,56 @@ def test_embeddings_do_not_depend_on_frames_per_batch(
       np.testing.assert_allclose(video.embs, embs, atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_cached_features_give_the_embeddings_that_computed_ones_give(
+  precision, where, monkeypatch, tmp_path
+):
+  settings = (
+    *CONTEXT,
+    f"DATA.CACHE_DIR={tmp_path}",
+    f"PRECISION={precision}",
+    "MODEL.TRAIN_BASE=frozen",
+    "EVAL.FRAMES_PER_BATCH=4",
+  )
+  algo = build(settings)
+  computed = embed(algo, where, *settings, "DATA.CACHE_MAX_GB=0")
+  first = embed(algo, where, *settings)
+  monkeypatch.setattr(algo, "features", None)
+  read = embed(algo, where, *settings)
+  for expected, *others in zip(computed, first, read, strict=True):
+    assert np.ptp(expected.embs, axis=0).max() > 1e-3
+    for video in others:
+      np.testing.assert_array_equal(video.embs, expected.embs)
+
+
+def test_other_weights_are_not_those_of_the_cache(where, tmp_path):
+  cache = ("MODEL.TRAIN_BASE=frozen", f"DATA.CACHE_DIR={tmp_path}")
+  settings = (*CONTEXT, *cache)
+  algo = build(settings)
+  embed(algo, where, *settings)
+  kernel = algo.cnn.trainable_variables or algo.cnn.weights
+  kernel[0].assign(kernel[0] * 1.5)
+  computed = embed(algo, where, *settings, "DATA.CACHE_MAX_GB=0")
+  for video, expected in zip(
+    embed(algo, where, *settings), computed, strict=True
+  ):
+    np.testing.assert_array_equal(video.embs, expected.embs)
+
+
+def test_without_room_features_are_computed(where, monkeypatch, tmp_path):
+  cache = (f"DATA.CACHE_DIR={tmp_path}", "DATA.CACHE_MAX_GB=1e-6")
+  settings = (*CONTEXT, "MODEL.TRAIN_BASE=frozen", *cache)
+  told = []
+  monkeypatch.setattr(
+    extraction.logging, "warning", lambda text, *x: told.append(text % x)
+  )
+  assert len(embed(build(settings), where, *settings)) == 3
+  assert len(told) == 1
+  assert told[0].startswith(
+    "Features are computed each time: DATA.CACHE_DIR: expected room for"
+  )
+
+
 def test_one_compilation_serves_all_videos_and_splits(algo, where, monkeypatch):
   config = tiny.config(*CONTEXT, where)
   algo.emb.piece_size = 4
@@ -84,7 +134,7 @@ def test_one_compilation_serves_all_videos_and_splits(algo, where, monkeypatch):
   monkeypatch.setattr(
     algo, "features", lambda frames: traced.append(1) or features(frames)
   )
-  embed_video = extraction.video_embedder(algo, config)
+  embed_video = extraction.VideoEmbedder(algo, config)
   for _ in range(2):
     extraction.embed_split(embed_video, config, "tiny", "val")
   assert len(traced) == 1

@@ -33,7 +33,7 @@ def made(folder, tmp_path_factory):
   config = tiny.config("DATASETS=[mine]", f"PATH_TO_TFRECORDS={out}")
   algo = tiny.algorithm()
   algo(tiny.batch(), training=True)
-  return config, extraction.video_embedder(algo, config), paths
+  return config, extraction.VideoEmbedder(algo, config), paths
 
 
 @pytest.mark.parametrize("stride", [1, 3])

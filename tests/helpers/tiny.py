@@ -81,7 +81,7 @@ def jpegs(num_frames, height=36, width=40, seed=0):
   return [tf.io.encode_jpeg(image).numpy() for image in images]
 
 
-def write_records(folder, lengths):
+def write_records(folder, lengths, split="val"):
   """Writes videos of the given lengths; returns the setting that finds them."""
   videos = [
     record_files.sequence_example(
@@ -90,5 +90,5 @@ def write_records(folder, lengths):
     for i, length in enumerate(lengths)
   ]
   shards = [videos[i : i + 2] for i in range(0, len(videos), 2)]
-  record_files.write(folder, shards, "tiny", "val")
+  record_files.write(folder, shards, "tiny", split)
   return f"PATH_TO_TFRECORDS={folder}"

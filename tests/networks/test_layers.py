@@ -127,6 +127,28 @@ def test_temporal_convolution_equals_conv3d(size, num_frames):
     np.testing.assert_allclose(a, b, atol=2e-5)
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("size", [1, 2, 3, 4])
+@pytest.mark.parametrize("num_frames", [1, 2, 3, 5])
+def test_frames_convolved_once_add_up_to_the_convolution(
+  num_frames, size, policy
+):
+  """Each of 6 frames is in several contexts."""
+  layer = convolution(
+    TemporalConvolution, size, policy, [2, num_frames, 4, 5, 6]
+  )
+  layer.bias.assign(tf.random.stateless_normal(layer.bias.shape, [1, 0]))
+  frames = tf.random.stateless_normal([6, 4, 5, 6], [0, 0])
+  starts = tf.range(7 - num_frames)[:, None] + tf.range(num_frames)
+  convolved = tf.gather(layer.convolve_frames(frames, num_frames), starts)
+  expected = layer(tf.gather(frames, starts))
+  got = layer.add_frames(convolved)
+  assert got.dtype == expected.dtype
+  error = tf.norm(tf.cast(got - expected, tf.float32))
+  limit = 1e-5 if policy == "float32" else 1e-2
+  assert error <= limit * tf.norm(tf.cast(expected, tf.float32))
+
+
 @pytest.mark.parametrize("num_frames", [1, 2, 3])
 def test_bfloat16_gradient_of_every_tap_is_that_of_float32(num_frames):
   """What keras.layers.Conv3D fails on a CPU with bfloat16 instructions."""

@@ -1,0 +1,99 @@
+"""Reading the videos of records, a frame at a time, within a pipeline."""
+
+import threading
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from data import examples
+from data.batches import Tensors
+from data.examples import Example
+from data.feature_cache import FeatureCache, View
+from data.tfrecords import Record
+
+
+class RecordReader:
+  """Reads videos by the number of their record.
+
+  Its methods are part of a graph, which calls Python to read; see `Batches`.
+
+  Args:
+    records: The records; their numbers choose one.
+    use_frame_labels: Whether to read labels of frames.
+    cache: Holds their features, or None.
+  """
+
+  def __init__(
+    self,
+    records: Sequence[Record],
+    use_frame_labels: bool,
+    cache: FeatureCache | None,
+  ) -> None:
+    self._records = records
+    self._use_frame_labels = use_frame_labels
+    self._cache = cache
+    self._found: dict[int, Example] = {}
+    self._lock = threading.Lock()
+
+  def describe(self, number: tf.Tensor) -> Tensors:
+    """Describe a video: name, seq_labels, seq_lens and its frame_labels [L]."""
+    types = (tf.string, tf.int64, tf.int64)
+    name, label, labels = tf.numpy_function(self._describe, [number], types)
+    labels = tf.ensure_shape(labels, [None])
+    return {
+      "name": tf.ensure_shape(name, []),
+      "seq_labels": tf.ensure_shape(label, []),
+      "seq_lens": tf.size(labels, tf.int64),
+      "frame_labels": labels,
+    }
+
+  def read_frames(self, number: tf.Tensor, steps: tf.Tensor) -> tf.Tensor:
+    """Read the encoded frames at some steps, [F] strings."""
+    read = tf.numpy_function(self._read_frames, [number, steps], tf.string)
+    return tf.ensure_shape(read, steps.shape)
+
+  def read_features(
+    self, number: tf.Tensor, steps: tf.Tensor, num_views: int, seed: tf.Tensor
+  ) -> tf.Tensor:
+    """Read the features at some steps, [F, ...].
+
+    Args:
+      number: Number of the record.
+      steps: [F] steps.
+      num_views: The augmented views to draw one from; 0 = the video as it is.
+      seed: [2] integers that decide which.
+    """
+    view = tf.constant(-1, tf.int64)
+    if num_views:
+      draw = tf.random.stateless_uniform
+      view = draw([], seed, 0, num_views, tf.int64)
+    arguments, dtype = [number, view, steps], self._cache.dtype
+    read = tf.numpy_function(self._read_features, arguments, dtype)
+    return tf.ensure_shape(read, [None, *self._cache.shape])
+
+  def _describe(self, number: np.int64) -> tuple[bytes, int, np.ndarray]:
+    video = self._find(number)
+    return video.name.encode(), np.int64(video.label), list_labels(video)
+
+  def _read_frames(self, number: np.int64, steps: np.ndarray) -> np.ndarray:
+    return self._find(number).jpegs[steps]
+
+  def _read_features(
+    self, number: np.int64, view: np.int64, steps: np.ndarray
+  ) -> np.ndarray:
+    return self._cache.open(View(self._records[number], int(view)))[steps]
+
+  def _find(self, number: int) -> Example:
+    """Look up a video; at its first use its record is read as a whole."""
+    with self._lock:
+      if number not in self._found:
+        record = self._records[number]
+        video = examples.read_example(record, self._use_frame_labels)
+        self._found[number] = video
+      return self._found[number]
+
+
+def list_labels(video: Example) -> np.ndarray:
+  """List the labels of all frames, [L] int64, -1 where there are none."""
+  return np.array(video.frame_labels or [-1] * len(video.jpegs), np.int64)
