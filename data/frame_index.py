@@ -108,11 +108,7 @@ def _scan(record: Record, key: str, checksum: int) -> FrameIndex:
     # What can't be parsed may be damaged.
     while reader.left:
       reader.read(min(reader.left, 1 << 20))
-  if tfrecords.mask(reader.checksum) != checksum:
-    raise UserError(
-      f"{record}: expected data that fit their checksum, received damaged data;"
-      " copy the file again or convert the videos again"
-    )
+  tfrecords.check(record, reader.checksum, checksum)
   if problem:
     raise UserError(
       f"{record}: expected a SequenceExample of JPEG images, received"

@@ -92,6 +92,38 @@ def read_checksum(record: Record) -> int:
   return checksum
 
 
+def read_record(record: Record) -> bytes:
+  """Read the data of one record and verify its checksum.
+
+  Args:
+    record: A record as `list_records` returns it.
+
+  Returns:
+    The data.
+
+  Raises:
+    UserError: The data are not what was written there.
+  """
+  with record.path.open("rb") as file:
+    file.seek(record.offset)
+    data = file.read(record.length)
+  check(record, google_crc32c.value(data), read_checksum(record))
+  return data
+
+
+def check(record: Record, checksum: int, stored: int) -> None:
+  """Compare the CRC-32C of the data of a record with the one that is stored.
+
+  Raises:
+    UserError: The data are not what was written there.
+  """
+  if _mask(checksum) != stored:
+    raise UserError(
+      f"{record}: expected data that fit their checksum, received damaged data;"
+      " copy the file again or convert the videos again"
+    )
+
+
 def write_record(file: BinaryIO, length: int, pieces: Iterable[bytes]) -> None:
   """Write one record piece by piece, so that it is never in memory as a whole.
 
@@ -101,15 +133,15 @@ def write_record(file: BinaryIO, length: int, pieces: Iterable[bytes]) -> None:
     pieces: The data.
   """
   header = _LENGTH.pack(length)
-  file.write(header + _CHECKSUM.pack(mask(google_crc32c.value(header))))
+  file.write(header + _CHECKSUM.pack(_mask(google_crc32c.value(header))))
   checksum = 0
   for piece in pieces:
     checksum = google_crc32c.extend(checksum, piece)
     file.write(piece)
-  file.write(_CHECKSUM.pack(mask(checksum)))
+  file.write(_CHECKSUM.pack(_mask(checksum)))
 
 
-def mask(checksum: int) -> int:
+def _mask(checksum: int) -> int:
   """Rotate and shift a CRC-32C as the TFRecord format stores it."""
   rotated = (checksum >> 15) | (checksum << 17)
   return (rotated + 0xA282EAD8) & 0xFFFFFFFF

@@ -78,10 +78,8 @@ def test_bytes_that_changed_before_are_told(tmp_path, place):
   first, second = list_records(tmp_path, content, content)
   record_files.flip_bit(second.path, second.offset + place)
   assert len(examples.read_example(first).jpegs) == 3
-  assert message_of(examples.read_example, second) == (
-    f"{second}: expected data that fit their checksum, received damaged data;"
-    " copy the file again or convert the videos again"
-  )
+  with pytest.raises(UserError, match="expected data that fit their checksum"):
+    examples.read_example(second)
 
 
 def test_another_record_in_the_same_place_is_read_anew(tmp_path):

@@ -12,17 +12,12 @@ from tests.helpers.errors import message_of
 from tests.helpers.processes import run_python
 
 
-def read_data(record):
-  content = record.path.read_bytes()
-  return content[record.offset : record.offset + record.length]
-
-
 def test_records_are_listed_in_order_and_read_back_byte_by_byte(tmp_path):
   rng = np.random.default_rng(0)
   shards = [[rng.bytes(n) for n in (0, 1, 5000)], [], [b"a\0\0", rng.bytes(77)]]
   paths = record_files.write(tmp_path, shards)
   records = tfrecords.list_records(paths)
-  assert [read_data(r) for r in records] == sum(shards, [])
+  assert [tfrecords.read_record(r) for r in records] == sum(shards, [])
   assert [r.path for r in records] == [paths[i] for i in (0, 0, 0, 2, 2)]
 
 
@@ -63,5 +58,18 @@ def test_compressed_files_are_unpacked_by_the_command_of_the_message(
   done = run_python(*shlex.split(command)[1:], cwd=tmp_path)
   assert done.returncode == 0, done.stderr
   assert sorted(folder.iterdir()) == paths
-  read = [read_data(r) for r in tfrecords.list_records(paths)]
+  read = [tfrecords.read_record(r) for r in tfrecords.list_records(paths)]
   assert read == sum(contents, [])
+
+
+@pytest.mark.parametrize("place", [0, 280])
+def test_bytes_that_changed_are_told(tmp_path, place):
+  [path] = record_files.write(tmp_path, [[b"x" * 50, b"y" * 280]])
+  first, second = tfrecords.list_records([path])
+  record_files.flip_bit(path, second.offset + place)
+  assert tfrecords.read_record(first) == b"x" * 50
+  assert message_of(tfrecords.read_record, second) == (
+    f"{path}: record at byte {second.offset}: expected data that fit their"
+    " checksum, received damaged data; copy the file again or convert the"
+    " videos again"
+  )

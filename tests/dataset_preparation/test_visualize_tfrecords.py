@@ -42,7 +42,8 @@ def test_problems_are_listed(tmp_path):
     ", video 'labels': expected 3 frame_labels, one a frame, received 2",
     ", video 'cut': expected a JPEG image as frame 1, received a damaged one",
     ", video 'len': expected a `len` of 3 frames, received 7",
-    ": expected a SequenceExample, received other data",
+    ": expected a SequenceExample of JPEG images, received one that ends too"
+    " early",
     ": expected data that fit their checksum, received damaged data",
   ]
   lines = done.stdout.splitlines()
