@@ -15,8 +15,6 @@ from evaluation.metric import Metric
 from evaluation.nearest_neighbors import join_videos, nearest_neighbors
 from evaluation.result import Result
 
-# Pairs of frames whose order in all videos is compared at a time.
-_CHUNK_PAIRS = 4096
 # Pairs of videos that are named because they are aligned worst.
 _NUM_WORST = 5
 
@@ -92,16 +90,20 @@ def describe(names: Sequence[str], taus: np.ndarray) -> dict[str, Any]:
     for name, row in zip(names, both, strict=True)
     if not np.isnan(row).all()
   }
-  defined = np.argwhere(~np.isnan(taus))
-  pairs = [[names[i], names[j], float(taus[i, j])] for i, j in defined]
+  order = np.argsort(taus, axis=None, kind="stable")[:_NUM_WORST]  # NaN last.
+  worst = np.transpose(np.unravel_index(order, taus.shape))
+  pairs = [[names[i], names[j], float(taus[i, j])] for i, j in worst]
   return {
     "video_taus": dict(sorted(by_video.items(), key=lambda item: item[1])),
-    "worst_pairs": sorted(pairs, key=lambda pair: pair[2])[:_NUM_WORST],
+    "worst_pairs": [pair for pair in pairs if not math.isnan(pair[2])],
   }
 
 
 def pairwise_taus(videos: Sequence[np.ndarray], distance: str) -> np.ndarray:
   """Compute Kendall's tau-b of every ordered pair of videos.
+
+  V videos of L frames in D dimensions take time O(V^2 L^2 D), as their nearest
+  neighbors do, and memory O(V L D + V^2).
 
   Args:
     videos: V arrays [L_i, D] of embeddings, finite and not empty.
@@ -112,13 +114,10 @@ def pairwise_taus(videos: Sequence[np.ndarray], distance: str) -> np.ndarray:
     [V, V]; row i holds the taus of video i's frames matched in each video. NaN
     where tau is not defined (all matches are one frame) and on the diagonal.
   """
-  taus = np.full((len(videos), len(videos)), math.nan)
   if len(videos) < 2:
-    return taus
-  neighbors = nearest_neighbors(*join_videos(videos, distance))
-  ends = np.cumsum([len(video) for video in videos])
-  for i, matches in enumerate(np.split(neighbors, ends[:-1])):
-    taus[i] = tau_b(matches)
+    return np.full((len(videos), len(videos)), math.nan)
+  found = nearest_neighbors(*join_videos(videos, distance))
+  taus = np.array([tau_b(neighbors) for neighbors in found])
   np.fill_diagonal(taus, math.nan)
   return taus
 
@@ -127,10 +126,10 @@ def tau_b(neighbors: np.ndarray) -> np.ndarray:
   """Compute Kendall's tau-b between 0..Q-1 and each column.
 
   (concordant - discordant) / sqrt(pairs * pairs not tied in the column): the
-  frames themselves have no ties.
+  frames themselves have no ties. Time O(Q^2 V), memory O(Q V).
 
   Args:
-    neighbors: [Q, V] int32, a column for each video.
+    neighbors: [Q, V] of a signed type that holds Q, a column for each video.
 
   Returns:
     [V] taus in [-1, 1]; NaN for a column without two different numbers.
@@ -138,13 +137,10 @@ def tau_b(neighbors: np.ndarray) -> np.ndarray:
   num_frames, num_videos = neighbors.shape
   score = np.zeros(num_videos, np.int64)
   untied = np.zeros(num_videos, np.int64)
-  block = max(1, _CHUNK_PAIRS // num_frames)
-  for start in range(0, num_frames, block):
-    rest = neighbors[start:]
-    earlier, later = np.triu_indices(min(block, len(rest)), 1, len(rest))
-    signs = np.sign(rest[later] - rest[earlier])
-    score += signs.sum(axis=0)
-    untied += np.count_nonzero(signs, axis=0)
+  for lag in range(1, num_frames):
+    signs = np.sign(neighbors[lag:] - neighbors[:-lag])
+    score += signs.sum(axis=0, dtype=signs.dtype)
+    untied += np.abs(signs).sum(axis=0, dtype=signs.dtype)
   pairs = num_frames * (num_frames - 1) // 2
   # Without an untied pair there is no order to compare: 0 / NaN is NaN.
   return score / np.sqrt(pairs * np.where(untied > 0, untied, math.nan))

@@ -4,13 +4,21 @@ from collections.abc import Sequence
 
 import numpy as np
 from easydict import EasyDict
-from sklearn.metrics.pairwise import euclidean_distances
 
 from embeddings.types import AnyVideos, EmbeddedVideo
 from evaluation import frame_selection
 from evaluation.metric import Metric
-from evaluation.nearest_neighbors import chunk_rows, join_videos
+from evaluation.nearest_neighbors import (
+  chunk_rows,
+  find_near,
+  join_videos,
+  round_frames,
+  square_norms,
+)
 from evaluation.result import Result
+
+# A squared distance that no rounded frames have.
+_FAR = 1e30
 
 
 class Retrieval:
@@ -81,6 +89,10 @@ def _match_nearest(
 ) -> np.ndarray:
   """Find whether the k nearest frames of other videos are of the same phase.
 
+  V videos of L frames in D dimensions, F = V L, take time O(F^2 D) in float32,
+  and O(D) in float64 for each pair of frames of which float32 can't tell
+  whether it is among the k nearest. Memory is O(F (D + k)).
+
   Args:
     videos: The videos, all of whose frames are usable.
     k: At most the number of frames of all other videos.
@@ -91,11 +103,18 @@ def _match_nearest(
   """
   frames, starts = join_videos([video.embs for video in videos], distance)
   labels = np.concatenate([video.labels for video in videos])
-  video_of = np.searchsorted(starts, np.arange(len(frames)), side="right")
+  rounded = round_frames(frames)
+  norms = square_norms(rounded)
   matches = np.empty((len(frames), k), bool)
-  for rows in chunk_rows(len(frames), len(frames)):
-    distances = euclidean_distances(frames[rows], frames, squared=True)
-    distances[video_of[rows, np.newaxis] == video_of] = np.inf
-    nearest = distances.argsort(axis=1, kind="stable")[:, :k]
-    matches[rows] = labels[nearest] == labels[rows, np.newaxis]
+  for start, video in zip(starts, videos, strict=True):
+    own = np.arange(start, start + len(video.labels))
+    norms_of_others = norms.copy()
+    norms_of_others[own] = _FAR
+    for part in chunk_rows(len(own), len(frames)):
+      near = find_near(rounded[own[part]], rounded, norms_of_others, k)
+      for query, row in zip(own[part], near, strict=True):
+        found = np.flatnonzero(row)
+        distances = square_norms(frames[found] - frames[query])
+        nearest = found[distances.argsort(kind="stable")[:k]]
+        matches[query] = labels[nearest] == labels[query]
   return matches

@@ -115,6 +115,20 @@ def test_no_difference_from_the_plain_formulation_passes(
     evaluation.compare(task, changed, *tiny)
 
 
+@pytest.mark.parametrize("size", evaluation.SIZES)
+def test_evaluation_is_quick(size):
+  done = run_python("-m", "benchmarks.evaluation", "--quick", f"--size={size}")
+  assert done.returncode == 0, done.stderr
+
+
+def test_a_difference_on_the_sample_does_not_pass(tiny):
+  train, val, config = tiny
+  steps = [lambda *_: {"kendalls_tau/made_val_align_tau": math.nan}]
+  told = "kendalls_tau: differs from the plain formulation by nan"
+  with pytest.raises(UserError, match=told):
+    evaluation.compare_sample("kendalls_tau", steps, train, val, config)
+
+
 def test_the_plain_formulation_has_accuracies_and_intervals(tiny):
   assert set(evaluation.score_few_shot(*tiny)) == {
     f"few_shot_cxn/{split}_made_{k}_{value}"

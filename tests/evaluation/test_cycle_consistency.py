@@ -1,7 +1,10 @@
 import math
+import tracemalloc
 
+import numpy as np
 import pytest
 
+from evaluation.cycle_consistency import measure_cycles
 from tests.helpers import naive_tasks
 from tests.helpers.embedded_videos import evaluate, listen, made_videos
 
@@ -42,3 +45,24 @@ def test_cycle_consistency_against_loops(config):
   result = evaluate("cycle_consistency", config, {}, val)
   assert list(result.scalars.values()) == pytest.approx(expected, abs=1e-12)
   assert 0 < min(expected) and max(expected) < 1
+
+
+@pytest.mark.parametrize("lengths", [(7, 2, 30), (4, 130, 3, 17, 8)])
+def test_cycles_of_repeated_frames_against_loops(lengths):
+  random = np.random.default_rng(0)
+  videos = [random.integers(-2, 3, size=(n, 3)) for n in lengths]
+  expected = naive_tasks.cycles(videos)
+  values = measure_cycles(videos, "sqeuclidean")
+  assert list(values.values()) == pytest.approx(expected, abs=1e-12)
+  assert 0 < min(expected) and max(expected) < 1
+
+
+def test_cycles_of_many_videos_take_little_memory():
+  random = np.random.default_rng(0)
+  videos = [random.normal(size=(20, 2)) for _ in range(150)]
+  tracemalloc.start()
+  measure_cycles(videos, "sqeuclidean")
+  _, peak = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  # All cycles through one video at once would take 3.6 MB for each index.
+  assert peak < 1.5e6

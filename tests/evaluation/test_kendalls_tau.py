@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from evaluation.kendalls_tau import pairwise_taus, tau_b
+from evaluation.kendalls_tau import describe, pairwise_taus, tau_b
 from tests.helpers import naive_tasks
 from tests.helpers.embedded_videos import evaluate, listen, made_videos
 
@@ -92,6 +92,21 @@ def test_names_the_worst_videos(names, distinct, config):
   assert json.dumps(details)
 
 
+@pytest.mark.parametrize("num_videos", [0, 1, 2, 3, 12])
+def test_worst_pairs_against_a_sorted_list(num_videos):
+  random = np.random.default_rng(num_videos)
+  taus = random.integers(-3, 4, size=(num_videos, num_videos)) / 4
+  taus[random.random(taus.shape) < 0.2] = math.nan
+  np.fill_diagonal(taus, math.nan)
+  names = [f"video {i}" for i in range(num_videos)]
+  pairs = [
+    [names[i], names[j], taus[i, j]]
+    for i, j in np.argwhere(~np.isnan(taus)).tolist()
+  ]
+  worst = sorted(pairs, key=lambda pair: pair[2])[:5]
+  assert describe(names, taus)["worst_pairs"] == worst
+
+
 @pytest.mark.parametrize("distance", ["sqeuclidean", "cosine"])
 @pytest.mark.parametrize("offset", [0, 1000])
 def test_pairwise_taus_against_scipy(distance, offset):
@@ -145,6 +160,20 @@ def test_tau_b_against_scipy(length):
   assert math.isnan(taus[0])
   assert taus[1:3] == pytest.approx([1, -1], abs=1e-12)
   assert np.isnan(tau_b(columns[:1])).all()
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int16])
+def test_tau_b_of_the_largest_differences(dtype):
+  last = 127  # Of as many frames as int8 can count.
+  forward = np.arange(last + 1)
+  columns = [
+    forward,
+    forward[::-1],
+    np.where(forward % 2, 0, last),
+    forward // 9,
+  ]
+  columns = np.stack(columns, axis=1).astype(dtype)
+  check_tau_b(tau_b(columns), columns)
 
 
 def test_tau_b_of_long_videos_takes_little_memory():

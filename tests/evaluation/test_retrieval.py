@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from evaluation import nearest_neighbors
 from tests.helpers import naive_tasks
 from tests.helpers.embedded_videos import evaluate, listen, made_videos
 
@@ -41,3 +42,25 @@ def test_retrieval_with_too_few_frames(config, val):
     "toy: retrieval is skipped, it needs at least two validation videos with"
     " labels and there is one"
   ]
+
+
+@pytest.mark.parametrize("num_places", [1, 2, 4, 100])
+@pytest.mark.parametrize("at_a_time", [1, 200, 2**23])
+def test_of_equally_near_frames_the_earlier_is_found(
+  num_places, at_a_time, config, monkeypatch
+):
+  monkeypatch.setattr(nearest_neighbors, "_MAX_DISTANCES", at_a_time)
+  config.EVAL.RETRIEVAL_K = [1, 2, 13, 50]
+  config.EVAL.KENDALLS_TAU_STRIDE = 1
+  random, lengths = np.random.default_rng(num_places), (20, 31, 1, 30)
+  # Whole numbers, so that distances are exact, and so are those of the loop.
+  places = random.integers(-9, 10, size=(num_places, 3)).astype(np.float32)
+  embs = [places[random.integers(num_places, size=n)] for n in lengths]
+  val = {"embs": embs, "labels": [random.integers(3, size=n) for n in lengths]}
+  result = evaluate("retrieval", config, {}, val)
+  assert len(result.scalars) == 4
+  for k in config.EVAL.RETRIEVAL_K:
+    config.EVAL.RETRIEVAL_K = [k]
+    expected = naive_tasks.headline("retrieval", config, {}, val)
+    value = result.scalars[f"retrieval/val_toy_ap@{k}"]
+    assert value == pytest.approx(expected, abs=1e-12)

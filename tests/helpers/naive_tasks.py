@@ -96,7 +96,8 @@ def retrieval(config, train, val):
     phases = np.concatenate([labels[j] for j in others])
     candidates = np.concatenate([embs[j] for j in others])
     distances = cdist(frames, candidates, config.KENDALLS_TAU_DISTANCE)
-    nearest = distances.argsort(axis=1)[:, : config.RETRIEVAL_K[-1]]
+    order = distances.argsort(axis=1, kind="stable")
+    nearest = order[:, : config.RETRIEVAL_K[-1]]
     of_videos.append(np.mean(phases[nearest] == labels[i][:, np.newaxis]))
   return np.mean(of_videos)
 
