@@ -110,6 +110,103 @@ def count_phases(config: EasyDict) -> int:
   return given or max(labeled, len(stored.class_names) if stored else 0)
 
 
+class ExampleMaker:
+  """Makes the examples that batches are made of.
+
+  Compiling takes a while, so one maker serves all splits, data sets and
+  checkpoints.
+
+  Args:
+    config: The configuration.
+    sampler: Chooses the frames of a video; None = `FrameSampler`.
+    training: Whether to augment frames.
+  """
+
+  def __init__(
+    self,
+    config: EasyDict,
+    sampler: FrameSampler | None = None,
+    training: bool = False,
+  ) -> None:
+    self._config = config
+    self._sampler = sampler or FrameSampler(config.DATA)
+    self._training = training
+    self.seed = config.SEED if training else config.SEED + _EVAL_SEED
+    self._reader = RecordReader(config.DATA.FRAME_LABELS)
+    self._compiled = tf.function(self._make_example, autograph=False)
+
+  def make_batches(
+    self,
+    records: Sequence[Record],
+    steps: range,
+    choices: np.ndarray,
+    cache: FeatureCache | None,
+  ) -> Batches:
+    """Build the pipeline: number of an example -> record -> video -> batch.
+
+    Args:
+      records: The records.
+      steps: Numbers of the batches.
+      choices: [len(steps), batch size] numbers of their records.
+      cache: Holds the features of the records, or None.
+    """
+    self._reader.cache = cache
+    numbers = np.array([self._reader.number(record) for record in records])
+    batch_size = choices.shape[1]
+    examples = np.arange(steps.start * batch_size, steps.stop * batch_size)
+    # The thread that tunes a pipeline sleeps for up to a minute, and whoever
+    # ends the pipeline waits for it.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    # Not only when the first batch is asked for.
+    options.experimental_warm_start = True
+
+    def make(example: tf.Tensor, record: tf.Tensor) -> Tensors:
+      return self._compiled(example, record, cache is not None)
+
+    dataset = (
+      tf.data.Dataset.from_tensor_slices((examples, numbers[choices].ravel()))
+      .map(make, num_parallel_calls=_NUM_READERS)
+      .batch(batch_size, drop_remainder=True)
+      .prefetch(self._config.DATA.NUM_PREFETCH_BATCHES)
+      .with_options(options)
+    )
+    return Batches(dataset, records)
+
+  def _make_example(
+    self, example: tf.Tensor, record: tf.Tensor, is_cached: bool
+  ) -> Tensors:
+    """Make the example of a number from a record."""
+    config, training, reader = self._config, self._training, self._reader
+    num_frames = (config.TRAIN if training else config.EVAL).NUM_FRAMES
+    seed = tf.stack([tf.constant(self.seed, tf.int64), example])
+    seeds = tf.random.split(seed, num=3)
+    video = reader.describe(record)
+    steps = self._sampler(video["seq_lens"], num_frames, seeds)
+    # A frame may be in several contexts: prepare it once.
+    distinct, where = tf.unique(context_steps(steps, config.DATA))
+    if is_cached:
+      num_views = config.AUGMENTATION.CACHED_VIEWS if training else 0
+      loaded = reader.read_features(record, distinct, num_views, seeds[1])
+    else:
+      frames = preprocessing.decode(reader.read_frames(record, distinct))
+      loaded = self._prepare(frames, seeds[1])
+    shape = [steps.shape[0], config.DATA.NUM_STEPS, *loaded.shape[1:]]
+    return video | {
+      "features" if is_cached else "frames": tf.reshape(
+        tf.gather(loaded, where), shape
+      ),
+      "steps": steps,
+      "frame_labels": tf.gather(video["frame_labels"], steps),
+    }
+
+  def _prepare(self, frames: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+    settings, size = self._config.AUGMENTATION, self._config.IMAGE_SIZE
+    if self._training:
+      return preprocessing.augment(frames, settings, size, seed)
+    return preprocessing.prepare(frames, size, settings.RANDOM_CROP)
+
+
 def train_batches(
   config: EasyDict,
   batch_size: int,
@@ -138,14 +235,18 @@ def train_batches(
   """
   records = [list_training_records(config, name) for name in config.DATASETS]
   steps = range(start_step, config.TRAIN.MAX_ITERS)
-  return _make_batches(config, records, steps, batch_size, sampler, True, cache)
+  counts, block = list(map(len, records)), config.DATA.SHUFFLE_QUEUE_SIZE
+  choices = choose_records(counts, steps, batch_size, config.SEED, block)
+  maker = ExampleMaker(config, sampler, training=True)
+  used = list(itertools.chain.from_iterable(records))
+  return maker.make_batches(used, steps, choices, cache)
 
 
 def eval_batches(
   config: EasyDict,
   dataset: str,
   split: str,
-  sampler: FrameSampler | None = None,
+  maker: ExampleMaker | None = None,
   cache: FeatureCache | None = None,
 ) -> Batches:
   """Make the same EVAL.VAL_ITERS batches each time, sampled but not augmented.
@@ -154,7 +255,7 @@ def eval_batches(
     config: The configuration.
     dataset: Name of the data set.
     split: `train` or `val`.
-    sampler: As in `train_batches`.
+    maker: Makes the examples; None = one of a `FrameSampler`.
     cache: Holds the features of each video; None = a batch has the frames.
 
   Returns:
@@ -163,68 +264,13 @@ def eval_batches(
   Raises:
     UserError: The split has no records.
   """
-  records = [list_split_records(config, dataset, split)]
+  maker = maker or ExampleMaker(config)
+  records = list_split_records(config, dataset, split)
   steps, batch_size = range(config.EVAL.VAL_ITERS), config.EVAL.BATCH_SIZE
-  sizes = steps, batch_size
-  return _make_batches(config, records, *sizes, sampler, False, cache)
-
-
-def _make_batches(
-  config: EasyDict,
-  records: list[list[Record]],
-  steps: range,
-  batch_size: int,
-  sampler: FrameSampler | None,
-  training: bool,
-  cache: FeatureCache | None,
-) -> Batches:
-  """Build the pipeline: number of an example -> record -> video -> batch."""
-  data, augmentation, size = config.DATA, config.AUGMENTATION, config.IMAGE_SIZE
-  num_frames = (config.TRAIN if training else config.EVAL).NUM_FRAMES
-  seed = config.SEED if training else config.SEED + _EVAL_SEED
-  sampler = sampler or FrameSampler(data)
-  counts, block = list(map(len, records)), data.SHUFFLE_QUEUE_SIZE
-  choices = choose_records(counts, steps, batch_size, seed, block)
-  used = list(itertools.chain.from_iterable(records))
-  reader = RecordReader(used, data.FRAME_LABELS, cache)
-  content = "features" if cache else "frames"
-
-  def make_example(number: tf.Tensor, choice: tf.Tensor) -> Tensors:
-    seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), num=3)
-    video = reader.describe(choice)
-    steps = sampler(video["seq_lens"], num_frames, seeds)
-    # A frame may be in several contexts: prepare it once.
-    distinct, where = tf.unique(context_steps(steps, data))
-    if cache:
-      num_views = augmentation.CACHED_VIEWS if training else 0
-      loaded = reader.read_features(choice, distinct, num_views, seeds[1])
-    else:
-      frames = preprocessing.decode(reader.read_frames(choice, distinct))
-      if training:
-        loaded = preprocessing.augment(frames, augmentation, size, seeds[1])
-      else:
-        crop = augmentation.RANDOM_CROP
-        loaded = preprocessing.prepare(frames, size, crop)
-    shape = [steps.shape[0], data.NUM_STEPS, *loaded.shape[1:]]
-    return video | {
-      content: tf.reshape(tf.gather(loaded, where), shape),
-      "steps": steps,
-      "frame_labels": tf.gather(video["frame_labels"], steps),
-    }
-
-  numbers = np.arange(steps.start * batch_size, steps.stop * batch_size)
-  # The thread that tunes a pipeline sleeps for up to a minute, and whoever ends
-  # the pipeline waits for it.
-  options = tf.data.Options()
-  options.autotune.enabled = False
-  batches = (
-    tf.data.Dataset.from_tensor_slices((numbers, choices.ravel()))
-    .map(make_example, num_parallel_calls=_NUM_READERS)
-    .batch(batch_size, drop_remainder=True)
-    .prefetch(data.NUM_PREFETCH_BATCHES)
-    .with_options(options)
-  )
-  return Batches(batches, used)
+  block = config.DATA.SHUFFLE_QUEUE_SIZE
+  counts = [len(records)]
+  choices = choose_records(counts, steps, batch_size, maker.seed, block)
+  return maker.make_batches(records, steps, choices, cache)
 
 
 def choose_records(

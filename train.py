@@ -89,10 +89,11 @@ def train(
   batch_size = config.TRAIN.BATCH_SIZE * strategy.num_replicas_in_sync
   # First: an evaluator that finds a checkpoint asks what it belongs to.
   configuration.save(config, config.LOGDIR)
+  source = config, batch_size, step, algo.sampler, _cache_views(algo, config)
+  # Its threads prepare the first batch while the first checkpoint is saved.
+  batches = iter(distribute(strategy, datasets.train_batches(*source)))
   if step == 0:
     saver.save(0)
-  source = config, batch_size, step, algo.sampler, _cache_views(algo, config)
-  batches = distribute(strategy, datasets.train_batches(*source))
   train_step = build_train_step(strategy, algo, optimizer, debug)
   with TrainLog(config, variables if debug else [], visualize) as log:
     return _take_steps(config, batches, train_step, saver, log)

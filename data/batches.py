@@ -4,7 +4,7 @@ import atexit
 import contextlib
 import dataclasses
 import weakref
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 
 import tensorflow as tf
 
@@ -33,15 +33,16 @@ class Batches(Iterable[Tensors]):
 
   def __iter__(self) -> Generator[Tensors]:
     """Iterate over the batches."""
-    running = self._iterate()
+    # Now, so that its threads begin.
+    running = self._iterate(iter(self.dataset))
     _RUNNING.add(running)
     return running
 
-  def _iterate(self) -> Generator[Tensors]:
+  def _iterate(self, batches: Iterator[Tensors]) -> Generator[Tensors]:
     # Here, as one that is left alive may end after the modules.
     damage = tf.errors.InvalidArgumentError, tf.errors.UnknownError
     try:
-      yield from self.dataset
+      yield from batches
     except damage as error:
       # TensorFlow tells of an error in a Python function as text.
       if text := error.message.partition("UserError: ")[2]:

@@ -1,7 +1,6 @@
 """Reading the videos of records, a frame at a time, within a pipeline."""
 
 import threading
-from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -19,22 +18,22 @@ class RecordReader:
   Its methods are part of a graph, which calls Python to read; see `Batches`.
 
   Args:
-    records: The records; their numbers choose one.
     use_frame_labels: Whether to read labels of frames.
-    cache: Holds their features, or None.
+
+  Attributes:
+    cache: Holds the features of the videos; None where they are not read.
   """
 
-  def __init__(
-    self,
-    records: Sequence[Record],
-    use_frame_labels: bool,
-    cache: FeatureCache | None,
-  ) -> None:
-    self._records = records
+  def __init__(self, use_frame_labels: bool) -> None:
+    self.cache: FeatureCache | None = None
     self._use_frame_labels = use_frame_labels
-    self._cache = cache
+    self._numbers: dict[Record, int] = {}
     self._found: dict[int, Example] = {}
     self._lock = threading.Lock()
+
+  def number(self, record: Record) -> int:
+    """Return the number of a record, which is new or known already."""
+    return self._numbers.setdefault(record, len(self._numbers))
 
   def describe(self, number: tf.Tensor) -> Tensors:
     """Describe a video: name, seq_labels, seq_lens and its frame_labels [L]."""
@@ -68,9 +67,9 @@ class RecordReader:
     if num_views:
       draw = tf.random.stateless_uniform
       view = draw([], seed, 0, num_views, tf.int64)
-    arguments, dtype = [number, view, steps], self._cache.dtype
+    arguments, dtype = [number, view, steps], self.cache.dtype
     read = tf.numpy_function(self._read_features, arguments, dtype)
-    return tf.ensure_shape(read, [None, *self._cache.shape])
+    return tf.ensure_shape(read, [None, *self.cache.shape])
 
   def _describe(self, number: np.int64) -> tuple[bytes, int, np.ndarray]:
     video = self._find(number)
@@ -82,13 +81,13 @@ class RecordReader:
   def _read_features(
     self, number: np.int64, view: np.int64, steps: np.ndarray
   ) -> np.ndarray:
-    return self._cache.open(View(self._records[number], int(view)))[steps]
+    return self.cache.open(View(self._find(number).record, int(view)))[steps]
 
   def _find(self, number: int) -> Example:
     """Look up a video; at its first use its record is read as a whole."""
     with self._lock:
       if number not in self._found:
-        record = self._records[number]
+        record = list(self._numbers)[number]
         video = examples.read_example(record, self._use_frame_labels)
         self._found[number] = video
       return self._found[number]

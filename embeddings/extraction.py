@@ -4,7 +4,6 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-import cv2
 import numpy as np
 import tensorflow as tf
 from absl import logging
@@ -49,7 +48,7 @@ class VideoEmbedder:
     self.algo = algo
     self._config = config
     self._features = FrameFeatures(algo, config)
-    self._encode = tf.function(algo.emb.encode_frames)
+    self._encode = tf.function(algo.emb.encode_frames, autograph=False)
 
   def __call__(
     self, videos: Iterable[tuple[Frames, np.ndarray]]
@@ -206,5 +205,7 @@ def decode_frames(
   frames = preprocessing.decode(tf.constant(jpegs)).numpy()
   if size in (None, frames.shape[2:0:-1]):
     return frames
+  import cv2  # Here, for evaluation does without.
+
   area = cv2.INTER_AREA
   return np.stack([cv2.resize(x, size, interpolation=area) for x in frames])

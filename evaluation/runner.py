@@ -36,6 +36,7 @@ def build_tasks(config: EasyDict) -> dict[str, Task]:
 def run_tasks(
   config: EasyDict,
   embedder: extraction.VideoEmbedder,
+  maker: datasets.ExampleMaker,
   tasks: Mapping[str, Task],
   max_embs: int = 0,
 ) -> Results:
@@ -46,6 +47,7 @@ def run_tasks(
   Args:
     config: The configuration.
     embedder: Of the algorithm, restored.
+    maker: Makes the examples of batches, with the algorithm's sampler.
     tasks: Name -> task.
     max_embs: Videos of a split to embed at most; 0 = all.
 
@@ -66,7 +68,7 @@ def run_tasks(
       if needs_batches:
         records = datasets.list_split_records(*source)
         cache = embedder.cache_features(records)
-        batches[split] = datasets.eval_batches(*source, algo.sampler, cache)
+        batches[split] = datasets.eval_batches(*source, maker, cache)
     embs = name_phases(config, dataset, embs)
     results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
   return results

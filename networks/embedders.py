@@ -198,15 +198,18 @@ class Embedder(keras.Model):
     """Compile what follows `encode_frames`: [N, C, ...] to [N, F]."""
     network, convolution = self.frame_network, self._find_convolution()
     if not convolution:
-      return tf.function(functools.partial(network, training=False))
+      call = functools.partial(network, training=False)
+      return tf.function(call, autograph=False)
     rest = keras.Model(convolution.output, network.output)
-    return tf.function(
-      lambda frames: rest(convolution.add_frames(frames), training=False)
-    )
+
+    def call(frames: tf.Tensor) -> tf.Tensor:
+      return rest(convolution.add_frames(frames), training=False)
+
+    return tf.function(call, autograph=False)
 
   @functools.cached_property
   def _run_piece(self) -> Callable[[list[tf.Tensor]], list[tf.Tensor]]:
-    return tf.function(self.recurrent_network)
+    return tf.function(self.recurrent_network, autograph=False)
 
 
 def cut_rows(arrays: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

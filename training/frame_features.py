@@ -54,8 +54,8 @@ class FrameFeatures:
       items = jpegs, seeds
       return tf.map_fn(prepare_frame, items, fn_output_signature=spec)
 
-    self._prepare = tf.function(prepare)
-    self._compute = tf.function(algo.features)
+    self._prepare = tf.function(prepare, autograph=False)
+    self._compute = tf.function(algo.features, autograph=False)
 
   def compute_batches(
     self, sources: Sources, batches: Iterator[Places]
