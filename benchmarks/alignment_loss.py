@@ -152,7 +152,11 @@ def compare_memory(shape: tuple[int, int, int]) -> None:
 
 def main() -> None:
   """Run all measurements."""
-  repeats = FLAGS.repeats
+  repeats = 1 if FLAGS.quick else FLAGS.repeats
+  if FLAGS.quick:
+    compare((3, 4, 2), repeats, eager=False)
+    grow(3, repeats)
+    return
   print("forward and gradient, loop over pairs against all pairs at once")
   for eager in (True, False):
     compare((16, 64, 128), repeats, eager)
@@ -167,4 +171,5 @@ def main() -> None:
 
 if __name__ == "__main__":
   flags.DEFINE_integer("repeats", 7, "Runs to take a median of.", lower_bound=1)
+  flags.DEFINE_bool("quick", False, "Tiny sizes, to see that it runs.")
   command_line.run(main)

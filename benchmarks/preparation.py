@@ -118,11 +118,14 @@ def main() -> None:
     folder = root / "videos"
     folder.mkdir()
     short, long = folder / "0.mp4", root / "long.mp4"
-    write_clip(short, 10)
-    for number in range(1, 20):
+    seconds, num_clips = (0.5, 2) if FLAGS.quick else (10, 20)
+    write_clip(short, seconds)
+    for number in range(1, num_clips):
       shutil.copy(short, folder / f"{number}.mp4")
-    ratios = []
-    for _ in range(FLAGS.rounds):
+    ratios, minutes = [], FLAGS.minutes
+    if FLAGS.quick:
+      minutes = seconds / 30
+    for _ in range(1 if FLAGS.quick else FLAGS.rounds):
       theirs, _ = measuring.time_call(convert_bare, folder)
       ours, _ = measuring.time_call(convert_ours, folder, root / "records")
       ratios.append(theirs / ours)
@@ -131,7 +134,7 @@ def main() -> None:
       f"throughput of ours: {statistics.median(ratios):.3f} of bare (median),"
       f" expected at least {_MIN_THROUGHPUT}"
     )
-    lengthen(short, long, round(6 * FLAGS.minutes))
+    lengthen(short, long, round(60 * minutes / seconds))
     for path in (short, long):
       seconds, peak = measuring.time_call(
         measuring.run_in_new_process, convert_and_measure, path, root / "record"
@@ -145,5 +148,6 @@ def main() -> None:
 if __name__ == "__main__":
   flags.DEFINE_integer("rounds", 3, "Times each is timed.", lower_bound=1)
   flags.DEFINE_float("minutes", 10, "Length of the long video.")
+  flags.DEFINE_bool("quick", False, "Tiny sizes, to see that it runs.")
   command_line.define_path("work_dir", None, "Folder for the videos; 2 GiB.")
   command_line.run(main)

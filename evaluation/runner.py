@@ -66,8 +66,11 @@ def run_tasks(
       if needs_embs:
         embs[split] = extraction.embed_split(embedder, *source, max_embs)
       if needs_batches:
-        records = datasets.list_split_records(*source)
-        cache = embedder.cache_features(records)
+        cache, stride = None, config.DATA.SAMPLE_ALL_STRIDE
+        # Worth its time where all frames of all videos are embedded anyway.
+        if needs_embs and stride == 1 and not max_embs:
+          records = datasets.list_split_records(*source)
+          cache = embedder.cache_features(records)
         batches[split] = datasets.eval_batches(*source, maker, cache)
     embs = name_phases(config, dataset, embs)
     results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
