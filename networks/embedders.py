@@ -147,7 +147,8 @@ class Embedder(keras.Model):
     for rows in cut_rows(contexts, size):
       keys = [*map(tuple, rows.reshape(-1, 2).tolist())]
       # Contexts reach into the past only: what lies before is not needed again.
-      held = {place: x for place, x in held.items() if place >= min(keys)}
+      first = min(keys)
+      held = {place: x for place, x in held.items() if place >= first}
       while not held.keys() >= set(keys):
         places, frames = next(encoded)
         held |= zip(
@@ -214,14 +215,15 @@ class Embedder(keras.Model):
 
 def cut_rows(arrays: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
   """Join arrays and cut them into those of `size` rows, the last of fewer."""
-  rest = []
+  rest = None
   for array in arrays:
-    rest = [*rest, *array]
-    while len(rest) >= size:
-      yield np.stack(rest[:size])
-      rest = rest[size:]
-  if rest:
-    yield np.stack(rest)
+    rest = array if rest is None else np.concatenate([rest, array])
+    whole = len(rest) - len(rest) % size
+    for start in range(0, whole, size):
+      yield rest[start : start + size]
+    rest = rest[whole:]
+  if rest is not None and len(rest):
+    yield rest
 
 
 def _first_needs(contexts: Places) -> Places:
