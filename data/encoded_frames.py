@@ -45,12 +45,15 @@ class EncodedFrames(Sequence):
   ) -> bytes | np.ndarray:
     """Read frames."""
     chosen = np.arange(len(self))[key]
-    frames = np.empty(np.size(chosen), object)
-    with self._path.open("rb") as file:
-      for place, number in enumerate(np.ravel(chosen)):
-        file.seek(self._offsets[number])
-        frames[place] = file.read(self._sizes[number])
-        self._check(frames[place], number)
+    numbers = np.ravel(chosen)
+    frames = np.empty(numbers.size, object)
+    places = zip(self._offsets[numbers], self._sizes[numbers], strict=True)
+    # A buffer would read more than the frames.
+    with self._path.open("rb", buffering=0) as file:
+      for row, (offset, size) in enumerate(places):
+        file.seek(offset)
+        frames[row] = file.read(size)
+        self._check(frames[row], numbers[row])
     return frames if np.ndim(chosen) else frames[0]
 
   def _check(self, frame: bytes, number: int) -> None:
