@@ -3,24 +3,33 @@
 `evaluation.task` says what a task has to be.
 """
 
-from evaluation.algo_loss import AlgoLoss
-from evaluation.classification import Classification
-from evaluation.cycle_consistency import CycleConsistency
-from evaluation.event_completion import EventCompletion
-from evaluation.few_shot_classification import FewShotClassification
-from evaluation.kendalls_tau import KendallsTau
+import collections
+import importlib
+
 from evaluation.metric import Metric
 from evaluation.result import Result
-from evaluation.retrieval import Retrieval
 
-TASKS = {
-  "algo_loss": AlgoLoss,
-  "classification": Classification,
-  "cycle_consistency": CycleConsistency,
-  "event_completion": EventCompletion,
-  "few_shot_classification": FewShotClassification,
-  "kendalls_tau": KendallsTau,
-  "retrieval": Retrieval,
-}
+
+class _Tasks(collections.UserDict[str, type]):
+  """Classes by name, imported when one is looked up: what they need is slow.
+
+  The name of a task is that of its file.
+  """
+
+  def __getitem__(self, name: str) -> type:
+    """Import a task."""
+    class_name = self.data[name]
+    return getattr(importlib.import_module(f"evaluation.{name}"), class_name)
+
+
+TASKS = _Tasks(
+  algo_loss="AlgoLoss",
+  classification="Classification",
+  cycle_consistency="CycleConsistency",
+  event_completion="EventCompletion",
+  few_shot_classification="FewShotClassification",
+  kendalls_tau="KendallsTau",
+  retrieval="Retrieval",
+)
 
 __all__ = ["TASKS", "Metric", "Result"]

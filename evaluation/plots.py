@@ -2,13 +2,15 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from scipy.spatial.distance import cdist
+
+if TYPE_CHECKING:
+  from matplotlib.axes import Axes
+  from matplotlib.figure import Figure
 
 # Up to so many phases, each field of a confusion matrix has room for text.
 _MAX_ANNOTATED = 12
@@ -98,13 +100,17 @@ def draw_accuracy_curve(
   return _render(figure)
 
 
-def _make_figure(width: float, height: float) -> tuple[Figure, Axes]:
+def _make_figure(width: float, height: float) -> tuple["Figure", "Axes"]:
+  # Here, for most evaluations draw nothing.
+  from matplotlib.backends.backend_agg import FigureCanvasAgg
+  from matplotlib.figure import Figure
+
   # Not pyplot: its figures are global, and need a display to be chosen.
   figure = Figure(figsize=(width, height), dpi=100, layout="constrained")
   FigureCanvasAgg(figure)
   return figure, figure.add_subplot()
 
 
-def _render(figure: Figure) -> np.ndarray:
+def _render(figure: "Figure") -> np.ndarray:
   figure.canvas.draw()
   return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

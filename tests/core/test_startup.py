@@ -35,3 +35,20 @@ def test_all_modules_import_quietly_and_on_windows():
     env={k: v for k, v in os.environ.items() if not k.startswith("TF_")},
   )
   assert (done.stdout, done.stderr) == ("true\nfalse\n", "loud")
+
+
+HEAVY = """
+import sys
+import train, evaluate
+from evaluation import TASKS
+assert "event_completion" in TASKS
+print(sorted({"av", "cv2", "matplotlib", "sklearn"} & sys.modules.keys()))
+TASKS["event_completion"]
+import matplotlib.figure
+print("sklearn.linear_model" in sys.modules)
+"""
+
+
+def test_training_and_evaluation_start_without_what_they_may_not_need():
+  """Keras does not find it either; whoever needs it does."""
+  assert run_python("-c", HEAVY).stdout == "[]\nTrue\n"
