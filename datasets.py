@@ -6,7 +6,7 @@ a run that continues from a checkpoint sees the batches it would have seen.
 
 import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -22,6 +22,8 @@ from data.tfrecords import Record
 
 # Of a video or of a batch, by key.
 Tensors = dict[str, tf.Tensor]
+# Makes the example of a number from the record at a path and an offset.
+MakeExample = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], Tensors]
 # Keeps the frames that algo_loss sees apart from those of training.
 _EVAL_SEED = 1 << 20
 _READ_BUFFER_BYTES = 1 << 18
@@ -132,14 +134,15 @@ def train_batches(
   """
   records = [list_training_records(config, name) for name in config.DATASETS]
   steps = range(start_step, config.TRAIN.MAX_ITERS)
-  return _make_batches(config, records, steps, batch_size, sampler, True)
+  kind = config.SEED, example_maker(config, sampler, training=True)
+  return _make_batches(config, records, steps, batch_size, *kind)
 
 
 def eval_batches(
   config: EasyDict,
   dataset: str,
   split: str,
-  sampler: FrameSampler | None = None,
+  make_example: MakeExample | None = None,
 ) -> tf.data.Dataset:
   """Make the same EVAL.VAL_ITERS batches each time, sampled but not augmented.
 
@@ -147,7 +150,7 @@ def eval_batches(
     config: The configuration.
     dataset: Name of the data set.
     split: `train` or `val`.
-    sampler: As in `train_batches`.
+    make_example: As `example_maker` makes it; None = of a `FrameSampler`.
 
   Returns:
     A data set of batches, as `train_batches`.
@@ -157,7 +160,8 @@ def eval_batches(
   """
   records = [list_split_records(config, dataset, split)]
   steps, batch_size = range(config.EVAL.VAL_ITERS), config.EVAL.BATCH_SIZE
-  return _make_batches(config, records, steps, batch_size, sampler, False)
+  kind = config.SEED + _EVAL_SEED, make_example or example_maker(config)
+  return _make_batches(config, records, steps, batch_size, *kind)
 
 
 def checked_batches(
@@ -185,29 +189,32 @@ def checked_batches(
     raise
 
 
-def _make_batches(
-  config: EasyDict,
-  records: list[list[Record]],
-  steps: range,
-  batch_size: int,
-  sampler: FrameSampler | None,
-  training: bool,
-) -> tf.data.Dataset:
-  """Build the pipeline: number of an example -> record -> video -> batch."""
+def example_maker(
+  config: EasyDict, sampler: FrameSampler | None = None, training: bool = False
+) -> MakeExample:
+  """Compile what makes an example of a record.
+
+  That takes a while, so one function serves all splits and data sets.
+
+  Args:
+    config: The configuration.
+    sampler: Chooses the frames of a video; None = `FrameSampler`.
+    training: Whether to augment.
+
+  Returns:
+    A function of the number of an example and the place of a record.
+  """
   data, augmentation, size = config.DATA, config.AUGMENTATION, config.IMAGE_SIZE
   num_frames = (config.TRAIN if training else config.EVAL).NUM_FRAMES
   seed = config.SEED if training else config.SEED + _EVAL_SEED
   sampler = sampler or FrameSampler(data)
-  counts, block = list(map(len, records)), data.SHUFFLE_QUEUE_SIZE
-  choices = choose_records(counts, steps, batch_size, seed, block)
-  places = list(itertools.chain.from_iterable(records))
-  paths = tf.constant([str(place.path) for place in places])
-  offsets = tf.constant([place.offset for place in places], tf.int64)
 
-  def make_example(number: tf.Tensor, choice: tf.Tensor) -> Tensors:
+  @tf.function(autograph=False)
+  def make_example(
+    number: tf.Tensor, path: tf.Tensor, offset: tf.Tensor
+  ) -> Tensors:
     seeds = tf.random.split(tf.stack([tf.cast(seed, tf.int64), number]), num=3)
-    serialized = _read_record(paths[choice], offsets[choice])
-    video = parse_example(serialized, data.FRAME_LABELS)
+    video = parse_example(_read_record(path, offset), data.FRAME_LABELS)
     steps = sampler(video["seq_len"], num_frames, seeds)
     # A frame may be in several contexts: prepare it once.
     distinct, where = tf.unique(context_steps(steps, data))
@@ -226,6 +233,29 @@ def _make_batches(
       "name": video["name"],
     }
 
+  return make_example
+
+
+def _make_batches(
+  config: EasyDict,
+  records: list[list[Record]],
+  steps: range,
+  batch_size: int,
+  seed: int,
+  make_example: MakeExample,
+) -> tf.data.Dataset:
+  """Build the pipeline: number of an example -> record -> video -> batch."""
+  counts, data = list(map(len, records)), config.DATA
+  choices = choose_records(
+    counts, steps, batch_size, seed, data.SHUFFLE_QUEUE_SIZE
+  )
+  places = list(itertools.chain.from_iterable(records))
+  paths = tf.constant([str(place.path) for place in places])
+  offsets = tf.constant([place.offset for place in places], tf.int64)
+
+  def make_chosen(number: tf.Tensor, choice: tf.Tensor) -> Tensors:
+    return make_example(number, paths[choice], offsets[choice])
+
   numbers = np.arange(steps.start * batch_size, steps.stop * batch_size)
   # The thread that tunes a pipeline sleeps for up to a minute, and whoever ends
   # the pipeline waits for it.
@@ -233,7 +263,7 @@ def _make_batches(
   options.autotune.enabled = False
   return (
     tf.data.Dataset.from_tensor_slices((numbers, choices.ravel()))
-    .map(make_example, num_parallel_calls=os.cpu_count())
+    .map(make_chosen, num_parallel_calls=os.cpu_count())
     .batch(batch_size, drop_remainder=True)
     .prefetch(data.NUM_PREFETCH_BATCHES)
     .with_options(options)

@@ -14,6 +14,7 @@ from absl import flags, logging
 from easydict import EasyDict
 
 import config as configuration
+import datasets
 import embeddings
 from core import run_directory
 from core.command_line import define_path, run
@@ -90,13 +91,15 @@ def _build_evaluator(
   """Build the network once; return what evaluates a step's checkpoint."""
   algo = checkpoints.build_to_restore(config)
   embed_video = extraction.video_embedder(algo, config)
+  make_example = datasets.example_maker(config, algo.sampler)
+  compiled = algo, embed_video, make_example
   writer = runner.open_writer(config.LOGDIR)
   details = {"max_embs": max_embs} if max_embs else {}
 
   def evaluate_checkpoint(step: int, path: str) -> None:
     logging.info("Evaluating step %d", step)
     checkpoints.restore_networks(algo, path)
-    results = runner.run_tasks(config, algo, embed_video, tasks, max_embs)
+    results = runner.run_tasks(config, *compiled, tasks, max_embs)
     runner.log_results(config.LOGDIR, writer, step, results, visualize, details)
     print(metrics.table(config.LOGDIR), flush=True)
 

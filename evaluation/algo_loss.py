@@ -70,7 +70,7 @@ class AlgoLoss:
       embs = algo(batch, training=False)
       return algo.compute_loss(embs, batch, training=False)
 
-    return tf.function(compute_loss)
+    return tf.function(compute_loss, autograph=False)
 
   def _mean_loss(
     self, dataset_name: str, split: str, algo: "Algorithm", batches: Batches

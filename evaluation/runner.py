@@ -37,6 +37,7 @@ def run_tasks(
   config: EasyDict,
   algo: Algorithm,
   embed_video: extraction.EmbedVideo,
+  make_example: datasets.MakeExample,
   tasks: Mapping[str, Task],
   max_embs: int = 0,
 ) -> Results:
@@ -48,6 +49,7 @@ def run_tasks(
     config: The configuration.
     algo: The algorithm, restored.
     embed_video: As `extraction.video_embedder` makes it of the algorithm.
+    make_example: As `datasets.example_maker` makes it of its sampler.
     tasks: Name -> task.
     max_embs: Videos of a split to embed at most; 0 = all.
 
@@ -66,7 +68,7 @@ def run_tasks(
       if needs_embs:
         embs[split] = extraction.embed_split(embed_video, *source, max_embs)
       if needs_batches:
-        loaded = datasets.eval_batches(*source, algo.sampler)
+        loaded = datasets.eval_batches(*source, make_example)
         records = datasets.list_split_records(*source)
         batches[split] = datasets.checked_batches(loaded, records)
     embs = name_phases(config, dataset, embs)

@@ -132,7 +132,7 @@ class Embedder(keras.Model):
   @functools.cached_property
   def _compiled(self) -> Callable[..., tuple[tf.Tensor, list[tf.Tensor]]]:
     """Compile `_embed_piece`; cached where no checkpoint looks."""
-    return tf.function(self._embed_piece)
+    return tf.function(self._embed_piece, autograph=False)
 
 
 def build_embedder(config: EasyDict, backbone: keras.Model) -> Embedder:

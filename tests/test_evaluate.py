@@ -1,4 +1,5 @@
 import collections
+import functools
 import json
 import math
 import shutil
@@ -8,6 +9,7 @@ import types
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import config as configuration
 import evaluate
@@ -45,7 +47,14 @@ def evaluated(trained, tmp_path_factory):
 
   evaluate.evaluate(config, continuous_eval=False)
   assert evaluated_steps(logdir) == [4] and len(event_files()) == 1
-  calls = collections.defaultdict(list)
+  calls, compiled = collections.defaultdict(list), []
+  compile_function = tf.function
+
+  def compile_and_keep(function=None, **options):
+    if function is None:
+      return functools.partial(compile_and_keep, **options)
+    compiled.append(compile_function(function, **options))
+    return compiled[-1]
 
   def counted(function):
     def call(*arguments):
@@ -57,9 +66,13 @@ def evaluated(trained, tmp_path_factory):
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(extraction, "embed_split", counted(extraction.embed_split))
     patch.setattr(Algorithm, "features", counted(Algorithm.features))
+    patch.setattr(tf, "function", compile_and_keep)
     evaluate.evaluate(config)
   return types.SimpleNamespace(
-    logdir=logdir, calls=calls, num_event_files=len(event_files()) - 1
+    logdir=logdir,
+    calls=calls,
+    compiled=compiled,
+    num_event_files=len(event_files()) - 1,
   )
 
 
@@ -105,6 +118,19 @@ def test_checkpoints_share_a_network_and_tasks_share_embeddings(evaluated):
   assert splits == 2 * [("tiny", "train"), ("tiny", "val")]
   # TensorBoard reads slowly from many small files.
   assert evaluated.num_event_files == 1
+
+
+def test_nothing_is_traced_twice(evaluated):
+  """Over two checkpoints, both splits, and videos of different lengths."""
+  details = read_lines(evaluated.logdir)[0]["details"]
+  used = details["classification/tiny_1.0_used"]["train"]
+  assert used["frames"] % used["videos"]
+  counts = {"make_example": 1, "compute_piece": 1, "_embed_piece": 1}
+  assert collections.Counter(
+    function.python_function.__name__
+    for function in evaluated.compiled
+    for _ in range(function.experimental_get_tracing_count())
+  ) == counts | {"compute_loss": 1}
 
 
 def test_details_are_beside_the_scalars(evaluated):

@@ -60,7 +60,7 @@ def build_train_step(
         scalars[f"gradient_norm/{variable.path}"] = tf.norm(gradient)
     return scalars
 
-  @tf.function
+  @tf.function(autograph=False)
   def train_step(batch: Batch) -> dict[str, tf.Tensor]:
     scalars = strategy.run(replica_step, args=(batch,))
     mean = functools.partial(strategy.reduce, "MEAN", axis=None)
