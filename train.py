@@ -85,7 +85,9 @@ def train(
     checkpoints.init_from(algo, init_from)
   batch_size = config.TRAIN.BATCH_SIZE * strategy.num_replicas_in_sync
   batches = datasets.train_batches(config, batch_size, step, algo.sampler)
-  batches = datasets.checked_batches(distribute(strategy, batches), records)
+  # Its threads prepare the first batch while the first checkpoint is saved.
+  iterator = iter(distribute(strategy, batches))
+  batches = datasets.checked_batches(iterator, records)
   # First: an evaluator that finds a checkpoint asks what it belongs to.
   configuration.save(config, config.LOGDIR)
   if step == 0:
