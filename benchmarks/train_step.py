@@ -2,20 +2,16 @@
 
 Prints, from alternating blocks in one process, the time of a full training step
 (input, loss, optimizer, logging) and of the bare forward and backward pass of
-the same network on a constant batch, and their ratio; then the seconds that
-`train.py` takes from its start to the end of its first step.
+the same network on a constant batch, and their ratio.
 
-Usage: python -m benchmarks.train_step [--blocks 6]
+Usage: python -m benchmarks.train_step [--blocks 6] [--quick]
 """
 
 import core.quiet_tensorflow  # noqa: F401
 
 import itertools
 import pathlib
-import subprocess
-import sys
 import tempfile
-import time
 from collections.abc import Callable
 
 import numpy as np
@@ -28,7 +24,7 @@ import datasets
 from algos import ALGOS
 from algos.algorithm import Algorithm
 from benchmarks.measuring import run_module, time_call
-from core import command_line, errors
+from core import command_line
 from training import checkpoints
 from training.log import TrainLog
 from training.optimizers import build_optimizer
@@ -42,6 +38,17 @@ _SETTINGS = (
   " TRAIN.NUM_FRAMES=20 MODEL.TRAIN_BASE=only_bn"
   " MODEL.BASE_MODEL.NETWORK=Resnet50"
 ).split()
+_QUICK = (
+  "IMAGE_SIZE=32 TRAIN.NUM_FRAMES=4 MODEL.TRAIN_BASE=train_all"
+  " MODEL.BASE_MODEL.NETWORK=VGGM MODEL.BASE_MODEL.LAYER=conv2"
+  " MODEL.CONV_EMBEDDER_MODEL.CAPACITY_SCALAR=0.05"
+).split()
+
+
+def list_settings(folder: str, quick: bool) -> list[str]:
+  """List the settings of a run on the records of `write_videos`."""
+  quick = _QUICK if quick else []
+  return [*_SETTINGS, *quick, f"PATH_TO_TFRECORDS={folder}"]
 
 
 def write_videos(folder: pathlib.Path, num_videos: int = 8) -> None:
@@ -111,38 +118,20 @@ def compare(
   return tuple(np.median(seconds[:, 1:, 1:], axis=(1, 2)))
 
 
-def measure_startup(settings: list[str], logdir: str) -> float:
-  """Measure the seconds until `train.py` has taken its first step."""
-  command = [sys.executable, "train.py", f"--logdir={logdir}"]
-  command += [f"--set={x}" for x in (*settings, "TRAIN.MAX_ITERS=1")]
-  folder = pathlib.Path(__file__).resolve().parents[1]
-  start = time.perf_counter()
-  process = subprocess.Popen(
-    command, cwd=folder, stderr=subprocess.PIPE, text=True
-  )
-  for line in process.stderr:
-    if "step 1/1 " in line:
-      seconds = time.perf_counter() - start
-  if process.wait():
-    raise errors.UserError("train.py failed; run it by hand to see why")
-  return seconds
-
-
 def main() -> None:
-  """Run both measurements."""
+  """Measure full steps and bare passes."""
+  blocks, num_videos = (2, 2) if FLAGS.quick else (FLAGS.blocks, 8)
   with tempfile.TemporaryDirectory() as folder:
-    settings = [*_SETTINGS, f"PATH_TO_TFRECORDS={folder}"]
-    write_videos(pathlib.Path(folder))
-    config = configuration.load([], settings)
+    write_videos(pathlib.Path(folder), num_videos)
+    config = configuration.load([], list_settings(folder, FLAGS.quick))
     config.LOGDIR = f"{folder}/logs"
-    full, bare = compare(config, FLAGS.blocks, tf.distribute.MirroredStrategy())
+    full, bare = compare(config, blocks, tf.distribute.MirroredStrategy())
     print(f"full training step       {full:8.3f} s")
     print(f"bare forward + backward  {bare:8.3f} s")
     print(f"ratio                    {full / bare:8.3f}")
-    seconds = measure_startup(settings, f"{folder}/startup")
-    print(f"start to end of step 1   {seconds:8.1f} s")
 
 
 if __name__ == "__main__":
   flags.DEFINE_integer("blocks", 6, "Blocks a kind; the first compiles.", 2)
+  flags.DEFINE_boolean("quick", False, "Take a few steps of a tiny network.")
   command_line.run(main)

@@ -11,7 +11,14 @@ import pytest
 import tensorflow as tf
 
 import config as configuration
-from benchmarks import alignment_loss, evaluation, preparation, train_step
+from benchmarks import (
+  alignment_loss,
+  evaluation,
+  measuring,
+  preparation,
+  startup,
+  train_step,
+)
 from core.errors import UserError
 from tcc import deterministic_alignment
 from tests.helpers import tiny_run
@@ -40,11 +47,24 @@ def test_train_step(tmp_path, monkeypatch):
   assert min(train_step.compare(config, 2, tf.distribute.get_strategy())) > 0
 
 
+def test_stages_of_the_start_of_training(tmp_path):
+  train_step.write_videos(tmp_path, num_videos=2)
+  settings = train_step.list_settings(tmp_path, quick=True)
+  arguments = startup.measure_stages, settings, str(tmp_path / "logs")
+  stages = measuring.run_in_new_process(*arguments)
+  assert stages["second step"] < stages["tracing and first step"]
+
+
+def test_help_is_measured():
+  assert "train" in startup.list_commands()
+  assert min(startup.measure_python("-c", "pass")) > 0
+
+
 @pytest.mark.slow
 def test_start_of_training(tiny_records, tmp_path):
   settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}"]
   logdir = tmp_path / "logs"
-  assert train_step.measure_startup(settings, str(logdir)) > 0
+  assert startup.measure_startup(settings, str(logdir)) > 0
   assert configuration.load_run(logdir).TRAIN.MAX_ITERS == 1
 
 
