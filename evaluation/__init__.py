@@ -3,35 +3,23 @@
 `evaluation.task` says what a task has to be.
 """
 
+import collections
 import importlib
-from collections.abc import Iterator, Mapping
 
 from evaluation.metric import Metric
 from evaluation.result import Result
 
 
-class _Tasks(Mapping[str, type]):
-  """Name -> class, imported when it is looked up: what it needs takes time.
+class _Tasks(collections.UserDict[str, type]):
+  """Classes by name, imported when one is looked up: what they need is slow.
 
-  Args:
-    **classes: Name of a file -> name of its class.
+  The name of a task is that of its file.
   """
-
-  def __init__(self, **classes: str) -> None:
-    self._classes = classes
 
   def __getitem__(self, name: str) -> type:
     """Import a task."""
-    class_name = self._classes[name]
+    class_name = self.data[name]
     return getattr(importlib.import_module(f"evaluation.{name}"), class_name)
-
-  def __iter__(self) -> Iterator[str]:
-    """Iterate over the names."""
-    return iter(self._classes)
-
-  def __len__(self) -> int:
-    """Count the tasks."""
-    return len(self._classes)
 
 
 TASKS = _Tasks(
