@@ -181,13 +181,12 @@ def compare_reading(folder: pathlib.Path) -> None:
 
 def main() -> None:
   """Measure steps, evaluation and reading."""
-  lengths, blocks = ([130] * 8, FLAGS.blocks)
-  if FLAGS.quick:
-    lengths, blocks = [30] * 4, 1
+  lengths = [30] * 4 if FLAGS.quick else [130] * 8
+  blocks = 1 if FLAGS.quick else FLAGS.blocks
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     write_records(folder, lengths)
-    settings = [*_SETTINGS, *(_QUICK if FLAGS.quick else [])]
+    settings = _SETTINGS + (_QUICK if FLAGS.quick else [])
     settings += [f"PATH_TO_TFRECORDS={folder}", f"LOGDIR={folder}/logs"]
     settings += [f"DATA.CACHE_DIR={folder}/cache"]
     cached = configuration.load([], settings)

@@ -92,13 +92,11 @@ def compare(config: EasyDict, num_frames: int, rounds: int) -> None:
       seconds[:, place] = ours, *alone
   ours, *alone = num_frames / np.median(seconds, axis=1)
   limit = 1 / sum(1 / speed for speed in alone)
-  names = ("decoding", "backbone", "first convolution", "rest")
-  listed = ", ".join(
-    f"{name} {speed:.1f}" for name, speed in zip(names, alone, strict=True)
-  )
   report(
-    f"{config.PRECISION}: {ours:.1f} frames/s; {listed}; in turn {limit:.1f};"
-    f" ratio {ours / limit:.3f}"
+    "{}: {:.1f} frames/s; decoding {:.1f}, backbone {:.1f}, first convolution"
+    " {:.1f}, rest {:.1f}; in turn {:.1f}; ratio {:.3f}".format(
+      config.PRECISION, ours, *alone, limit, ours / limit
+    )
   )
 
 
@@ -119,14 +117,13 @@ def main() -> None:
   with tempfile.TemporaryDirectory() as name:
     folder = pathlib.Path(name)
     write_records(folder, lengths)
-    rounds = 1 if FLAGS.quick else FLAGS.rounds
     for precision in ("float32", "bfloat16"):
       config = load(folder, precision, FLAGS.quick)
-      compare(config, sum(lengths), rounds)
+      compare(config, sum(lengths), 1 if FLAGS.quick else FLAGS.rounds)
     for title, length in videos.items():
       write_records(folder / title, [length])
-      arguments = (measure_memory, folder / title, FLAGS.quick)
-      peak = run_in_new_process(*arguments)
+      arguments = folder / title, FLAGS.quick
+      peak = run_in_new_process(measure_memory, *arguments)
       report(f"peak memory of embedding a video of {title}: {peak:.0f} MiB")
 
 

@@ -107,9 +107,8 @@ def measure_memory(folder: pathlib.Path) -> float:
 
 def main() -> None:
   """Measure batches, first uses and memory."""
-  lengths, blocks = ((300, 9000), FLAGS.blocks)
-  if FLAGS.quick:
-    lengths, blocks = (30, 90), 1
+  lengths = (30, 90) if FLAGS.quick else (300, 9000)
+  blocks = 1 if FLAGS.quick else FLAGS.blocks
   with tempfile.TemporaryDirectory() as name:
     folders = [pathlib.Path(name, str(length)) for length in lengths]
     for folder, length in zip(folders, lengths, strict=True):

@@ -111,12 +111,14 @@ def main() -> None:
   seconds = [[measure_python(*run) for run in runs.values()] for _ in rounds]
   for name, times in zip(runs, np.median(seconds, axis=0), strict=True):
     report("{:46} {:6.2f} s, CPU {:5.2f} s".format(name, *times))
-  from benchmarks import train_step  # Here: child processes time the imports.
+  # Here: child processes time the imports.
+  from benchmarks import made_records, train_step
 
   stages, totals = [], []
   with tempfile.TemporaryDirectory() as folder:
     settings = train_step.list_settings(folder, FLAGS.quick)
-    train_step.write_videos(pathlib.Path(folder), 2 if FLAGS.quick else 8)
+    lengths = [60] * (2 if FLAGS.quick else 8)
+    made_records.write_records(pathlib.Path(folder), lengths)
     for i in rounds:
       arguments = settings, f"{folder}/stages{i}"
       stages.append(run_in_new_process(measure_stages, *arguments))

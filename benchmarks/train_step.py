@@ -23,7 +23,8 @@ import config as configuration
 import datasets
 from algos import ALGOS
 from algos.algorithm import Algorithm
-from benchmarks.measuring import run_module, time_call
+from benchmarks.made_records import write_records
+from benchmarks.measuring import time_call
 from core import command_line
 from training import checkpoints
 from training.log import TrainLog
@@ -46,26 +47,9 @@ _QUICK = (
 
 
 def list_settings(folder: str, quick: bool) -> list[str]:
-  """List the settings of a run on the records of `write_videos`."""
+  """List the settings of a run on the made-up records."""
   quick = _QUICK if quick else []
   return [*_SETTINGS, *quick, f"PATH_TO_TFRECORDS={folder}"]
-
-
-def write_videos(folder: pathlib.Path, num_videos: int = 8) -> None:
-  """Write records of smooth noise, about as hard to decode as real frames."""
-  rng = np.random.default_rng(0)
-  for video in range(num_videos):
-    coarse = tf.constant(rng.integers(0, 255, [60, 14, 14, 3]), tf.float32)
-    frames = tf.cast(tf.image.resize(coarse, [112, 112]), tf.uint8)
-    (folder / "images" / f"v{video}").mkdir(parents=True)
-    for number, frame in enumerate(frames):
-      jpeg = tf.io.encode_jpeg(frame, quality=95)
-      tf.io.write_file(f"{folder}/images/v{video}/{number}.jpg", jpeg)
-  run_module(
-    "dataset_preparation.images_to_tfrecords",
-    *("--name=benchmark_train", f"--dir={folder}/images", "--noresize"),
-    *(f"--output_dir={folder}", "--num_workers=1"),
-  )
 
 
 def build_bare_pass(algo: Algorithm) -> Callable[..., list[tf.Tensor]]:
@@ -122,7 +106,7 @@ def main() -> None:
   """Measure full steps and bare passes."""
   blocks, num_videos = (2, 2) if FLAGS.quick else (FLAGS.blocks, 8)
   with tempfile.TemporaryDirectory() as folder:
-    write_videos(pathlib.Path(folder), num_videos)
+    write_records(pathlib.Path(folder), [60] * num_videos)
     config = configuration.load([], list_settings(folder, FLAGS.quick))
     config.LOGDIR = f"{folder}/logs"
     full, bare = compare(config, blocks, tf.distribute.MirroredStrategy())

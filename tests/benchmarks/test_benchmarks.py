@@ -14,6 +14,7 @@ import config as configuration
 from benchmarks import (
   alignment_loss,
   evaluation,
+  made_records,
   measuring,
   preparation,
   startup,
@@ -43,13 +44,13 @@ def test_a_benchmark_starts_by_itself():
 
 def test_train_step(tmp_path, monkeypatch):
   monkeypatch.setattr(train_step, "_STEPS_PER_BLOCK", 2)
-  train_step.write_videos(tmp_path, num_videos=2)
+  made_records.write_records(tmp_path, [60, 60])
   config = tiny_run.config(tmp_path, tmp_path / "logs", "DATASETS=[benchmark]")
   assert min(train_step.compare(config, 2, tf.distribute.get_strategy())) > 0
 
 
 def test_stages_of_the_start_of_training(tmp_path):
-  train_step.write_videos(tmp_path, num_videos=2)
+  made_records.write_records(tmp_path, [60, 60])
   settings = train_step.list_settings(tmp_path, quick=True)
   arguments = startup.measure_stages, settings, str(tmp_path / "logs")
   stages = measuring.run_in_new_process(*arguments)
