@@ -80,7 +80,11 @@ def test_float32_leaves_out_no_near_frame(case, k):
 
 @pytest.mark.parametrize(
   ("longest", "dtype"),
-  [(128, np.int8), (129, np.int16), (32768, np.int16), (32769, np.int32)],
+  [
+    *((128, np.int8), (129, np.int16)),
+    pytest.param(32768, np.int16, marks=pytest.mark.slow),
+    pytest.param(32769, np.int32, marks=pytest.mark.slow),
+  ],
 )
 def test_neighbors_are_of_the_smallest_type(longest, dtype):
   videos = [np.arange(longest)[:, np.newaxis], np.array([[longest - 1.0]])]
