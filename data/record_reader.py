@@ -28,7 +28,8 @@ class RecordReader:
     self.cache: FeatureCache | None = None
     self._use_frame_labels = use_frame_labels
     self._numbers: dict[Record, int] = {}
-    self._found: dict[int, Example] = {}
+    # With the labels of all frames: making them takes time.
+    self._found: dict[int, tuple[Example, np.ndarray]] = {}
     self._lock = threading.Lock()
 
   def number(self, record: Record) -> int:
@@ -72,24 +73,25 @@ class RecordReader:
     return tf.ensure_shape(read, [None, *self.cache.shape])
 
   def _describe(self, number: np.int64) -> tuple[bytes, int, np.ndarray]:
-    video = self._find(number)
-    return video.name.encode(), np.int64(video.label), list_labels(video)
+    video, labels = self._find(number)
+    return video.name.encode(), np.int64(video.label), labels
 
   def _read_frames(self, number: np.int64, steps: np.ndarray) -> np.ndarray:
-    return self._find(number).jpegs[steps]
+    return self._find(number)[0].jpegs[steps]
 
   def _read_features(
     self, number: np.int64, view: np.int64, steps: np.ndarray
   ) -> np.ndarray:
-    return self.cache.open(View(self._find(number).record, int(view)))[steps]
+    video, _ = self._find(number)
+    return self.cache.open(View(video.record, int(view)))[steps]
 
-  def _find(self, number: int) -> Example:
+  def _find(self, number: int) -> tuple[Example, np.ndarray]:
     """Look up a video; at its first use its record is read as a whole."""
     with self._lock:
       if number not in self._found:
         record = list(self._numbers)[number]
         video = examples.read_example(record, self._use_frame_labels)
-        self._found[number] = video
+        self._found[number] = video, list_labels(video)
       return self._found[number]
 
 
