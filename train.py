@@ -31,7 +31,7 @@ from core.settings import check_name
 from data.feature_cache import FeatureCache, View
 from evaluation import TASKS
 from training import checkpoints
-from training.frame_features import FrameFeatures, build_cache
+from training.frame_features import FrameFeatures, build_cache, keeps_features
 from training.log import TrainLog
 from training.optimizers import build_optimizer
 from training.step import build_train_step, distribute
@@ -114,8 +114,7 @@ def _check_start(
       " --logdir"
     )
   views = config.AUGMENTATION.CACHED_VIEWS
-  is_cached = config.MODEL.TRAIN_BASE == "frozen" and config.DATA.CACHE_MAX_GB
-  if views and (not is_cached or visualize):
+  if views and (visualize or not keeps_features(config)):
     raise UserError(
       "AUGMENTATION.CACHED_VIEWS: expected 0 unless MODEL.TRAIN_BASE is frozen,"
       " DATA.CACHE_MAX_GB allows a cache and --visualize is off, received"

@@ -1,5 +1,6 @@
 """Embedding whole videos with a trained network."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ from easydict import EasyDict
 import datasets
 from algos.algorithm import Algorithm
 from data import examples, preprocessing
-from data.dataset_info import SplitInfo, read_dataset_file
+from data.dataset_info import read_dataset_file
 from data.encoded_frames import EncodedFrames
 from data.feature_cache import (
   CachedFeatures,
@@ -159,13 +160,17 @@ def embed_split(
     raise
   stored = read_dataset_file(config.PATH_TO_TFRECORDS, dataset)
   info = stored.splits.get(split) if stored else None
+  origins = {v["name"]: v["source"] for v in info.videos} if info else {}
+  fps = info.fps if info else None
   embedded: list[EmbeddedVideo] = []
   for video, rows, values in zip(videos, steps, embs, strict=True):
     frames = None
     if keep_frames:
       size = embedded[0].frames.shape[2:0:-1] if embedded else None
       frames = decode_frames(video["jpegs"][rows], size)
-    embedded.append(_describe(video, rows, values, frames, info))
+    described = _describe(video, rows, values, frames, fps)
+    source = origins.get(described.name, "")
+    embedded.append(dataclasses.replace(described, source=source))
   logging.info("Embedded %d %s videos of %s", len(embedded), split, dataset)
   return EmbeddedSplit(embedded)
 
@@ -175,26 +180,23 @@ def _describe(
   steps: np.ndarray,
   embs: np.ndarray,
   frames: np.ndarray | None,
-  info: SplitInfo | None,
+  fps: float | None,
 ) -> EmbeddedVideo:
-  """Join embeddings with what record and `dataset.json` say of a video."""
+  """Join embeddings with what the record says of a video."""
   times = None
   if len(video["times"]):
     times = video["times"][steps]
-  elif info and info.fps:
-    times = steps / info.fps
-  name = video["name"].decode(errors="replace")
-  sources = {v["name"]: v["source"] for v in info.videos} if info else {}
+  elif fps:
+    times = steps / fps
   return EmbeddedVideo(
     embs=embs,
     steps=steps,
-    name=name,
+    name=video["name"].decode(errors="replace"),
     seq_len=int(video["seq_len"]),
     seq_label=int(video["seq_label"]),
     labels=video["frame_labels"][steps],
     frames=frames,
     times=times,
-    source=sources.get(name, ""),
   )
 
 

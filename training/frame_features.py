@@ -114,6 +114,11 @@ class FrameFeatures:
       yield features[: len(places)].numpy()
 
 
+def keeps_features(config: EasyDict) -> bool:
+  """Return whether features stay the same, and may be kept on disk."""
+  return config.MODEL.TRAIN_BASE == "frozen" and config.DATA.CACHE_MAX_GB > 0
+
+
 def build_cache(algo: Algorithm, config: EasyDict) -> FeatureCache | None:
   """Build the cache of an algorithm's features, if they stay the same.
 
@@ -124,7 +129,7 @@ def build_cache(algo: Algorithm, config: EasyDict) -> FeatureCache | None:
   Returns:
     The cache; None if the backbone is trained or nothing may be kept.
   """
-  if config.MODEL.TRAIN_BASE != "frozen" or not config.DATA.CACHE_MAX_GB:
+  if not keeps_features(config):
     return None
   cnn, size = algo.cnn, config.IMAGE_SIZE
   layers = cnn.to_json()
