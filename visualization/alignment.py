@@ -9,7 +9,8 @@ from absl import logging
 import embeddings
 from core.errors import UserError
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
-from visualization import clips, dtw, writing
+from visualization import clips, writing
+from visualization.matching import align
 
 # With more videos than have room at this size nobody can tell what they show.
 _MIN_TILE = 96
@@ -56,27 +57,6 @@ def visualize(
   writing.write_clip(video_path, clip, interval)
   logging.info("Wrote %d pictures to %s", clip.length, video_path)
   return clip.length
-
-
-def align(
-  reference: np.ndarray, candidate: np.ndarray, use_dtw: bool
-) -> tuple[np.ndarray, np.ndarray]:
-  """Find the candidate's frame that matches each frame of the reference.
-
-  Args:
-    reference: [M, D] float embeddings.
-    candidate: [N, D] float embeddings.
-    use_dtw: By dynamic time warping, the middle one where it matches several;
-      otherwise the nearest neighbor, the first one of equals.
-
-  Returns:
-    match: [M] int in 0..N-1.
-    cost: [M, N] squared Euclidean distances.
-  """
-  cost = dtw.squared_distances(reference, candidate)
-  if use_dtw:
-    return dtw.aligned_frames(dtw.dtw_path(cost)[1]), cost
-  return cost.argmin(axis=1), cost
 
 
 def _load_videos(

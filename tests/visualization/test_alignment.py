@@ -11,7 +11,8 @@ from tests.helpers import warped_videos
 from tests.helpers.errors import message_of
 from tests.helpers.warped_videos import TIMES, curve
 from visualization import clips
-from visualization.alignment import align, visualize
+from visualization.alignment import visualize
+from visualization.matching import align
 
 
 @pytest.fixture
