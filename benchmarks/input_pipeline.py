@@ -6,7 +6,7 @@ the same JPEGs from memory, each with 2 and with 4 readers; then what reading a
 record for the first time takes, and the peak memory of processes that read
 batches of either.
 
-Usage: python -m benchmarks.input_pipeline [--blocks 5] [--quick]
+Usage: python -m benchmarks.input_pipeline [--blocks 15] [--quick]
 """
 
 import core.quiet_tensorflow  # noqa: F401
@@ -37,7 +37,7 @@ from data.sampling import context_steps
 FLAGS = flags.FLAGS
 
 _BATCH_SIZE = 2
-_BATCHES_PER_BLOCK = 12
+_BATCHES_PER_BLOCK = 40
 
 
 def load(folder: pathlib.Path) -> EasyDict:
@@ -131,6 +131,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-  flags.DEFINE_integer("blocks", 5, "Blocks of each kind.", 1)
+  flags.DEFINE_integer("blocks", 15, "Blocks of each kind.", 1)
   flags.DEFINE_bool("quick", False, "Tiny sizes, to see that it runs.")
   command_line.run(main)

@@ -4,7 +4,7 @@ Prints, from alternating blocks in one process, the time of a full training step
 (input, loss, optimizer, logging) and of the bare forward and backward pass of
 the same network on a constant batch, and their ratio.
 
-Usage: python -m benchmarks.train_step [--blocks 6] [--quick]
+Usage: python -m benchmarks.train_step [--blocks 5] [--quick]
 """
 
 import core.quiet_tensorflow  # noqa: F401
@@ -24,7 +24,7 @@ import datasets
 from algos import ALGOS
 from algos.algorithm import Algorithm
 from benchmarks.made_records import write_records
-from benchmarks.measuring import time_call
+from benchmarks.measuring import report, run_in_new_process, time_call
 from core import command_line
 from training import checkpoints
 from training.log import TrainLog
@@ -33,7 +33,7 @@ from training.step import build_train_step, distribute
 
 FLAGS = flags.FLAGS
 
-_STEPS_PER_BLOCK = 6
+_STEPS_PER_BLOCK = 4
 _SETTINGS = (
   "DATASETS=[benchmark] IMAGE_SIZE=112 DATA.NUM_STEPS=2 TRAIN.BATCH_SIZE=2"
   " TRAIN.NUM_FRAMES=20 MODEL.TRAIN_BASE=only_bn"
@@ -102,20 +102,34 @@ def compare(
   return tuple(np.median(seconds[:, 1:, 1:], axis=(1, 2)))
 
 
+def measure(settings: list[str], num_blocks: int) -> tuple[float, float]:
+  """Measure a full step and a bare pass, see `compare`."""
+  config = configuration.load([], settings)
+  return compare(config, num_blocks, tf.distribute.MirroredStrategy())
+
+
 def main() -> None:
-  """Measure full steps and bare passes."""
-  blocks, num_videos = (2, 2) if FLAGS.quick else (FLAGS.blocks, 8)
-  with tempfile.TemporaryDirectory() as folder:
-    write_records(pathlib.Path(folder), [60] * num_videos)
-    config = configuration.load([], list_settings(folder, FLAGS.quick))
-    config.LOGDIR = f"{folder}/logs"
-    full, bare = compare(config, blocks, tf.distribute.MirroredStrategy())
-    print(f"full training step       {full:8.3f} s")
-    print(f"bare forward + backward  {bare:8.3f} s")
-    print(f"ratio                    {full / bare:8.3f}")
+  """Measure full steps and bare passes in both precisions and sizes."""
+  num_videos, sizes = (2, (32,)) if FLAGS.quick else (8, (112, 224))
+  for size in sizes:
+    full_steps = []
+    for precision in ("float32", "bfloat16"):
+      with tempfile.TemporaryDirectory() as folder:
+        write_records(pathlib.Path(folder), [60] * num_videos)
+        settings = list_settings(folder, FLAGS.quick)
+        settings += [f"LOGDIR={folder}/logs", f"IMAGE_SIZE={size}"]
+        settings.append(f"PRECISION={precision}")
+        blocks = 2 if FLAGS.quick else FLAGS.blocks
+        full, bare = run_in_new_process(measure, settings, blocks)
+      full_steps.append(full)
+      report(
+        f"{size} px, {precision}: full step {full:.3f} s, bare forward and"
+        f" backward {bare:.3f} s, ratio {full / bare:.3f}"
+      )
+    report(f"{size} px: bfloat16 {np.divide(*full_steps):.2f} times as fast")
 
 
 if __name__ == "__main__":
-  flags.DEFINE_integer("blocks", 6, "Blocks a kind; the first compiles.", 2)
+  flags.DEFINE_integer("blocks", 5, "Blocks a kind; the first compiles.", 2)
   flags.DEFINE_boolean("quick", False, "Take a few steps of a tiny network.")
   command_line.run(main)
