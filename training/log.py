@@ -1,6 +1,7 @@
 """Progress of training on the terminal and in TensorBoard."""
 
 import contextlib
+import os
 import time
 from collections.abc import Sequence
 
@@ -90,6 +91,19 @@ class TrainLog(contextlib.AbstractContextManager):
       speed = f"  {1.0 / seconds:.2f} steps/s  {left}"
     progress = step + 1, max_iters, scalars["loss"], speed
     logging.info("step %d/%d  loss %.4f%s", *progress)
+
+
+def read_losses(logdir: str | os.PathLike) -> list[float]:
+  """Read the losses that a run has reported, in the order of its steps."""
+  # Here: training does without.
+  from tensorboard.backend.event_processing import event_accumulator
+
+  folder = str(run_directory.train_logs(logdir))
+  events = event_accumulator.EventAccumulator(folder, {"tensors": 0})
+  events.Reload()
+  # A step that was taken again counts once.
+  losses = {x.step: x.tensor_proto for x in events.Tensors("loss")}
+  return [float(tf.make_ndarray(losses[step])) for step in sorted(losses)]
 
 
 def _write_images(batch: Batch) -> None:

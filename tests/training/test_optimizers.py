@@ -83,3 +83,20 @@ def test_adam_takes_steps_of_the_rate_of_its_schedule():
   # While the gradient is constant, a step of Adam is the learning rate.
   values = run_optimizer(settings, [3.0] * 4)
   np.testing.assert_allclose(values, [-0.1, -0.2, -0.21, -0.22], 1e-4)
+
+
+def test_fused_adam_is_that_of_keras():
+  rng = np.random.default_rng(0)
+  start = rng.normal(size=(5, 7)).astype(np.float32)
+  kinds = (optimizers.FusedAdam, keras.optimizers.Adam)
+  weights = [keras.Variable(start) for _ in kinds]
+  both = [kind(0.01) for kind in kinds]
+  for optimizer, weight in zip(both, weights, strict=True):
+    optimizer.build([weight])
+  for scale in 10.0 ** rng.uniform(-4, 0, size=50):
+    gradient = np.float32(scale * rng.normal(size=start.shape))
+    for optimizer, weight in zip(both, weights, strict=True):
+      optimizer.apply([gradient], [weight])
+  fused, plain = ([v.numpy() for v in o.variables] for o in both)
+  for one, other in zip([*fused, weights[0]], [*plain, weights[1]], strict=True):
+    np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
