@@ -298,7 +298,8 @@ def test_phases_have_names_and_images_are_logged_on_demand(
   } <= set(tiny_run.events(copy / "eval_logs"))
   folder = copy / "eval_logs" / "projector"
   rows = (folder / "tiny_val_metadata.tsv").read_text().splitlines()
-  frames = sum(len(v["jpegs"]) for v in datasets.iterate_videos(config, "tiny", "val"))
+  videos = datasets.iterate_videos(config, "tiny", "val")
+  frames = sum(video["seq_len"] for video in videos)
   assert len(rows) == 1 + frames and rows[-1].endswith("\t2 rest")
   with Image.open(folder / "tiny_val_sprite.jpg") as sprite:
     columns = math.ceil(math.sqrt(frames))

@@ -96,7 +96,8 @@ def test_runs_differ_in_gray():
   [axes] = plots.draw_few_shot(curves).axes
   looks = [(x.get_marker(), x.get_linestyle()) for x in axes.lines]
   assert len(set(looks[:8])) == 8
-  assert len({(*look, x.get_color()) for look, x in zip(looks, axes.lines)}) == 24
+  colors = [x.get_color() for x in axes.lines]
+  assert len(set(zip(looks, colors, strict=True))) == 24
 
 
 def test_bands_are_the_intervals_of_the_last_step(runs):
@@ -107,7 +108,8 @@ def test_bands_are_the_intervals_of_the_last_step(runs):
   figure = plots.draw_few_shot({"run": (amounts, means, widths)})
   [axes] = figure.axes
   [band] = axes.collections
-  corners = {tuple(np.round(v, 6)) for p in band.get_paths() for v in p.vertices}
+  vertices = np.concatenate([path.vertices for path in band.get_paths()])
+  corners = set(map(tuple, vertices.round(6)))
   assert {(1, 0.78), (1, 0.82), (2, 0.81), (2, 0.89)} <= corners
   assert "95 % interval" in axes.get_ylabel()
   assert plot._find_curve(steps[1000], "squats") is None
@@ -128,7 +130,8 @@ def test_dots_have_their_phase_and_time():
   times, labels = np.array([0, 0.5, 1, 0.25]), np.array([2, 0, -1, 2])
   figure = plots.draw_projection(points, times, labels, [0.6, 0.3], {2: "pour"})
   by_phase, by_time = figure.axes[:2]
-  shown = {c.get_label(): c.get_offsets().tolist() for c in by_phase.collections}
+  dots = by_phase.collections
+  shown = {c.get_label(): c.get_offsets().tolist() for c in dots}
   assert shown == {
     "no phase": [[2, 0]],
     "0": [[1, 1]],

@@ -19,11 +19,10 @@ TIMES = warped_videos.TIMES
 
 def make_split(shape=(48, 64)):
   """Three videos of known brightness; the first has times and labels."""
+  bright, curve = warped_videos.bright_frames, warped_videos.curve
   videos = [
-    warped_videos.make(
-      f"video\t{k}", warped_videos.bright_frames(t, shape), warped_videos.curve(t)
-    )
-    for k, t in enumerate(TIMES)
+    warped_videos.make(f"video\t{k}", bright(times, shape), curve(times))
+    for k, times in enumerate(TIMES)
   ]
   labels = np.minimum(np.arange(12) // 4, 1) - 1
   videos[0] = dataclasses.replace(videos[0], times=TIMES[0], labels=labels)
@@ -39,7 +38,8 @@ def test_tensorboard_serves_what_was_written(tmp_path):
   split = make_split()
   projector.write_projector(tmp_path, "toy_val", split)
   board = program.TensorBoard()
-  board.configure((None, f"--logdir={tmp_path}", "--port=0", "--load_fast=false"))
+  options = (f"--logdir={tmp_path}", "--port=0", "--load_fast=false")
+  board.configure((None, *options))
   url = f"{board.launch()}data/plugin/projector/"
 
   def fetch(route, **query):
@@ -105,7 +105,8 @@ def test_a_sprite_of_all_points_is_one_that_browsers_take():
 
 
 @pytest.mark.parametrize(
-  "shape, size", [((48, 64), (64, 48)), ((224, 224), (64, 64)), ((900, 20), (8, 64))]
+  "shape, size",
+  [((48, 64), (64, 48)), ((224, 224), (64, 64)), ((900, 20), (8, 64))],
 )
 def test_thumbnails_keep_the_aspect_in_whole_blocks(shape, size):
   video = warped_videos.make("a", np.zeros((1, *shape, 3), np.uint8))
