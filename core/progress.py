@@ -28,7 +28,6 @@ def progress(
   Yields:
     The items.
   """
-  # `None` asks whether the stream is a terminal.
-  yield from tqdm(
-    items, title, total, leave=False, unit=unit, disable=None, dynamic_ncols=True
-  )
+  # `disable=None` asks whether the stream is a terminal.
+  options = {"leave": False, "dynamic_ncols": True, "disable": None}
+  yield from tqdm(items, title, total, unit=unit, **options)

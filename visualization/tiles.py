@@ -8,11 +8,14 @@ what flickers is in the video.
 
 import functools
 import math
+import pathlib
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import cv2
+import matplotlib
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from embeddings.types import EmbeddedVideo
 from media.colors import NO_PHASE, phase_colors
@@ -34,8 +37,7 @@ GAP = 6
 _BORDER = 3
 _BAND = 5
 _CAPTION = 22
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_FONT_SCALE = 0.45
+_FONT_SIZE = 12
 # A narrower tile has no room for a caption; in a smaller one nobody can tell
 # what it shows.
 _CAPTIONED_TILE = 96
@@ -205,25 +207,29 @@ def _caption(
   On the left stands the first of the texts that has room beside the right one,
   or else the end of the last, which tells videos apart.
   """
-  strip = np.full((_CAPTION, width, 3), BACKGROUND, np.uint8)
-  room = width - 4
+  strip = Image.new("RGB", (width, _CAPTION), BACKGROUND)
+  pen, font, room = ImageDraw.Draw(strip), _load_font(), width - 4
+  width_of_right = font.getlength(right)
+  if width_of_right <= room:
+    pen.text((width - 2 - width_of_right, 3), right, color, font)
+    room -= int(width_of_right) + 8
+  pen.text((2, 3), _fit_text(tuple(left), room), color, font)
+  return np.asarray(strip)
 
-  def write(text: str, x: int) -> None:
-    origin = (x, _CAPTION - 7)
-    cv2.putText(strip, text, origin, _FONT, _FONT_SCALE, color, 1, cv2.LINE_AA)
 
-  if _text_width(right) <= room:
-    write(right, width - 2 - _text_width(right))
-    room -= _text_width(right) + 8
-  last = left[-1]
+@functools.cache
+def _fit_text(texts: tuple[str, ...], room: int) -> str:
+  last, font = texts[-1], _load_font()
   shorter = [".." + last[start:] for start in range(1, len(last) - 1)]
-  fitting = (text for text in [*left, *shorter] if _text_width(text) <= room)
-  write(next(fitting, ""), 2)
-  return strip
+  fitting = (x for x in [*texts, *shorter] if font.getlength(x) <= room)
+  return next(fitting, "")
 
 
-def _text_width(text: str) -> int:
-  return cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] if text else 0
+@functools.cache
+def _load_font() -> ImageFont.FreeTypeFont:
+  # OpenCV's own have no letters but those of English.
+  folder = pathlib.Path(matplotlib.get_data_path(), "fonts", "ttf")
+  return ImageFont.truetype(str(folder / "DejaVuSans.ttf"), _FONT_SIZE)
 
 
 def add_border(image: np.ndarray, color: Color) -> np.ndarray:

@@ -265,7 +265,8 @@ def test_any_number_of_videos_makes_a_grid(tmp_path, out, caplog):
 
 
 @pytest.mark.parametrize(
-  "options, rate", [({}, 5), ({"reference_video": 1}, 20), ({"interval": 40}, 25)]
+  "options, rate",
+  [({}, 5), ({"reference_video": 1}, 20), ({"interval": 40}, 25)],
 )
 def test_pictures_come_at_the_rate_of_the_reference(
   embs_path, out, options, rate

@@ -14,9 +14,19 @@ def test_grid_shape_holds_all_and_is_near_square(count):
     assert rows == columns
 
 
-def choose(count, shape=(90, 120), labels=None, room=(1920, 1080)):
+def choose(count, shape=(90, 120), room=(1920, 1080)):
   video = warped_videos.make("a", np.zeros((1, *shape, 3), np.uint8))
   return tiles.choose_pages([video] * count, 160, room)
+
+
+def largest_side(count, shape):
+  """Shorter side of the largest tiles without captions, by trying all grids."""
+  height, width = shape
+  scales = [
+    min((1914 / c - 12) / width, (1074 / -(-count // c) - 12) / height)
+    for c in range(1, count + 1)
+  ]
+  return int(max(scales) * min(shape))
 
 
 @pytest.mark.parametrize("count", [1, 2, 14, 50, 150, 500, 3000])
@@ -29,13 +39,15 @@ def test_any_number_of_videos_has_room(count, shape):
   assert min(width, height) >= 48
   assert columns * (width + 12) <= 1920
   assert rows * (height + 12 + 22 * style.captioned) <= 1080
-  assert style.captioned == (width >= 96)
+  assert not style.captioned or width >= 96
   assert width / height == pytest.approx(shape[1] / shape[0], rel=0.03)
   if count <= 14:
-    assert pages == 1 and min(style.size) == 160
-  # All that a page holds is used before there is a second one.
-  elif pages > 1:
-    assert not style.captioned and min(style.size) < 60
+    assert pages == 1 and style.captioned and min(style.size) == 160
+  if not style.captioned:
+    on_page = 1 - (1 - count) // pages
+    assert min(style.size) == largest_side(on_page, shape)
+  if pages > 1:  # One less would not do.
+    assert largest_side(1 - (1 - count) // (pages - 1), shape) < 48
 
 
 def test_few_videos_keep_a_near_square_grid():
@@ -58,3 +70,16 @@ def test_palette_is_of_the_phases_of_all_videos():
   palette = tiles.phase_palette([plain, first, second])
   assert set(palette) == {-1, 0, 1, 2}
   assert len(set(palette.values())) == 4
+
+
+def test_captions_tell_videos_apart():
+  def draw(name, width=200):
+    frames = np.zeros((1, 100, width, 3), np.uint8)
+    style = tiles.TileStyle((width, 100), True, {})
+    tile = tiles.draw_tile(warped_videos.make(name, frames), 0, style, None)
+    return tile[103:125].max(axis=2)
+
+  names = ["Schüler_Ä", "Schüler_Ö", "видео", "βίντεο", "x" * 99, "x" * 99 + "y"]
+  drawn = [draw(name) for name in names]
+  assert all(caption.max() > 200 for caption in drawn)
+  assert len({caption.tobytes() for caption in drawn}) == len(names)
