@@ -12,7 +12,6 @@ drawn from what is there is left out, and a line says what is missing.
 import dataclasses
 import itertools
 import os
-import pathlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -120,9 +119,7 @@ def _find_phases(details: Mapping[str, Mapping[str, Any]]) -> dict[int, str]:
   return {phase: min(x) for phase, x in found.items() if len(x) == 1}
 
 
-def _draw_runs(
-  runs: Runs, details: Mapping[str, Mapping[str, Any]]
-) -> Drawn:
+def _draw_runs(runs: Runs, details: Mapping[str, Mapping[str, Any]]) -> Drawn:
   """Draw the runs, once for each data set."""
   if not runs:
     missing = "they need LOGDIR, that of an evaluated run"
@@ -192,9 +189,9 @@ def _draw_embeddings(
     drawn = plots.draw_tau_matrix(taus, [video.name for video in videos])
   yield "tau_matrix", drawn
   times = [video.steps / max(1, video.seq_len - 1) for video in videos]
-  labels = np.concatenate([
-    np.full(len(v.embs), -1) if v.labels is None else v.labels for v in videos
-  ])
+  labels = np.concatenate(
+    [np.full(len(v.embs), -1) if v.labels is None else v.labels for v in videos]
+  )
   points, shares = project(np.concatenate(embs))
   rows = slice(None, None, -(-len(points) // _MAX_DOTS))
   shown = points[rows], np.concatenate(times)[rows], labels[rows]

@@ -96,8 +96,7 @@ def choose_pages(
     columns = [grid_shape(count)[1], *range(1, count + 1)]
     shapes = [(-(-count // c), c) for c in columns]
     styles = [
-      fit_tiles(videos[0], shape, min_side, room, palette)
-      for shape in shapes
+      fit_tiles(videos[0], shape, min_side, room, palette) for shape in shapes
     ]
     # Of equally large ones, the first.
     shape, style = max(

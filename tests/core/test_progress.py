@@ -26,9 +26,9 @@ def run(stderr):
 def test_a_terminal_shows_what_is_done_and_the_time_left():
   leader, follower = pty.openpty()
   run(follower)
-  os.close(follower)
   shown = os.read(leader, 1 << 16).decode()
   os.close(leader)
+  os.close(follower)
   assert "drawing" in shown and "/4 [" in shown and "frame" in shown
   assert "50%" in shown and re.search(r"\d:\d\d<\d\d:\d\d", shown)
 

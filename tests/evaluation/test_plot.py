@@ -79,7 +79,9 @@ def test_what_is_missing_is_told_in_a_line(runs, tmp_path, caplog):
 
 
 def test_lines_of_metrics(runs):
-  read = {name: metrics.read(path) for name, path in zip("ab", runs)}
+  read = {
+    name: metrics.read(path) for name, path in zip("ab", runs, strict=True)
+  }
   figure = plots.draw_metrics(read, {"tau": TAU, "cls. 100 %": "no such tag"})
   first, second = figure.axes
   assert [axes.get_title() for axes in (first, second)] == ["tau", "cls. 100 %"]

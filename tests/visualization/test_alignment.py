@@ -259,7 +259,7 @@ def test_any_number_of_videos_makes_a_grid(tmp_path, out, caplog):
   path = warped_videos.write(tmp_path / "e.npy", [TIMES[2]] * 300, shape=(4, 4))
   assert visualize(path, out / "a.gif") == 2 * 9
   assert (
-    "300 videos, each 62 x 62, too small for captions, on 2 pages, one after"
+    "300 videos, each 61 x 61, too small for captions, on 2 pages, one after"
     " another" in caplog.messages
   )
 

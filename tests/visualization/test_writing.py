@@ -8,12 +8,13 @@ from media.video_reader import VideoReader
 from visualization.clips import Clip
 from visualization.writing import write_clip
 
+
 def make(count, draw, interval=50):
   return Clip(draw, np.full(count, interval / 1000))
 
 
 def shade(i):
-  return np.full((48, 64, 3), 20 * i, np.uint8)
+  return np.full((48, 64, 3), 20 * (i % 13), np.uint8)
 
 
 def read_gif(path):
