@@ -44,7 +44,7 @@ def evaluate(
       evaluated; otherwise evaluate the last checkpoint and return.
     max_embs: Videos of a split to embed at most; 0 = all. A line of fewer
       videos than are asked for now counts as none.
-    visualize: Whether to log the images that tasks make.
+    visualize: Whether to log images, and embeddings to the projector.
     timeout_minutes: How long to wait for a training that writes nothing;
       0 = for ever.
 
@@ -98,7 +98,8 @@ def _build_evaluator(
   def evaluate_checkpoint(step: int, path: str) -> None:
     logging.info("Evaluating step %d", step)
     checkpoints.restore_networks(algo, path)
-    results = runner.run_tasks(config, embedder, maker, tasks, max_embs)
+    options = (max_embs, visualize)
+    results = runner.run_tasks(config, embedder, maker, tasks, *options)
     runner.log_results(config.LOGDIR, writer, step, results, visualize, details)
     print(metrics.table(config.LOGDIR), flush=True)
 
@@ -121,7 +122,7 @@ def evaluate_files(
     train_embs: Embeddings file of the training videos; may be a pattern.
     val_embs: That of the validation videos.
     logdir: Where to log, as step 0; None logs nothing.
-    visualize: Whether to log the images that tasks make.
+    visualize: Whether to log images, and embeddings to the projector.
 
   Raises:
     UserError: A file is missing or no embeddings file, the two don't go
@@ -150,6 +151,9 @@ def evaluate_files(
     logdir = logdir or nowhere
     with checkpoint_polling.evaluator_lock(logdir):
       results = {dataset: runner.run_on_embeddings(tasks, dataset, embs)}
+      if visualize:
+        shown = runner.show_embeddings(config, logdir, dataset, embs["val"])
+        results[dataset]["neighbors"] = shown
       writer = runner.open_writer(logdir)
       runner.log_results(logdir, writer, 0, results, visualize, {})
       print(metrics.table(logdir), flush=True)
@@ -212,7 +216,11 @@ if __name__ == "__main__":
     " replace one of all videos.",
     lower_bound=0,
   )
-  flags.DEFINE_bool("visualize", False, "Log the images that tasks make.")
+  flags.DEFINE_bool(
+    "visualize",
+    False,
+    "Log images to TensorBoard, and the embeddings to its projector.",
+  )
   flags.DEFINE_float(
     "start_timeout_minutes",
     1,

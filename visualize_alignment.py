@@ -27,9 +27,9 @@ if __name__ == "__main__":
   command_line.define_path(
     "video_path",
     "/tmp/aligned.mp4",
-    "File to write: .mp4 (H.264, at most 1920 pixels a side), .gif (at most"
-    " 960), or .png (a still: some videos at some moments of the reference; in"
-    " grid mode only).",
+    "File to write: .mp4 (H.264, at most 1920 x 1080 pixels), .gif (at"
+    " most 960 x 960), or .png (a still: some videos at some moments of the"
+    " reference; in grid mode only).",
   )
   command_line.define_path(
     "embs_path",
@@ -69,6 +69,9 @@ if __name__ == "__main__":
     "normalize_embeddings", False, "Compare embeddings scaled to length 1."
   )
   flags.DEFINE_float(
-    "interval", 50.0, "Milliseconds a frame; 50 is 20 frames a second."
+    "interval",
+    None,
+    "Milliseconds a frame; 50 is 20 frames a second. Default: as in the video"
+    " that is shown; 50 where its times are not known.",
   )
   command_line.run(main)

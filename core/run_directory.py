@@ -5,6 +5,7 @@ LOGDIR/ckpt-<step>.index, ...    checkpoints
 LOGDIR/train_logs/               TensorBoard curves of training
 LOGDIR/eval_logs/                TensorBoard curves of evaluation
 LOGDIR/eval_logs/metrics.jsonl   a line for each evaluated checkpoint
+LOGDIR/eval_logs/projector/      what TensorBoard's projector shows
 """
 
 import os

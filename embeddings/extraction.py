@@ -175,6 +175,49 @@ def embed_split(
   return EmbeddedSplit(embedded)
 
 
+class StoredFrames:
+  """Frames of a video that are decoded when one is asked for.
+
+  Args:
+    jpegs: All frames of the video, encoded.
+    steps: [L] int, those that are meant.
+
+  Attributes:
+    shape: (L, H, W, 3), as large as the first one is stored.
+  """
+
+  def __init__(self, jpegs: EncodedFrames, steps: np.ndarray) -> None:
+    self._jpegs, self._steps = jpegs, steps
+    self.shape = (len(steps), *self[0].shape)
+
+  def __getitem__(self, row: int) -> np.ndarray:
+    """Decode one frame, [H, W, 3] uint8 RGB."""
+    jpeg = self._jpegs[self._steps[row]]
+    return tf.io.decode_jpeg(jpeg, channels=3).numpy()
+
+
+def attach_frames(
+  config: EasyDict, dataset: str, split: str, embedded: EmbeddedSplit
+) -> EmbeddedSplit:
+  """Give embedded videos their frames, to be decoded when one is asked for.
+
+  Args:
+    config: The configuration.
+    dataset: Name of the data set.
+    split: `train`, `val`, ...
+    embedded: What `embed_split` returned for these.
+
+  Returns:
+    The same with `StoredFrames`.
+  """
+  stored = datasets.iterate_videos(config, dataset, split)
+  videos = [
+    dataclasses.replace(video, frames=StoredFrames(facts["jpegs"], video.steps))
+    for video, facts in zip(embedded.videos, stored, strict=False)
+  ]
+  return dataclasses.replace(embedded, videos=videos)
+
+
 def _describe(
   video: Mapping[str, Any],
   steps: np.ndarray,

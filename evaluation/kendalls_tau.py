@@ -44,8 +44,9 @@ class KendallsTau:
     Returns:
       Metrics `kendalls_tau/{d}_{train,val}_align_tau`, in [-1, 1]; NaN, with a
       warning, when no pair of videos has a defined tau. Details of each split:
-      numbers of videos and frames, and what `describe` finds. An image of the
-      similarity of the first two validation videos.
+      numbers of videos and frames, and what `describe` finds. Images of
+      the similarity of the first two validation videos, and of the pair with
+      the lowest tau.
     """
     metrics, details, images = [], {}, {}
     for split, videos in (("train", train), ("val", val)):
@@ -66,9 +67,14 @@ class KendallsTau:
       found = used | describe(names, taus)
       details[f"kendalls_tau/{dataset_name}_{split}"] = found
     if len(embs) > 1:  # Of the validation videos, which come last.
-      pair = (embs[:2], names[:2], self._distance)
-      draw = functools.partial(plots.draw_similarity, *pair)
-      images[f"kendalls_tau/{dataset_name}_val_similarity"] = draw
+      pairs = {"similarity": (0, 1)}
+      if len(defined):
+        worst = np.unravel_index(np.nanargmin(taus), taus.shape)
+        pairs["similarity_worst"] = worst
+      for name, pair in pairs.items():
+        shown = [embs[i] for i in pair], [names[i] for i in pair]
+        draw = functools.partial(plots.draw_similarity, *shown, self._distance)
+        images[f"kendalls_tau/{dataset_name}_val_{name}"] = draw
     return Result(mean, metrics, details, images)
 
 

@@ -26,6 +26,7 @@ class _Evaluation(NamedTuple):
   scalars: dict[str, float]
   titles: dict[str, str]
   max_embs: int  # Videos of a split that were used; 0 = all.
+  details: dict[str, Any]
 
 
 def append(
@@ -81,6 +82,23 @@ def read(
   """
   evaluations = _read_evaluations(logdir, max_embs)
   return {step: evaluation.scalars for step, evaluation in evaluations.items()}
+
+
+def read_details(logdir: str | os.PathLike) -> dict[int, dict[str, Any]]:
+  """Read what `append` was told besides; see `read`.
+
+  Args:
+    logdir: The log directory.
+
+  Returns:
+    Step -> details, of evaluations on all videos; `titles` are those of all
+    tasks.
+
+  Raises:
+    UserError: The file can't be read, or a line is not what `append` writes.
+  """
+  evaluations = _read_evaluations(logdir, max_embs=0)
+  return {s: e.details | {"titles": e.titles} for s, e in evaluations.items()}
 
 
 def table(logdir: str | os.PathLike) -> str:
@@ -167,7 +185,7 @@ def _parse_line(line: bytes) -> _Evaluation | None:
   if {type(step), type(max_embs)} != {int} or kinds - {float, int, type(None)}:
     return None
   scalars = {tag: math.nan if x is None else x for tag, x in scalars.items()}
-  return _Evaluation(step, scalars, titles, max_embs)
+  return _Evaluation(step, scalars, titles, max_embs, details)
 
 
 @contextlib.contextmanager

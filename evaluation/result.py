@@ -3,13 +3,17 @@
 import dataclasses
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from evaluation.metric import Metric
 
-Plots = dict[str, Callable[[], np.ndarray]]
+if TYPE_CHECKING:
+  from matplotlib.figure import Figure
+
+# Tag -> what draws it.
+Plots = dict[str, Callable[[], "Figure"]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +28,7 @@ class Result:
     metrics: All numbers, with their places.
     details: Tag -> what helps to judge the numbers and is no number itself, of
       the types JSON has: counts, a confusion matrix, the worst videos.
-    plots: TensorBoard tag -> function that draws the image: few are asked for.
+    plots: TensorBoard tag -> function that draws the figure: few are asked for.
   """
 
   value: float
@@ -40,7 +44,9 @@ class Result:
   @property
   def images(self) -> dict[str, np.ndarray]:
     """TensorBoard tag -> [H, W, 3] uint8, drawn now."""
-    return {tag: draw() for tag, draw in self.plots.items()}
+    from evaluation.plots import render  # Of no use to those that only train.
+
+    return {tag: render(draw()) for tag, draw in self.plots.items()}
 
   @classmethod
   def empty(cls) -> Self:

@@ -39,6 +39,7 @@ def run_tasks(
   maker: datasets.ExampleMaker,
   tasks: Mapping[str, Task],
   max_embs: int = 0,
+  visualize: bool = False,
 ) -> Results:
   """Embed each data set once and hand the embeddings to all tasks.
 
@@ -50,6 +51,7 @@ def run_tasks(
     maker: Makes the examples of batches, with the algorithm's sampler.
     tasks: Name -> task.
     max_embs: Videos of a split to embed at most; 0 = all.
+    visualize: Whether to show the embeddings too, see `show_embeddings`.
 
   Returns:
     Data set -> task -> result.
@@ -74,6 +76,10 @@ def run_tasks(
         batches[split] = datasets.eval_batches(*source, maker, cache)
     embs = name_phases(config, dataset, embs)
     results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
+    if visualize and embs:
+      val = extraction.attach_frames(config, dataset, "val", embs["val"])
+      shown = show_embeddings(config, config.LOGDIR, dataset, val)
+      results[dataset]["neighbors"] = shown
   return results
 
 
@@ -135,6 +141,28 @@ def run_on_embeddings(
         logging.warning("%s: %s", name, message)
       told.add(message)
   return results
+
+
+def show_embeddings(
+  config: EasyDict, logdir: str, dataset: str, val: EmbeddedSplit
+) -> Result:
+  """Write the validation videos to TensorBoard's projector.
+
+  Args:
+    config: The configuration.
+    logdir: The log directory.
+    dataset: Name of the data set.
+    val: Its validation videos, with frames as far as there are any.
+
+  Returns:
+    No metrics; images of nearest neighbors.
+  """
+  # Most evaluations show nothing.
+  from evaluation.neighbor_strips import show_neighbors
+  from evaluation.projector import write_projector
+
+  write_projector(run_directory.eval_logs(logdir), f"{dataset}_val", val)
+  return show_neighbors(dataset, val, config.EVAL.KENDALLS_TAU_DISTANCE)
 
 
 def gather_metrics(results: Results) -> list[Metric]:

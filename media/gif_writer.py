@@ -1,6 +1,7 @@
 """Writes animated GIFs with one palette, so that colors don't flicker."""
 
 import os
+import pathlib
 from collections.abc import Callable
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image
 
 from core.errors import UserError
 from core.files import atomic_write
+from core.progress import progress
 
 # The last of the format's 256 colors marks pixels that don't change.
 _COLORS = 255
@@ -21,7 +23,7 @@ def write_gif(
   draw: Callable[[int], np.ndarray],
   interval: float,
 ) -> None:
-  """Write a GIF that loops.
+  """Write a GIF that loops; show how far it is on a terminal.
 
   The colors are chosen once, from frames spread over the whole, and used
   without dithering, so that a constant color looks the same in every frame. A
@@ -43,7 +45,7 @@ def write_gif(
   palette = _choose_palette(length, draw)
   pictures = (
     Image.fromarray(draw(i)).quantize(palette=palette, dither=Image.Dither.NONE)
-    for i in range(length)
+    for i in progress(range(length), pathlib.Path(path).name)
   )
   with atomic_write(path) as temporary:
     next(pictures).save(

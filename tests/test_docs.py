@@ -143,10 +143,14 @@ def test_a_report_and_embeddings_of_other_programs(tmp_path, monkeypatch):
   printed = run(
     tmp_path,
     command("evaluation.report").replace("L1 L2", "~/L1 ~/L2"),
+    re.sub("(L1|L2|val.npz|plots)", r"~/\1", command("evaluation.plot")),
     re.sub(r"(\w+\.npz)", r"~/\1", evaluation),
   )
   assert "0.250" in printed and "**0.750**" in printed
   assert "kendalls_tau/pouring_val_align_tau" in printed
+  plots = {path.name for path in (tmp_path / "plots").iterdir()}
+  names = ("tau_matrix", "projection")
+  assert plots == {f"{x}.{ending}" for x in names for ending in ("png", "svg")}
 
 
 def test_flags_are_those_that_scripts_define():

@@ -10,8 +10,10 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 import config as configuration
+import datasets
 import evaluate
 import extract_embeddings
 import train
@@ -292,7 +294,16 @@ def test_phases_have_names_and_images_are_logged_on_demand(
     "classification/val_tiny_confusion",
     "classification/tiny_accuracy",
     "kendalls_tau/tiny_val_similarity",
+    "neighbors/tiny_val_0",
   } <= set(tiny_run.events(copy / "eval_logs"))
+  folder = copy / "eval_logs" / "projector"
+  rows = (folder / "tiny_val_metadata.tsv").read_text().splitlines()
+  videos = datasets.iterate_videos(config, "tiny", "val")
+  frames = sum(video["seq_len"] for video in videos)
+  assert len(rows) == 1 + frames and rows[-1].endswith("\t2 rest")
+  with Image.open(folder / "tiny_val_sprite.jpg") as sprite:
+    columns = math.ceil(math.sqrt(frames))
+    assert sprite.size == (64 * columns, 64 * -(-frames // columns))
 
 
 def test_an_evaluator_beside_training(tiny_records, tmp_path):

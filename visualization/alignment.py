@@ -2,18 +2,17 @@
 
 import dataclasses
 import os
+from collections.abc import Sequence
 
 import numpy as np
 from absl import logging
 
 import embeddings
 from core.errors import UserError
+from core.progress import progress
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from visualization import clips, writing
 from visualization.matching import align
-
-# With more videos than have room at this size nobody can tell what they show.
-_MIN_TILE = 96
 
 
 def visualize(
@@ -26,7 +25,7 @@ def visualize(
   switch_video: int | None = None,
   grid_mode: bool = True,
   normalize_embeddings: bool = False,
-  interval: float = 50.0,
+  interval: float | None = None,
 ) -> int:
   """Draw aligned videos and write them to a file.
 
@@ -41,7 +40,8 @@ def visualize(
       candidate; None shows both side by side. Only without `grid_mode`.
     grid_mode: Show a grid; otherwise the reference and one candidate.
     normalize_embeddings: Compare the directions of embeddings only.
-    interval: Milliseconds a frame.
+    interval: Milliseconds a frame; None = as in the video that is shown, or 50
+      where its times are not known.
 
   Returns:
     Number of pictures written.
@@ -52,11 +52,50 @@ def visualize(
   ending = writing.check_output(video_path, interval)
   videos = _load_videos(embs_path, normalize_embeddings)
   chosen = _choose(videos, reference_video, candidate_video)
-  make_clip = _make_grid if grid_mode else _make_pair
-  clip = make_clip(chosen, use_dtw, switch_video, ending)
-  writing.write_clip(video_path, clip, interval)
+  room = writing.ROOMS[ending]
+  if not grid_mode:
+    clip = _make_pair(chosen, use_dtw, switch_video, room, ending)
+  elif switch_video is None:
+    clip = align_grid(chosen, use_dtw, room, still=ending == ".png")
+  else:
+    raise UserError(
+      "--switch_video: expected --nogrid_mode with it, received"
+      f" {switch_video} in grid mode; add --nogrid_mode or leave --switch_video"
+      " out"
+    )
+  if interval is not None:
+    durations = np.full(clip.length, interval / 1000)
+    clip = clip._replace(durations=durations)
+  writing.write_clip(video_path, clip)
   logging.info("Wrote %d pictures to %s", clip.length, video_path)
   return clip.length
+
+
+def align_grid(
+  videos: Sequence[EmbeddedVideo],
+  use_dtw: bool = False,
+  room: clips.Room = clips.DEFAULT_ROOM,
+  still: bool = False,
+) -> clips.Clip:
+  """Align videos to the first one and draw them in a grid.
+
+  Args:
+    videos: Videos with frames and finite embeddings; the first is the
+      reference.
+    use_dtw: Align by dynamic time warping instead of nearest neighbors.
+    room: Most pixels of a picture, (width, height).
+    still: Draw some videos at some moments in one picture instead.
+
+  Returns:
+    The clip, see `writing.write_clip`.
+  """
+  reference, *others = (video.embs for video in videos)
+  # Two equal frames must not make the reference itself stand still.
+  matches = [np.arange(len(reference))]
+  for embs in progress(others, "aligning", unit="video"):
+    matches.append(align(reference, embs, use_dtw)[0])
+  draw = clips.sheet_clip if still else clips.grid_clip
+  return draw(videos, matches, room)
 
 
 def _load_videos(
@@ -114,46 +153,25 @@ def _choose(
   return [videos[reference], *(videos[i] for i in others if i != reference)]
 
 
-def _make_grid(
-  videos: list[EmbeddedVideo], use_dtw: bool, switch: int | None, ending: str
-) -> clips.Clip:
-  if switch is not None:
-    raise UserError(
-      f"--switch_video: expected --nogrid_mode with it, received {switch} in"
-      " grid mode; add --nogrid_mode or leave --switch_video out"
-    )
-  max_side = writing.MAX_SIDES[ending]
-  most = (max_side // _MIN_TILE) ** 2
-  if len(videos) > most:
-    raise UserError(
-      f"--embs_path: expected at most {most} videos in a grid of {max_side}"
-      f" pixels, received {len(videos)}; choose one with"
-      " --candidate_video or narrow the pattern"
-    )
-  reference, *others = (video.embs for video in videos)
-  # Two equal frames must not make the reference itself stand still.
-  matches = [np.arange(len(reference))]
-  matches += [align(reference, embs, use_dtw)[0] for embs in others]
-  draw = clips.sheet_clip if ending == ".png" else clips.grid_clip
-  return draw(videos, matches, max_side)
-
-
 def _make_pair(
-  videos: list[EmbeddedVideo], use_dtw: bool, switch: int | None, ending: str
+  videos: list[EmbeddedVideo],
+  use_dtw: bool,
+  switch: int | None,
+  room: clips.Room,
+  ending: str,
 ) -> clips.Clip:
   if ending == ".png":
     raise UserError(
       "--video_path: expected .mp4 or .gif with --nogrid_mode, received .png;"
       " change its ending"
     )
-  max_side = writing.MAX_SIDES[ending]
   reference, candidate = videos[:2]
   match, cost = align(reference.embs, candidate.embs, use_dtw)
   if switch is None:
-    return clips.pair_clip(reference, candidate, match, cost, max_side)
+    return clips.pair_clip(reference, candidate, match, cost, room)
   if not 0 < switch < len(match):
     raise UserError(
       f"--switch_video: expected 1 to {len(match) - 1}, as the reference has"
       f" {len(match)} frames, received {switch}; choose a frame inside it"
     )
-  return clips.switch_clip(reference, candidate, switch, match, max_side)
+  return clips.switch_clip(reference, candidate, switch, match, room)

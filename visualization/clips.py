@@ -1,92 +1,116 @@
 """Draws aligned videos: a grid, a sheet, a pair with its alignment, a switch.
 
 Each function returns a `Clip`, whose pictures are drawn one at a time, when
-they are asked for. Frames are drawn as they are stored: resized to their tile
-and never rescaled in brightness, so that what flickers is in the video.
+they are asked for.
 """
 
-import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from absl import logging
 
 from embeddings.types import EmbeddedVideo
+from visualization.tiles import (
+  BACKGROUND,
+  CANDIDATE,
+  GAP,
+  REFERENCE,
+  TEXT,
+  Room,
+  TileStyle,
+  Videos,
+  add_below,
+  add_border,
+  add_margin,
+  choose_pages,
+  draw_tile,
+  fit_image,
+  fit_tiles,
+  phase_palette,
+)
 
-Color = tuple[int, int, int]
-Videos = Sequence[EmbeddedVideo]
 # For each video [R] int, its frame at each of the reference's R frames.
 Matches = Sequence[np.ndarray]
 
-# RGB. The reference is amber, a candidate that stands beside it blue.
-BACKGROUND = (18, 19, 23)
-TEXT = (222, 224, 228)
-REFERENCE = (255, 179, 64)
-CANDIDATE = (92, 172, 255)
+# What decoders of phones are sure to take.
+DEFAULT_ROOM = (1920, 1080)
 _UNPLAYED = (62, 66, 74)
-
-_BORDER = 3
-_GAP = 6
-_CAPTION = 22
-_FONT = cv2.FONT_HERSHEY_SIMPLEX
-_FONT_SCALE = 0.45
-_GRID_TILE = 160
+# Seconds that a frame is shown whose time is not known.
+_USUAL_DURATION = 0.05
+_SMALL_TILE = 160
 _LARGE_TILE = 360
 _TIMELINE = 6
 _SHEET_VIDEOS = 6
 _SHEET_MOMENTS = 7
-# Adds so many pixels at the top, bottom, left and right.
-_pad = functools.partial(cv2.copyMakeBorder, borderType=cv2.BORDER_CONSTANT)
 
 
 class Clip(NamedTuple):
   """Pictures of one size, drawn on demand.
 
   Attributes:
-    length: Number of pictures.
     draw: Gives picture i, [H, W, 3] uint8 RGB with even H and W.
+    durations: Seconds that each picture is shown.
   """
 
-  length: int
   draw: Callable[[int], np.ndarray]
+  durations: np.ndarray
+
+  @property
+  def length(self) -> int:
+    """Number of pictures."""
+    return len(self.durations)
 
 
-def grid_clip(videos: Videos, matches: Matches, max_side: int = 1920) -> Clip:
+def grid_clip(
+  videos: Videos, matches: Matches, room: Room = DEFAULT_ROOM
+) -> Clip:
   """Draw all videos in a grid, in step with the reference, which is marked.
+
+  A band below an image has the color of the frame's phase, where there are
+  labels. Frames smaller than 160 pixels are enlarged; where there are many, all
+  are shrunk, and lose their captions. Where they would become too small to be
+  recognized, pages follow each other, each with the reference.
 
   Args:
     videos: Videos with frames; the first is the reference, R frames long.
     matches: For each video [R] int, its frame at each frame of the reference.
-    max_side: Pixels that neither side of the picture exceeds. Frames smaller
-      than 160 pixels are enlarged; where there are many, all are shrunk.
+    room: Most pixels of a picture, (width, height).
 
   Returns:
-    R pictures.
+    R pictures a page.
   """
-  rows, columns = grid_shape(len(videos))
-  size = _tile_size(videos[0], (rows, columns), _GRID_TILE, max_side)
+  pages, (rows, columns), style = choose_pages(videos, _SMALL_TILE, room)
+  _log_layout(len(videos), pages, style)
+  others = np.array_split(np.arange(1, len(videos)), pages)
+  durations = _durations(videos[0])
 
   def draw(i: int) -> np.ndarray:
-    tiles = _tiles(videos, matches, i, size)
+    page, moment = divmod(i, len(durations))
+    shown = [0, *others[page]]
+    tiles = _tiles(
+      [videos[k] for k in shown], [matches[k] for k in shown], moment, style
+    )
     blank = np.full_like(tiles[0], BACKGROUND)
     tiles += [blank] * (rows * columns - len(tiles))
     lines = np.reshape(tiles, (rows, columns, *blank.shape))
     # Rows below each other, then columns side by side.
-    return _frame(np.hstack(np.hstack(lines)))
+    return add_margin(np.hstack(np.hstack(lines)))
 
-  return Clip(len(matches[0]), draw)
+  return Clip(draw, np.tile(durations, pages))
 
 
-def sheet_clip(videos: Videos, matches: Matches, max_side: int = 1920) -> Clip:
+def sheet_clip(
+  videos: Videos, matches: Matches, room: Room = DEFAULT_ROOM
+) -> Clip:
   """Draw one still picture: a row a video, a column a moment.
 
   Args:
     videos: Videos with frames, of which the first 6 are drawn; the first is the
       reference, which gives the moments.
     matches: For each video [R] int, its frame at each frame of the reference.
-    max_side: Pixels that neither side of the picture exceeds.
+    room: Most pixels of the picture, (width, height).
 
   Returns:
     One picture.
@@ -95,13 +119,14 @@ def sheet_clip(videos: Videos, matches: Matches, max_side: int = 1920) -> Clip:
   last = len(matches[0]) - 1
   moments = np.linspace(0, last, _SHEET_MOMENTS).round().astype(int)
   shape = (len(videos), _SHEET_MOMENTS)
-  size = _tile_size(videos[0], shape, _GRID_TILE, max_side)
+  palette = phase_palette(videos)
+  style = fit_tiles(videos[0], shape, _SMALL_TILE, room, palette)
 
   def draw(_: int) -> np.ndarray:
-    columns = [np.vstack(_tiles(videos, matches, i, size)) for i in moments]
-    return _frame(np.hstack(columns))
+    columns = [np.vstack(_tiles(videos, matches, i, style)) for i in moments]
+    return add_margin(np.hstack(columns))
 
-  return Clip(1, draw)
+  return Clip(draw, np.full(1, _USUAL_DURATION))
 
 
 def pair_clip(
@@ -109,7 +134,7 @@ def pair_clip(
   candidate: EmbeddedVideo,
   match: np.ndarray,
   cost: np.ndarray,
-  max_side: int = 1920,
+  room: Room = DEFAULT_ROOM,
 ) -> Clip:
   """Draw reference and candidate in step, and a map of their alignment.
 
@@ -121,27 +146,28 @@ def pair_clip(
     candidate: The other video, with N frames.
     match: [R] int, the candidate's frame at each frame of the reference.
     cost: [R, N] distances of the frames' embeddings.
-    max_side: Pixels that neither side of the picture exceeds.
+    room: Most pixels of a picture, (width, height).
 
   Returns:
     R pictures.
   """
-  size = _tile_size(reference, (1, 3), _LARGE_TILE, max_side)
-  side = min(size)
+  palette = phase_palette([reference, candidate])
+  style = fit_tiles(reference, (1, 3), _LARGE_TILE, room, palette)
+  side = min(style.size)
   points = _map_points(match, cost.shape, side)
   backdrop = _alignment_map(cost, points, side)
+  titles = ["reference across, candidate up", "ref. across, cand. up", ""]
 
   def draw(i: int) -> np.ndarray:
     chart = backdrop.copy()
     _mark(chart, points[i])
-    chart = _fit(chart, (side, size[1]))
-    titles = ["reference across, candidate up", "ref. across, cand. up", ""]
-    chart = _caption(chart, titles, "", TEXT)
-    left = _tile(reference, i, size, REFERENCE)
-    middle = _tile(candidate, match[i], size, CANDIDATE)
-    return _frame(np.hstack([left, middle, _border(chart, BACKGROUND)]))
+    chart = fit_image(chart, (side, style.size[1]))
+    chart = add_below(chart, style, BACKGROUND, titles, "", TEXT)
+    left = draw_tile(reference, i, style, REFERENCE)
+    middle = draw_tile(candidate, match[i], style, CANDIDATE)
+    return add_margin(np.hstack([left, middle, add_border(chart, BACKGROUND)]))
 
-  return Clip(len(match), draw)
+  return Clip(draw, _durations(reference))
 
 
 def switch_clip(
@@ -149,7 +175,7 @@ def switch_clip(
   candidate: EmbeddedVideo,
   switch: int,
   match: np.ndarray,
-  max_side: int = 1920,
+  room: Room = DEFAULT_ROOM,
 ) -> Clip:
   """Draw one picture that jumps from the reference to the candidate.
 
@@ -161,132 +187,53 @@ def switch_clip(
     candidate: The video that plays on.
     switch: Frames of the reference that are shown, 0 < switch < R.
     match: [R] int, the candidate's frame at each frame of the reference.
-    max_side: Pixels that neither side of the picture exceeds.
+    room: Most pixels of a picture, (width, height).
 
   Returns:
     switch + (frames of the candidate from the aligned one on) pictures.
   """
-  room = max_side - _TIMELINE - _GAP
-  size = _tile_size(reference, (1, 1), _LARGE_TILE, room)
+  room = room[0], room[1] - _TIMELINE - GAP
+  palette = phase_palette([reference, candidate])
+  style = fit_tiles(reference, (1, 1), _LARGE_TILE, room, palette)
   start = int(match[switch])
-  length = switch + len(candidate.frames) - start
+  parts = _durations(reference)[:switch], _durations(candidate)[start:]
+  durations = np.concatenate(parts)
 
   def draw(i: int) -> np.ndarray:
     if i < switch:
-      tile = _tile(reference, i, size, REFERENCE)
+      tile = draw_tile(reference, i, style, REFERENCE)
     else:
-      tile = _tile(candidate, start + i - switch, size, CANDIDATE)
-    timeline = _timeline(tile.shape[1], i, switch, length)
-    return _frame(np.vstack([tile, timeline]))
+      tile = draw_tile(candidate, start + i - switch, style, CANDIDATE)
+    timeline = _timeline(tile.shape[1], i, switch, len(durations))
+    return add_margin(np.vstack([tile, timeline]))
 
-  return Clip(length, draw)
-
-
-def grid_shape(count: int) -> tuple[int, int]:
-  """Choose a near-square grid, a little wider if that leaves fewer gaps.
-
-  Args:
-    count: Number of tiles, at least 1.
-
-  Returns:
-    (rows, columns), columns >= rows, with at least `count` places.
-  """
-  square = math.isqrt(count - 1) + 1
-  columns = min((square, square + 1), key=lambda columns: -count % columns)
-  return -(-count // columns), columns
+  return Clip(draw, durations)
 
 
-def _tile_size(
-  reference: EmbeddedVideo, shape: tuple[int, int], min_side: int, max_side: int
-) -> tuple[int, int]:
-  """Width and height of the image in a tile: as stored, if that has room."""
-  rows, columns = shape
-  height, width = reference.frames.shape[1:3]
-  around = 2 * _BORDER + _GAP
-  scale = min(
-    max(1, min_side / min(width, height)),
-    ((max_side - _GAP) / columns - around) / width,
-    ((max_side - _GAP) / rows - around - _CAPTION) / height,
-  )
-  return max(1, int(width * scale)), max(1, int(height * scale))
+def _durations(video: EmbeddedVideo) -> np.ndarray:
+  """Return how long each frame is shown, [L] seconds: as in its video."""
+  gaps = np.diff([] if video.times is None else video.times)
+  if not len(gaps) or not np.all(gaps > 0):  # As NaN is not.
+    return np.full(len(video.embs), _USUAL_DURATION)
+  return np.append(gaps, np.median(gaps))
+
+
+def _log_layout(num_videos: int, pages: int, style: TileStyle) -> None:
+  notes = "" if style.captioned else ", too small for captions"
+  if pages > 1:
+    notes += f", on {pages} pages, one after another"
+  width, height = style.size
+  logging.info("%d videos, each %d x %d%s", num_videos, width, height, notes)
 
 
 def _tiles(
-  videos: Videos, matches: Matches, moment: int, size: tuple[int, int]
+  videos: Videos, matches: Matches, moment: int, style: TileStyle
 ) -> list[np.ndarray]:
   """Draw a tile for each video at a moment of the reference, the first."""
   return [
-    _tile(video, match[moment], size, None if number else REFERENCE)
+    draw_tile(video, match[moment], style, None if number else REFERENCE)
     for number, (video, match) in enumerate(zip(videos, matches, strict=True))
   ]
-
-
-def _tile(
-  video: EmbeddedVideo, index: int, size: tuple[int, int], color: Color | None
-) -> np.ndarray:
-  """Draw a frame with its caption, and a border if a color is given."""
-  names = [f"reference: {video.name}"] * (color == REFERENCE) + [video.name]
-  time = math.nan if video.times is None else video.times[index]
-  position = f"{time:.2f} s"
-  if math.isnan(time):
-    position = f"{video.steps[index]}/{video.seq_len}"
-  image = _fit(video.frames[index], size)
-  tile = _caption(image, names, position, color or TEXT)
-  return _border(tile, color or BACKGROUND)
-
-
-def _fit(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-  """Resize with the aspect kept, centered on the background."""
-  height, width = image.shape[:2]
-  scale = min(size[0] / width, size[1] / height)
-  inner = (max(1, round(width * scale)), max(1, round(height * scale)))
-  method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-  left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
-  canvas = np.full((size[1], size[0], 3), BACKGROUND, np.uint8)
-  resized = cv2.resize(image, inner, interpolation=method)
-  canvas[top : top + inner[1], left : left + inner[0]] = resized
-  return canvas
-
-
-def _caption(
-  image: np.ndarray, left: Sequence[str], right: str, color: Color
-) -> np.ndarray:
-  """Add a line of text below an image.
-
-  On the left stands the first of the texts that has room beside the right one,
-  or else the end of the last, which tells videos apart.
-  """
-  strip = np.full((_CAPTION, image.shape[1], 3), BACKGROUND, np.uint8)
-  room = image.shape[1] - 4
-
-  def write(text: str, x: int) -> None:
-    origin = (x, _CAPTION - 7)
-    cv2.putText(strip, text, origin, _FONT, _FONT_SCALE, color, 1, cv2.LINE_AA)
-
-  if _text_width(right) <= room:
-    write(right, image.shape[1] - 2 - _text_width(right))
-    room -= _text_width(right) + 8
-  last = left[-1]
-  shorter = [".." + last[start:] for start in range(1, len(last) - 1)]
-  fitting = (text for text in [*left, *shorter] if _text_width(text) <= room)
-  write(next(fitting, ""), 2)
-  return np.vstack([image, strip])
-
-
-def _text_width(text: str) -> int:
-  return cv2.getTextSize(text, _FONT, _FONT_SCALE, 1)[0][0] if text else 0
-
-
-def _border(image: np.ndarray, color: Color) -> np.ndarray:
-  """Add a border, and the gap to the next tile to the right and below."""
-  image = _pad(image, *[_BORDER] * 4, value=color)
-  return _pad(image, 0, _GAP, 0, _GAP, value=BACKGROUND)
-
-
-def _frame(image: np.ndarray) -> np.ndarray:
-  """Add the outer gap; make sides even, as 4:2:0 color needs them."""
-  bottom, right = ((side + _GAP) % 2 for side in image.shape[:2])
-  return _pad(image, _GAP, bottom, _GAP, right, value=BACKGROUND)
 
 
 def _alignment_map(
@@ -325,8 +272,8 @@ def _mark(chart: np.ndarray, point: tuple[int, int]) -> None:
 
 def _timeline(width: int, i: int, switch: int, length: int) -> np.ndarray:
   """Draw a bar of what was played, in the colors of the two videos."""
-  bar = np.full((_TIMELINE + _GAP, width, 3), BACKGROUND, np.uint8)
-  span = width - _GAP
+  bar = np.full((_TIMELINE + GAP, width, 3), BACKGROUND, np.uint8)
+  span = width - GAP
   turn = round(span * switch / length)
   played = round(span * (i + 1) / length)
   bar[:_TIMELINE, :span] = _UNPLAYED

@@ -267,7 +267,7 @@ def test_images_are_what_tensorboard_takes(task, config, train, val):
   expected = {
     "classification": ["val_toy_confusion", "toy_accuracy"],
     "few_shot_classification": ["toy_accuracy"],
-    "kendalls_tau": ["toy_val_similarity"],
+    "kendalls_tau": ["toy_val_similarity", "toy_val_similarity_worst"],
   }
   assert [tag.partition("/")[2] for tag in images] == expected.get(task, [])
   for image in images.values():

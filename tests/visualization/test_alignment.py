@@ -1,11 +1,11 @@
 import re
 
+import av
 import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
 import embeddings
-from core.errors import UserError
 from media.video_reader import VideoReader
 from tests.helpers import warped_videos
 from tests.helpers.errors import message_of
@@ -254,8 +254,28 @@ def test_videos_that_cannot_be_aligned(embs_path, out, fault, message):
   assert not list(out.iterdir())
 
 
-def test_too_many_videos_for_a_grid(tmp_path, out):
-  path = warped_videos.write(tmp_path / "e.npy", [TIMES[2]] * 101, shape=(4, 4))
-  with pytest.raises(UserError, match="at most 100 videos in a grid of 960"):
-    visualize(path, out / "a.gif")
-  assert not list(out.iterdir())
+def test_any_number_of_videos_makes_a_grid(tmp_path, out, caplog):
+  caplog.set_level("INFO")
+  path = warped_videos.write(tmp_path / "e.npy", [TIMES[2]] * 300, shape=(4, 4))
+  assert visualize(path, out / "a.gif") == 2 * 9
+  assert (
+    "300 videos, each 61 x 61, too small for captions, on 2 pages, one after"
+    " another" in caplog.messages
+  )
+
+
+@pytest.mark.parametrize(
+  "options, rate",
+  [({}, 5), ({"reference_video": 1}, 20), ({"interval": 40}, 25)],
+)
+def test_pictures_come_at_the_rate_of_the_reference(
+  embs_path, out, options, rate
+):
+  videos = embeddings.load(embs_path)
+  unknown = [np.full(len(steps), np.nan) for steps in videos["steps"][1:]]
+  # As rounded as files have them.
+  times = np.round(videos["steps"][0] / 5, 3)
+  embeddings.save(embs_path, videos | {"times": [times, *unknown]})
+  visualize(embs_path, out / "a.mp4", **options)
+  with av.open(str(out / "a.mp4")) as container:
+    assert container.streams.video[0].average_rate == rate

@@ -1,0 +1,43 @@
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from core.progress import progress
+from tests.helpers.paths import ROOT
+
+pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
+
+SCRIPT = """
+import time
+from core.progress import progress
+for _ in progress(range(4), "drawing"):
+  time.sleep(0.15)
+"""
+
+
+def run(stderr):
+  command = [sys.executable, "-c", SCRIPT]
+  return subprocess.run(command, cwd=ROOT, stderr=stderr, check=True)
+
+
+def test_a_terminal_shows_what_is_done_and_the_time_left():
+  leader, follower = pty.openpty()
+  run(follower)
+  shown = os.read(leader, 1 << 16).decode()
+  os.close(leader)
+  os.close(follower)
+  assert "drawing" in shown and "/4 [" in shown and "frame" in shown
+  assert "50%" in shown and re.search(r"\d:\d\d<\d\d:\d\d", shown)
+
+
+def test_a_file_gets_nothing(tmp_path):
+  with (tmp_path / "log").open("wb") as file:
+    run(file)
+  assert (tmp_path / "log").read_bytes() == b""
+
+
+def test_all_items_come_through():
+  assert list(progress(iter("abc"), "letters", total=3)) == ["a", "b", "c"]
