@@ -32,11 +32,12 @@ from benchmarks.measuring import (
 )
 from core import command_line
 from data import examples, frame_index, preprocessing
-from data.sampling import context_steps
+from data.sampling import FrameSampler, context_steps
 
 FLAGS = flags.FLAGS
 
 _BATCH_SIZE = 2
+_SHORT, _LONG = 300, 9000
 _BATCHES_PER_BLOCK = 40
 
 
@@ -49,9 +50,10 @@ def load(folder: pathlib.Path) -> EasyDict:
 
 
 def batches_from_memory(config: EasyDict, num_readers: int) -> tf.data.Dataset:
-  """Make batches of as many frames without reading them."""
+  """Make batches of as many frames of short videos without reading them."""
   jpegs = tf.constant(make_jpegs(112))
-  steps = tf.range(1, 1 + 20 * 2, 2, tf.int64)
+  length, seeds = tf.constant(_SHORT, tf.int64), tf.random.split([0, 0], 3)
+  steps = FrameSampler(config.DATA)(length, 20, seeds)
   distinct, _ = tf.unique(context_steps(steps, config.DATA))
 
   def make_video(number: tf.Tensor) -> tf.Tensor:
@@ -107,7 +109,7 @@ def measure_memory(folder: pathlib.Path) -> float:
 
 def main() -> None:
   """Measure batches, first uses and memory."""
-  lengths = (30, 90) if FLAGS.quick else (300, 9000)
+  lengths = (30, 90) if FLAGS.quick else (_SHORT, _LONG)
   blocks = 1 if FLAGS.quick else FLAGS.blocks
   with tempfile.TemporaryDirectory() as name:
     folders = [pathlib.Path(name, str(length)) for length in lengths]
