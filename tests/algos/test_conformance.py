@@ -343,6 +343,7 @@ def take_step(settings, data, strategy=None):
   return [loss.numpy(), *algo.get_weights()]
 
 
+@pytest.mark.slow
 def test_two_replicas_equal_the_mean_of_their_two_batches(settings, algo):
   """Loss, gradients, and the statistics of batch norm, which sees its half."""
   data = batch_for(algo, num_videos=4)
