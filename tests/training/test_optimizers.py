@@ -97,6 +97,9 @@ def test_fused_adam_is_that_of_keras():
     gradient = np.float32(scale * rng.normal(size=start.shape))
     for optimizer, weight in zip(both, weights, strict=True):
       optimizer.apply([gradient], [weight])
-  fused, plain = ([v.numpy() for v in o.variables] for o in both)
-  for one, other in zip([*fused, weights[0]], [*plain, weights[1]], strict=True):
+  fused, plain = (
+    [v.numpy() for v in (weight, *optimizer.variables)]
+    for optimizer, weight in zip(both, weights, strict=True)
+  )
+  for one, other in zip(fused, plain, strict=True):
     np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
