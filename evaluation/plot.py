@@ -72,9 +72,8 @@ def plot(
     title: metrics.read_details(logdir)[max(runs[title])]
     for title, logdir in titles.items()
   }
-  phases = _find_phases(details)
   folder, written = make_folder(out), []
-  drawings = _draw_runs(runs, details), _draw_embeddings(embs_path, phases)
+  drawings = _draw_runs(runs, details), _draw_embeddings(embs_path)
   for name, drawn in itertools.chain(*drawings):
     if isinstance(drawn, str):
       logging.info("%s is left out: %s", name, drawn)
@@ -108,17 +107,6 @@ def _read_run(logdir: str) -> report.Steps:
   return steps
 
 
-def _find_phases(details: Mapping[str, Mapping[str, Any]]) -> dict[int, str]:
-  """Find the names of phases, where they are the same in all runs."""
-  found: dict[int, set[str]] = {}
-  for of_run in details.values():
-    for tag, title in of_run["titles"].items():
-      metric = Metric.from_tag(tag)
-      if metric.measure == "phase_{}_accuracy":
-        found.setdefault(int(metric.number), set()).add(title)
-  return {phase: min(x) for phase, x in found.items() if len(x) == 1}
-
-
 def _draw_runs(runs: Runs, details: Mapping[str, Mapping[str, Any]]) -> Drawn:
   """Draw the runs, once for each data set."""
   if not runs:
@@ -143,11 +131,20 @@ def _draw_runs(runs: Runs, details: Mapping[str, Mapping[str, Any]]) -> Drawn:
     for title, of_run in details.items():
       drawn = "the run has no classification in EVAL.TASKS"
       if matrix := of_run.get(f"classification/val_{dataset}_confusion"):
-        names = _find_phases({title: of_run})
+        names = _name_phases(of_run["titles"], dataset)
         shown = np.array(matrix["frames"]), matrix["phases"], names
         heading = f"{title}, step {last[title]}"
         drawn = plots.draw_confusion_matrix(*shown, heading)
       yield f"confusion_{dataset}_{title}", drawn
+
+
+def _name_phases(titles: Mapping[str, str], dataset: str) -> dict[int, str]:
+  named = {Metric.from_tag(tag): title for tag, title in titles.items()}
+  return {
+    int(metric.number): title
+    for metric, title in named.items()
+    if (metric.dataset, metric.measure) == (dataset, "phase_{}_accuracy")
+  }
 
 
 def _find_curve(
@@ -166,9 +163,7 @@ def _find_curve(
   return curve if amounts else None
 
 
-def _draw_embeddings(
-  embs_path: str | os.PathLike | None, phases: Mapping[int, str]
-) -> Drawn:
+def _draw_embeddings(embs_path: str | os.PathLike | None) -> Drawn:
   """Draw what a file of embeddings gives."""
   if not embs_path:
     missing = "they need --embs_path, a file of extract_embeddings.py"
@@ -197,8 +192,7 @@ def _draw_embeddings(
   shown = points[rows], np.concatenate(times)[rows], labels[rows]
   if labels.max() < 0:
     yield "projection by phase", f"{embs_path} has no labels"
-  drawn = plots.draw_projection(*shown, shares, phases)
-  yield "projection", drawn
+  yield "projection", plots.draw_projection(*shown, shares)
 
 
 def project(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

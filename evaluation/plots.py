@@ -127,9 +127,7 @@ def draw_metrics(
   """
   columns = min(len(tags), 3)
   rows = -(-len(tags) // columns)
-  figure, grid = make_figure(
-    1 + 3 * columns, 0.8 + 2.3 * rows, rows, columns, sharex=True
-  )
+  figure, grid = make_figure(1 + 3 * columns, 0.8 + 2.4 * rows, rows, columns)
   places = np.ravel(grid)
   for axes, (title, tag) in zip(places, tags.items(), strict=False):
     for number, (run, steps) in enumerate(runs.items()):
@@ -137,9 +135,10 @@ def draw_metrics(
       axes.plot([*steps], values, label=run, **_line_style(number))
     axes.set_title(title, fontsize=10)
     axes.grid(alpha=0.3)
+  for axes in places[max(0, len(tags) - columns) : len(tags)]:
+    axes.set_xlabel("step of training")
   for axes in places[len(tags) :]:
     axes.remove()
-  figure.supxlabel("step of training", fontsize=10)
   _add_legend(figure, places[0])
   return figure
 
@@ -209,7 +208,6 @@ def draw_projection(
   times: np.ndarray,
   labels: np.ndarray,
   shares: Sequence[float],
-  names: Mapping[int, str],
 ) -> "Figure":
   """Draw frames in two dimensions, by phase and by time.
 
@@ -218,7 +216,6 @@ def draw_projection(
     times: [F] in [0, 1], shares of their video.
     labels: [F] phases, -1 = none; the left half is left out if all are none.
     shares: Of the variance, in each of the two dimensions.
-    names: Names of phases, as far as they have any.
 
   Returns:
     The figure.
@@ -231,14 +228,11 @@ def draw_projection(
   *phase_panel, time_panel = panels[0]
   for axes in phase_panel:
     for phase in np.unique(labels):
-      style = {"color": "0.75", "marker": "."}
+      style = {"color": "0.75", "marker": ".", "label": "no phase"}
       if phase >= 0:
-        style = _line_style(phase)
-        del style["linestyle"], style["markersize"]
-      name = textwrap.shorten(f"{phase} {names.get(phase, '')}", 40)
-      label = name if phase >= 0 else "no phase"
-      rows = points[labels == phase]
-      axes.scatter(*rows.T, label=label, **dots, **style)
+        style = {k: _line_style(phase)[k] for k in ("color", "marker")}
+        style["label"] = f"phase {phase}"
+      axes.scatter(*points[labels == phase].T, **dots, **style)
     axes.set_title("phase", fontsize=10)
     _add_legend(figure, axes)
   scatter = time_panel.scatter(*points.T, c=times, cmap="viridis", **dots)
@@ -303,6 +297,7 @@ def _add_legend(figure: "Figure", axes: "Axes") -> None:
   """Add a legend below all axes, in as many columns as have room."""
   handles, labels = axes.get_legend_handles_labels()
   room = int(figure.get_figwidth() * 11)
-  columns = max(1, room // (6 + max(map(len, labels))))
+  columns = max(1, room // (8 + max(map(len, labels))))
   options = {"loc": "outside lower center", "frameon": False, "fontsize": 8}
+  options["handlelength"] = 3.5  # As much as tells strokes apart.
   figure.legend(handles, labels, ncols=columns, **options)

@@ -130,19 +130,19 @@ def test_projection_is_that_of_principal_components():
 def test_dots_have_their_phase_and_time():
   points = np.array([[0, 0], [1, 1], [2, 0], [3, 1.0]])
   times, labels = np.array([0, 0.5, 1, 0.25]), np.array([2, 0, -1, 2])
-  figure = plots.draw_projection(points, times, labels, [0.6, 0.3], {2: "pour"})
+  figure = plots.draw_projection(points, times, labels, [0.6, 0.3])
   by_phase, by_time = figure.axes[:2]
   dots = by_phase.collections
   shown = {c.get_label(): c.get_offsets().tolist() for c in dots}
   assert shown == {
     "no phase": [[2, 0]],
-    "0": [[1, 1]],
-    "2 pour": [[0, 0], [3, 1]],
+    "phase 0": [[1, 1]],
+    "phase 2": [[0, 0], [3, 1]],
   }
   [dots] = by_time.collections
   assert dots.get_array().tolist() == times.tolist()
   assert by_phase.get_xlabel() == "first component (60% of the variance)"
-  alone = plots.draw_projection(points, times, labels * 0 - 1, [0.6, 0.3], {})
+  alone = plots.draw_projection(points, times, labels * 0 - 1, [0.6, 0.3])
   assert len(alone.axes) == 2  # By time, and its scale.
 
 
@@ -176,3 +176,12 @@ def test_mistakes_are_told(tmp_path):
   np.savez(tmp_path / "e.npz", embs=np.full((4, 2), np.nan), offsets=[0, 4])
   message = message_of(plot.plot, [], out, tmp_path / "e.npz")
   assert "e.npz: expected finite embeddings, received none" in message
+
+
+def test_phases_have_the_names_of_their_data_set():
+  titles = {
+    "classification/val_a_phase_0_accuracy": "reach",
+    "classification/val_b_phase_0_accuracy": "lift",
+    "classification/val_a_majority_accuracy": "no phase",
+  }
+  assert plot._name_phases(titles, "a") == {0: "reach"}
