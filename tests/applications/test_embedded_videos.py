@@ -1,0 +1,51 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from applications.embedded_videos import (
+  describe_frame,
+  find_video,
+  known_times,
+  load_videos,
+)
+from tests.helpers.embedded_videos import timed_videos, write
+from tests.helpers.errors import message_of
+
+
+@pytest.fixture
+def videos():
+  return timed_videos(3, seed=0)
+
+
+def test_videos_that_can_not_be_compared(videos, tmp_path):
+  first, second, third = videos
+  path = tmp_path / "e.npy"
+
+  def told(*changed):
+    return message_of(load_videos, write(path, changed))
+
+  assert "two or more videos, received one;" in told(first)
+  assert "received 'video 1' 2 times;" in told(first, second, second)
+  empty = dataclasses.replace(second, name="x").select(np.arange(0))
+  assert "frames in every video, received none in x;" in told(first, empty)
+  third.embs[4, 1] = np.nan
+  assert "received NaN or infinity in video 2;" in told(first, third)
+  assert len(load_videos(write(path, [first, second]))) == 2
+
+
+def test_a_video_is_found_by_name_then_by_index(videos):
+  videos[2] = dataclasses.replace(videos[2], name="0")
+  assert [find_video(videos, x, "query") for x in ("video 1", "1")] == [1, 1]
+  assert find_video(videos, "0", "query") == 2
+  for wrong, hint in (("video1", "did you mean 'video 1'?"), ("3", "choose")):
+    told = message_of(find_video, videos, wrong, "query")
+    assert told.startswith("--query: expected the name of a video or its index")
+    assert f"0 to 2, received {wrong!r}; {hint}" in told
+
+
+def test_times_are_known_or_left_open(videos):
+  assert describe_frame(videos[0], 3) == ("video 0", 3, 0.3)
+  videos[0].times[-1] = np.nan
+  assert known_times(videos[0]) is None
+  assert describe_frame(videos[0], 3) == ("video 0", 3, "")
