@@ -1,18 +1,47 @@
-"""Embedded videos for the applications: loaded, checked, found by name."""
+"""What the applications share: videos, frames in tables, flags."""
 
 import collections
 import difflib
+import inspect
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from absl import flags
 
 import embeddings
+from core import command_line
 from core.errors import UserError
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 
 # Titles of what `describe_frame` returns.
 FRAME_COLUMNS = ("video", "frame", "time")
+
+
+def run(application: Callable[..., object]) -> None:
+  """Run a command that calls a function with one flag for each parameter.
+
+  Args:
+    application: The function. The flags of its first two parameters,
+      `embs_path` and `output_dir`, are defined here.
+  """
+  command_line.define_path(
+    "embs_path",
+    None,
+    "Embeddings, from extract_embeddings.py; may be a pattern in quotes, such"
+    " as '/tmp/embs_*.npy'.",
+    required=True,
+  )
+  command_line.define_path(
+    "output_dir", None, "Folder of what is written.", required=True
+  )
+  names = inspect.signature(application).parameters
+
+  def main() -> None:
+    application(**{name: flags.FLAGS[name].value for name in names})
+
+  command_line.run(main)
 
 
 def load_videos(embs_path: str | os.PathLike) -> Sequence[EmbeddedVideo]:
@@ -33,22 +62,19 @@ def load_videos(embs_path: str | os.PathLike) -> Sequence[EmbeddedVideo]:
       f"{embs_path}: expected two or more videos, received one; extract more or"
       " use a pattern that matches several files"
     )
-  (name, count), *_ = collections.Counter(v.name for v in videos).most_common()
+  [(name, count)] = collections.Counter(v.name for v in videos).most_common(1)
   if count > 1:
     raise UserError(
       f"{embs_path}: expected a name of its own for each video, received"
       f" {name!r} {count} times; rename the videos or narrow the pattern"
     )
   for video in videos:
-    if not len(video.embs):
+    if not len(video.embs) or not video.finite.all():
+      received = "NaN or infinity" if len(video.embs) else "no frames"
       raise UserError(
-        f"{embs_path}: expected frames in every video, received none in"
-        f" {video.name}; extract the embeddings without this video"
-      )
-    if not video.finite.all():
-      raise UserError(
-        f"{embs_path}: expected finite embeddings, received NaN or infinity in"
-        f" {video.name}; extract them with an earlier checkpoint"
+        f"{embs_path}: expected finite embeddings of every video, received"
+        f" {received} in {video.name}; extract them without this video, or with"
+        " an earlier checkpoint"
       )
   return videos
 
@@ -89,16 +115,7 @@ def known_times(video: EmbeddedVideo) -> np.ndarray | None:
 def describe_frame(
   video: EmbeddedVideo, row: int
 ) -> tuple[str, int, float | str]:
-  """Describe a frame in a table.
-
-  Args:
-    video: The video.
-    row: Which of its embedded frames.
-
-  Returns:
-    Name of the video, index of the frame in it, and seconds from its first
-    frame, to the microsecond; empty if not known.
-  """
-  times = known_times(video)
-  time = "" if times is None else round(float(times[row]), 6)
-  return video.name, int(video.steps[row]), time
+  """Return the cells of an embedded frame under `FRAME_COLUMNS`."""
+  time = math.nan if video.times is None else float(video.times[row])
+  shown = "" if math.isnan(time) else round(time, 6)
+  return video.name, int(video.steps[row]), shown

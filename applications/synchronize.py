@@ -1,21 +1,19 @@
 r"""Re-times video files so that they play in step in any player.
 
     python -m applications.synchronize --embs_path /tmp/embeddings.npy \
-      --video_dir ~/clips --output_dir ~/synchronized
+      --video_dir ~/clips --output_dir ~/in_step
 
 writes a copy of each original file, without sound, as long as the reference:
 at each moment it shows what matches the reference.
 """
 
-import inspect
-import itertools
 import pathlib
+import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 import cv2
 import numpy as np
-from absl import flags
+from absl import flags, logging
 from scipy.optimize import isotonic_regression
 from tqdm import tqdm
 
@@ -29,24 +27,10 @@ from media.sources import FrameReader, open_source
 from media.video_writer import write_video
 from visualization.matching import align
 
-FLAGS = flags.FLAGS
-
 # Matched times are averaged over so many seconds of the reference.
 _SMOOTHING = 0.5
 # Finer than what is only looked at, as it may be edited further.
 _CRF = 18
-
-
-class _Clock(NamedTuple):
-  """When the frames of the reference's file are shown.
-
-  Attributes:
-    times: [F] seconds.
-    end: Seconds at which the last one ends.
-  """
-
-  times: np.ndarray
-  end: float
 
 
 def synchronize(
@@ -59,16 +43,14 @@ def synchronize(
   """Write re-timed copies of the files that videos were made from.
 
   Each copy has as many frames as the reference's file, shown at the same times,
-  in the size of its own file. A frame or two are in memory at a time.
+  in the size of its own file. Two frames are in memory at a time.
 
   Args:
     embs_path: An embeddings file with times and sources, or a pattern.
     output_dir: Folder of the copies, `<name of the video>.mp4`.
-    video_dir: Folder that holds the files; None if the embeddings have their
-      full paths.
+    video_dir: Folder of the files; None if the embeddings have their paths.
     reference_video: Name or index of the video that sets the pace.
-    use_dtw: Align by dynamic time warping, otherwise by nearest neighbors, made
-      monotone by isotonic regression.
+    use_dtw: See `match_times`.
 
   Returns:
     The copies, in the order of the embeddings.
@@ -78,26 +60,30 @@ def synchronize(
   """
   videos = embedded_videos.load_videos(embs_path)
   find = embedded_videos.find_video
-  reference = videos[find(videos, reference_video, "reference_video")]
+  number = find(videos, reference_video, "reference_video")
   sources = [_find_source(video, video_dir) for video in videos]
-  targets = [_name_target(video, output_dir) for video in videos]
-  for target in targets:
-    if target.resolve() in {source.resolve() for source in sources}:
+  targets = []
+  for video in videos:
+    name = re.sub(r"[/\\]", "_", video.name)
+    targets.append(pathlib.Path(output_dir, f"{name}.mp4"))
+    if targets[-1].resolve() in [source.resolve() for source in sources]:
       raise UserError(
-        f"{target}: expected a folder without the original videos to write to,"
-        " received the one of this original; choose another --output_dir"
+        f"--output_dir: expected another folder than that of the videos,"
+        f" received {output_dir}, where {targets[-1].name} would be replaced;"
+        " choose another one"
       )
-  by_name = dict(zip((v.name for v in videos), sources, strict=True))
-  clock = _read_clock(_open(reference, by_name[reference.name]))
+  reference, reader = videos[number], _open(videos[number], sources[number])
+  clock = np.array([frame.time for frame in reader])
+  shown = [*clock.tolist(), reader.facts.seconds]
   work = list(zip(videos, sources, targets, strict=True))
   for video, source, target in tqdm(work, unit="video", disable=None):
-    times = clock.times
+    times = clock
     if video is not reference:
-      warp = match_times(reference, video, use_dtw)
-      times = np.interp(clock.times, reference.times, warp)
-    images = _show(choose_frames(_open(video, source), times))
-    shown = [*clock.times.tolist(), clock.end]
-    write_video(target, images, crf=_CRF, times=shown)
+      matched = match_times(reference, video, use_dtw)
+      times = np.interp(clock, reference.times, matched)
+    frames = choose_frames(_open(video, source), times)
+    write_video(target, _read_images(frames), crf=_CRF, times=shown)
+  logging.info("Wrote %d videos to %s", len(targets), output_dir)
   return targets
 
 
@@ -106,39 +92,36 @@ def match_times(
 ) -> np.ndarray:
   """Find the moments of a video that match the frames of the reference.
 
-  Matched frames are made monotone if they are not, and averaged over half a
-  second, so that the video plays smoothly instead of halting and jumping.
+  They are averaged over half a second, as single matches halt and jump.
 
   Args:
     reference: The reference, with times.
     video: The other video, with times.
-    use_dtw: Align by dynamic time warping, otherwise by nearest neighbors.
+    use_dtw: By dynamic time warping; otherwise by nearest neighbors, made
+      monotone by isotonic regression.
 
   Returns:
-    [M] seconds in the video, non-decreasing, of the reference's M embedded
+    [M] seconds in the video, non-decreasing, for the reference's M embedded
     frames.
   """
   match, _ = align(reference.embs, video.embs, use_dtw)
-  warp = isotonic_regression(video.times[match]).x
-  span = reference.times[-1] - reference.times[0]
-  half = round(_SMOOTHING / 2 * (len(warp) - 1) / span) if span else 0
-  half = min(half, len(warp) - 1)
+  times = isotonic_regression(video.times[match]).x
+  last, seconds = len(times) - 1, np.ptp(reference.times)
+  half = min(last, round(_SMOOTHING / 2 * last / seconds)) if seconds else 0
   # Mirrored through its ends, the average keeps to them.
-  padded = np.pad(warp, half, mode="reflect", reflect_type="odd")
-  return np.convolve(padded, np.full(2 * half + 1, 1 / (2 * half + 1)), "valid")
+  padded = np.pad(times, half, mode="reflect", reflect_type="odd")
+  window = 2 * half + 1
+  return np.convolve(padded, np.full(window, 1 / window), "valid")
 
 
 def choose_frames(
   frames: Iterable[Frame], times: Sequence[float]
 ) -> Iterator[Frame]:
-  """Choose the frame that is nearest to each of some moments.
+  """Yield for each time the nearest frame, the earlier of two, in one pass.
 
   Args:
-    frames: In order of time, at least one.
+    frames: At least one, in order of time.
     times: Seconds, non-decreasing.
-
-  Yields:
-    For each moment a frame, the earlier of two equally near ones.
   """
   following = iter(frames)
   frame, after = next(following), next(following, None)
@@ -148,23 +131,18 @@ def choose_frames(
     yield frame
 
 
-def _show(frames: Iterable[Frame]) -> Iterator[np.ndarray]:
-  """Yield the images of frames, square pixels of one size, decoded once."""
+def _read_images(frames: Iterable[Frame]) -> Iterator[np.ndarray]:
+  """Yield the images of frames, with square pixels, all of one size."""
   size = None
-  for _, same in itertools.groupby(frames, key=lambda frame: frame.index):
-    frame = next(same)
+  for frame in frames:
     image = frame.image
     size = size or frame.size or image.shape[1::-1]
     if image.shape[1::-1] != size:
       image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
     yield image
-    for _ in same:
-      yield image
 
 
-def _find_source(
-  video: EmbeddedVideo, video_dir: str | None
-) -> pathlib.Path:
+def _find_source(video: EmbeddedVideo, video_dir: str | None) -> pathlib.Path:
   """Find the file or folder that a video was made from."""
   if not video.source or embedded_videos.known_times(video) is None:
     raise UserError(
@@ -183,17 +161,6 @@ def _find_source(
   return path
 
 
-def _name_target(video: EmbeddedVideo, output_dir: str) -> pathlib.Path:
-  """Choose the file of a copy, which lies in the output folder."""
-  name = pathlib.PurePath(video.name)
-  if name.is_absolute() or ".." in name.parts:
-    raise UserError(
-      "--embs_path: expected names that are paths in the output folder, such as"
-      f" kitchen/clip2, received {video.name!r}; rename the video"
-    )
-  return pathlib.Path(output_dir, f"{video.name}.mp4")
-
-
 def _open(video: EmbeddedVideo, path: pathlib.Path) -> FrameReader:
   """Open a source; images come at the rate that they were embedded with."""
   frames, seconds = np.ptp(video.steps), np.ptp(video.times)
@@ -201,28 +168,7 @@ def _open(video: EmbeddedVideo, path: pathlib.Path) -> FrameReader:
   return open_source(path, FrameEncoding(fps=fps))
 
 
-def _read_clock(reader: FrameReader) -> _Clock:
-  times = np.array([frame.time for frame in reader])
-  return _Clock(times, reader.facts.seconds)
-
-
-def main() -> None:
-  """Read the flags, one for each parameter of `synchronize`, and write."""
-  names = inspect.signature(synchronize).parameters
-  synchronize(**{name: FLAGS[name].value for name in names})
-
-
 if __name__ == "__main__":
-  command_line.define_path(
-    "embs_path",
-    None,
-    "Embeddings, from extract_embeddings.py; may be a pattern in quotes, such"
-    " as '/tmp/embs_*.npy'.",
-    required=True,
-  )
-  command_line.define_path(
-    "output_dir", None, "Folder of the re-timed videos.", required=True
-  )
   command_line.define_path(
     "video_dir",
     None,
@@ -240,4 +186,4 @@ if __name__ == "__main__":
     "Align by dynamic time warping, which matches first and last frames;"
     " otherwise by nearest neighbors, made monotone.",
   )
-  command_line.run(main)
+  embedded_videos.run(synchronize)

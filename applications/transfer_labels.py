@@ -7,7 +7,6 @@ writes `labels.csv`, segments which `--label_file` of the preparation commands
 reads, and `frames.csv`, each frame with its phase and how sure that is.
 """
 
-import inspect
 import pathlib
 from collections.abc import Collection, Mapping, Sequence
 
@@ -23,8 +22,6 @@ from dataset_preparation.labels.segments import find_runs
 from embeddings.types import EmbeddedVideo
 from visualization.label_transfer import predict_labels, transfer_values
 
-FLAGS = flags.FLAGS
-
 # Name of a video -> [L] phases or values of its frames, and [L] confidences.
 Transferred = dict[str, tuple[np.ndarray, np.ndarray]]
 
@@ -34,7 +31,7 @@ def transfer(
   output_dir: str,
   labeled_video: Sequence[str] = (),
   values: str | None = None,
-  column: str | None = None,
+  column: str = "",
   use_dtw: bool = True,
   phases: Sequence[str] = (),
 ) -> Transferred:
@@ -44,7 +41,7 @@ def transfer(
     embs_path: An embeddings file, or a pattern for several.
     output_dir: Folder of the tables.
     labeled_video: Names or indices of the videos that are known; empty for all
-      with labels, or that the table of values names.
+      with labels, or with values.
     values: A table, see `frame_values.read_values`; None transfers phases.
     column: The column of `values` to transfer.
     use_dtw: Align by dynamic time warping instead of nearest neighbors.
@@ -58,20 +55,20 @@ def transfer(
   """
   videos = embedded_videos.load_videos(embs_path)
   find = embedded_videos.find_video
-  named = {find(videos, name, "labeled_video") for name in labeled_video}
-  frames_path = pathlib.Path(output_dir, "frames.csv")
+  named = [videos[find(videos, x, "labeled_video")].name for x in labeled_video]
+  known = {video.name: video.labels for video in videos if video.usable.any()}
   if values:
     known = frame_values.read_values(values, column, videos)
-    sources, targets = _choose(videos, named, known, values)
+  sources, targets = _choose(videos, named, known, values or embs_path)
+  frames_path = pathlib.Path(output_dir, "frames.csv")
+  if values:
     columns = [known[video.name] for video in sources]
     found = {
       video.name: transfer_values(video, sources, columns, use_dtw)
       for video in targets
     }
-    _write_frames(frames_path, targets, found, column)
+    _write_frames(frames_path, targets, found, column, {})
     return found
-  labeled = {video.name for video in videos if video.usable.any()}
-  sources, targets = _choose(videos, named, labeled, embs_path)
   found = {
     video.name: predict_labels(video, sources, use_dtw) for video in targets
   }
@@ -79,13 +76,16 @@ def transfer(
   _write_frames(frames_path, targets, found, "phase", names)
   segments_path = frames_path.with_name("labels.csv")
   _write_segments(segments_path, targets, found, names)
-  _report_agreement(targets, found)
+  if own := [video for video in targets if video.usable.any()]:
+    is_same = [(found[v.name][0] == v.labels)[v.usable] for v in own]
+    text = "%d videos have labels; the same in %.1f %% of their frames"
+    logging.info(text, len(own), 100 * np.concatenate(is_same).mean())
   return found
 
 
 def _choose(
   videos: Sequence[EmbeddedVideo],
-  named: Collection[int],
+  named: Collection[str],
   known: Collection[str],
   path: str,
 ) -> tuple[list[EmbeddedVideo], list[EmbeddedVideo]]:
@@ -93,26 +93,21 @@ def _choose(
 
   Args:
     videos: All videos.
-    named: Indices of those that the user names.
+    named: Names of those that the user chose; empty for all that are known.
     known: Names of those of which something is known.
     path: Where it is known from, for messages.
   """
-  for name in (videos[index].name for index in sorted(named)):
-    if name not in known:
-      raise UserError(
-        f"{path}: expected labels or values of {name}, which --labeled_video"
-        " names, received none; name another video"
-      )
-  named = named or {i for i, v in enumerate(videos) if v.name in known}
-  if not 0 < len(named) < len(videos):
-    received = "all" if named else "none"
+  chosen = named or known
+  missing = [name for name in chosen if name not in known]
+  if missing or not 0 < len(chosen) < len(videos):
+    received = f"none of {missing[0]}" if missing else f"those of {len(chosen)}"
     raise UserError(
-      f"{path}: expected labels or values of some videos to transfer to the"
-      f" others, received those of {received}; label one, or name those to"
-      " transfer from with --labeled_video"
+      f"{path}: expected labels or values of some of the {len(videos)} videos,"
+      f" for the others, received {received}; name those to transfer from with"
+      " --labeled_video"
     )
-  sources = [video for i, video in enumerate(videos) if i in named]
-  return sources, [video for i, video in enumerate(videos) if i not in named]
+  sources = [video for video in videos if video.name in chosen]
+  return sources, [video for video in videos if video.name not in chosen]
 
 
 def _write_frames(
@@ -120,7 +115,7 @@ def _write_frames(
   videos: Sequence[EmbeddedVideo],
   found: Transferred,
   title: str,
-  names: Mapping[int, str] | None = None,
+  names: Mapping[int, str],
 ) -> None:
   """Write a row a frame, with the names of phases if there are any."""
   titles = [title, "phase_name"] if names else [title]
@@ -148,62 +143,20 @@ def _write_segments(
   rows: list[tuple] = [("video", *place, "phase", "phase_name")]
   for video, times in zip(videos, all_times, strict=True):
     labels = found[video.name][0].tolist()
-    steps = [*video.steps.tolist(), video.seq_len]
+    bounds, last = [*video.steps.tolist(), video.seq_len], 1
+    if are_timed:
+      # The last frame lasts as long as one of the source, embedded or not.
+      frames = max(1, np.ptp(video.steps))
+      bounds = np.append(times, times[-1] + (np.ptp(times) / frames or 0.04))
+      bounds, last = bounds.round(6).tolist(), 0
     for start, end in find_runs(labels):
-      # The last frame of a segment belongs to it.
-      bounds = steps[start], steps[end] - 1
-      if are_timed:
-        bounds = _locate(video, times, start), _locate(video, times, end)
-      phase = labels[start]
-      rows.append((video.name, *bounds, phase, names.get(phase, "")))
+      place, phase = (bounds[start], bounds[end] - last), labels[start]
+      rows.append((video.name, *place, phase, names.get(phase, "")))
   csv_tables.write_table(path, rows)
   logging.info("Wrote %d segments to %s", len(rows) - 1, path)
 
 
-def _locate(video: EmbeddedVideo, times: np.ndarray, row: int) -> float:
-  """Return when a frame starts; after the last one, about when it ends."""
-  if row < len(times):
-    return round(float(times[row]), 6)
-  # A frame that is embedded may stand for several.
-  frames = max(1, video.steps[-1] - video.steps[0])
-  interval = (times[-1] - times[0]) / frames or 0.04
-  return round(float(times[-1] + interval), 6)
-
-
-def _report_agreement(
-  videos: Sequence[EmbeddedVideo], found: Transferred
-) -> None:
-  """Compare with the videos' own labels, where they have any."""
-  own = [video for video in videos if video.usable.any()]
-  if own:
-    agreements = np.concatenate(
-      [(found[v.name][0] == v.labels)[v.usable] for v in own]
-    )
-    logging.info(
-      "%.1f %% of the %d frames with own labels (%d videos) got the same phase",
-      100 * agreements.mean(),
-      len(agreements),
-      len(own),
-    )
-
-
-def main() -> None:
-  """Read the flags, one for each parameter of `transfer`, and transfer."""
-  names = inspect.signature(transfer).parameters
-  transfer(**{name: FLAGS[name].value for name in names})
-
-
 if __name__ == "__main__":
-  command_line.define_path(
-    "embs_path",
-    None,
-    "Embeddings, from extract_embeddings.py; may be a pattern in quotes, such"
-    " as '/tmp/embs_*.npy'.",
-    required=True,
-  )
-  command_line.define_path(
-    "output_dir", None, "Folder of the tables.", required=True
-  )
   flags.DEFINE_multi_string(
     "labeled_video",
     [],
@@ -216,7 +169,7 @@ if __name__ == "__main__":
     "CSV table of a value a frame (video,frame,NAME), or of samples at any time"
     " (video,time,NAME), to transfer instead of phases.",
   )
-  flags.DEFINE_string("column", None, "The column of --values to transfer.")
+  flags.DEFINE_string("column", "", "The column of --values to transfer.")
   flags.DEFINE_boolean(
     "use_dtw",
     True,
@@ -226,4 +179,4 @@ if __name__ == "__main__":
   flags.DEFINE_list(
     "phases", [], "Names of the phases in the order of their numbers."
   )
-  command_line.run(main)
+  embedded_videos.run(transfer)

@@ -1,7 +1,6 @@
 """Transfers what is known of some videos' frames to the frames of another."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
@@ -14,32 +13,20 @@ from visualization.matching import align
 _SAME_VALUE = 0.1
 # Keeps weights finite where videos are equal.
 _TINY = np.finfo(np.float32).tiny
-
-
-class _Reference(NamedTuple):
-  """The frames of a video of which something is known.
-
-  Attributes:
-    embs: [N, D] embeddings.
-    values: [N] what is known.
-  """
-
-  embs: np.ndarray
-  values: np.ndarray
+# [N, D] embeddings of frames and [N] what is known of them, for each video.
+_Known = list[tuple[np.ndarray, np.ndarray]]
 
 
 def predict_labels(
   query: EmbeddedVideo, labeled: Sequence[EmbeddedVideo], use_dtw: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Predict the phase of each frame of a video from labeled videos.
-
-  Frames of labeled videos without a phase (-1) take no part, so that each frame
-  of the query gets one.
+  """Predict the phases of a video's frames from labeled videos.
 
   By nearest neighbors, a frame gets the phase of the nearest frame of all
   labeled videos. By dynamic time warping, each labeled video is aligned and
   votes for the phase of the frame that is matched; its votes count by the
-  inverse of its mean distance along the alignment.
+  inverse of its mean distance along the alignment. Frames of labeled videos
+  without a phase (-1) take no part, so that each frame of the query gets one.
 
   The confidence is 1 - (distance of the nearest labeled frame of this phase) /
   (distance of the nearest one of another phase): 0 if another phase is as near,
@@ -56,16 +43,16 @@ def predict_labels(
   Raises:
     ValueError: No frame has a phase.
   """
-  references = [
-    _Reference(video.embs[video.usable], video.labels[video.usable])
+  known = [
+    (video.embs[video.usable], video.labels[video.usable])
     for video in labeled
     if video.usable.any()
   ]
-  found, weights = _match(query.embs, references, use_dtw)
+  found, weights = _match(query.embs, known, use_dtw)
   phases = np.unique(found)
   votes = [(weights * (found == phase)).sum(axis=0) for phase in phases]
   labels = phases[np.argmax(votes, axis=0)]
-  return labels, _rate(query.embs, references, labels, tolerance=0)
+  return labels, _rate(query.embs, known, labels, tolerance=0)
 
 
 def transfer_values(
@@ -74,11 +61,11 @@ def transfer_values(
   values: Sequence[np.ndarray],
   use_dtw: bool = False,
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Transfer a real number per frame, such as a sensor's, to a video.
+  """Transfer a real number a frame, such as a sensor's, to a video.
 
-  Frames are matched as in `predict_labels`. By dynamic time warping, several
-  videos are averaged with the weights of their votes. In the confidence, values
-  that differ by more than a tenth of the range of all are other values.
+  Frames are matched as in `predict_labels`; values of several aligned videos
+  are averaged with the weights of their votes. In the confidence, values that
+  differ by more than a tenth of the range of all are other values.
 
   Args:
     query: A video of L frames, with finite embeddings.
@@ -93,34 +80,26 @@ def transfer_values(
   Raises:
     ValueError: No frame has a value.
   """
+  are_known = [np.isfinite(column) for column in values]
   known = [
-    _Reference(video.embs[is_known], column[is_known])
-    for video, column in zip(references, values, strict=True)
-    if (is_known := video.finite & np.isfinite(column)).any()
+    (video.embs[rows], column[rows])
+    for video, column, rows in zip(references, values, are_known, strict=True)
+    if rows.any()
   ]
   found, weights = _match(query.embs, known, use_dtw)
   estimates = np.average(found, axis=0, weights=weights)
-  spread = np.ptp(np.concatenate([reference.values for reference in known]))
+  spread = np.ptp(np.concatenate([column for _, column in known]))
   return estimates, _rate(query.embs, known, estimates, _SAME_VALUE * spread)
 
 
 def _match(
-  query: np.ndarray, references: Sequence[_Reference], use_dtw: bool
+  query: np.ndarray, known: _Known, use_dtw: bool
 ) -> tuple[np.ndarray, np.ndarray]:
-  """Find what each of R references says of each frame of the query.
-
-  Args:
-    query: [L, D] embeddings.
-    references: The references.
-    use_dtw: See `predict_labels`.
-
-  Returns:
-    [R, L] values and [R, L] weights.
-  """
-  if not references:
+  """Find the [R, L] values that R videos give L frames, and their weights."""
+  if not known:
     raise ValueError("Expected a frame of which something is known.")
   found, distances = [], []
-  for embs, values in references:
+  for embs, values in known:
     match, cost = align(query, embs, use_dtw)
     found.append(values[match])
     distances.append(np.sqrt(cost[np.arange(len(match)), match]))
@@ -128,31 +107,20 @@ def _match(
   if use_dtw:
     weights = 1 / (distances.mean(axis=1, keepdims=True) + _TINY)
     return found, np.broadcast_to(weights, found.shape)
-  nearest = distances.argmin(axis=0)
-  return found, np.arange(len(found))[:, None] == nearest
+  return found, np.arange(len(found))[:, None] == distances.argmin(axis=0)
 
 
 def _rate(
-  query: np.ndarray,
-  references: Sequence[_Reference],
-  values: np.ndarray,
-  tolerance: float,
+  query: np.ndarray, known: _Known, values: np.ndarray, tolerance: float
 ) -> np.ndarray:
-  """Rate the [L] values that the frames got, see `predict_labels`.
+  """Compute the confidence of [L] values, see `predict_labels`.
 
-  Args:
-    query: [L, D] embeddings.
-    references: What is known.
-    values: [L] of the query's frames.
-    tolerance: How far a reference's value may be off and still count as equal.
-
-  Returns:
-    [L] confidences.
+  Known values count as the same if they differ by at most the tolerance.
   """
   own, other = np.full((2, len(values)), np.inf)
-  for embs, known in references:
+  for embs, column in known:
     distances = np.sqrt(dtw.squared_distances(query, embs))
-    is_same = np.abs(known - values[:, None]) <= tolerance
+    is_same = np.abs(column - values[:, None]) <= tolerance
     own = np.minimum(own, np.where(is_same, distances, np.inf).min(axis=1))
     other = np.minimum(other, np.where(is_same, np.inf, distances).min(axis=1))
   ratio = np.divide(own, other, out=np.ones_like(own), where=other > 0)

@@ -46,6 +46,7 @@ def test_a_video_is_found_by_name_then_by_index(videos):
 
 def test_times_are_known_or_left_open(videos):
   assert describe_frame(videos[0], 3) == ("video 0", 3, 0.3)
-  videos[0].times[-1] = np.nan
-  assert known_times(videos[0]) is None
+  assert known_times(videos[0]) is videos[0].times
+  videos[0].times[3] = np.nan
   assert describe_frame(videos[0], 3) == ("video 0", 3, "")
+  assert known_times(videos[0]) is None

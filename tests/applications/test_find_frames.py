@@ -20,7 +20,7 @@ def test_found_frames_are_of_the_same_phase():
   right = []
   for number, video in enumerate(videos):
     for row in range(0, len(video.embs), 3):
-      found = search(videos, FoundFrame(number, row, 0.0), 10)
+      found = search(videos, FoundFrame(number, row), 10)
       assert len(found) == 10
       labels = [videos[one.video].labels[one.row] for one in found]
       right.append(np.mean(labels == video.labels[row]))
@@ -29,7 +29,7 @@ def test_found_frames_are_of_the_same_phase():
 
 def test_found_frames_are_the_nearest_and_apart():
   videos = timed_videos(4, seed=1, lengths=(40, 60))
-  query = FoundFrame(1, 20, 0.0)
+  query = FoundFrame(1, 20)
   found = search(videos, query, 10)
   distances = [one.distance for one in found]
   assert distances == sorted(distances)
@@ -49,7 +49,7 @@ def test_found_frames_are_the_nearest_and_apart():
 def test_table_and_sheet(tmp_path):
   videos = timed_videos(3, seed=2)
   path = write(tmp_path / "e.npy", videos)
-  found = find_frames(path, "video 1:7", tmp_path / "bare", k=4)
+  found = find_frames(path, tmp_path / "bare", "video 1:7", k=4)
   rows = read_table(tmp_path / "bare" / "frames.csv")
   assert [row["rank"] for row in rows] == [*"01234"]
   assert rows[0] == {
@@ -68,7 +68,7 @@ def test_table_and_sheet(tmp_path):
     for number, video in enumerate(videos)
   ]
   path = write(tmp_path / "f.npy", shown)
-  find_frames(path, "1:7", tmp_path / "sheet", k=4)
+  find_frames(path, tmp_path / "sheet", "1:7", k=4)
   with Image.open(tmp_path / "sheet" / "frames.png") as sheet:
     pixels = np.asarray(sheet.convert("RGB"))
   # Each frame has one gray, which fills its tile in the order of the ranks.
@@ -83,8 +83,8 @@ def test_queries():
   videos = timed_videos(2, seed=0)
   videos[0] = dataclasses.replace(videos[0], name="a:b:1")
   videos[1] = videos[1].select(np.arange(0, 20, 2))
-  assert parse_query(videos, "a:b:1:5") == FoundFrame(0, 5, 0.0)
-  assert parse_query(videos, "1:6") == FoundFrame(1, 3, 0.0)
+  assert parse_query(videos, "a:b:1:5") == FoundFrame(0, 5)
+  assert parse_query(videos, "1:6") == FoundFrame(1, 3)
   for query, told in (
     ("video 1", "expected VIDEO:FRAME, received 'video 1';"),
     ("video 1:", "expected VIDEO:FRAME, received 'video 1:';"),
@@ -98,5 +98,5 @@ def test_queries():
 @pytest.mark.parametrize("k", [1, 1000])
 def test_any_number_of_frames(k):
   videos = timed_videos(3, seed=0)
-  found = search(videos, FoundFrame(0, 3, 0.0), k)
+  found = search(videos, FoundFrame(0, 3), k)
   assert len(found) == 1 if k == 1 else 12 < len(found) <= 2 * 11

@@ -34,9 +34,9 @@ def test_tables_that_can_not_be_used(tmp_path):
     return message_of(read, tmp_path, *lines, **options)
 
   heading = "video,time,force"
-  assert "received video, time, force;" in told(heading, column="speed")
-  assert told(heading, column=None).startswith("--column: expected the column")
-  assert "row 2: expected a number as force, or none, received 'x';" in told(
+  assert "speed, received video, time, force;" in told(heading, column="speed")
+  assert "--column, which is missing," in told(heading, column="")
+  assert "row 2: expected a number as value, or none, received 'x';" in told(
     heading, "video 0,0,x"
   )
   assert "row 2: expected seconds from 0 as time" in told(

@@ -112,31 +112,35 @@ def test_folders_of_images_have_the_rate_of_their_embeddings(tmp_path):
 
 def test_films_that_are_missing_or_would_be_replaced(clips, tmp_path):
   folder, videos = clips
-  path = write(tmp_path / "e.npy", videos)
 
-  def told(videos=videos, *arguments):
+  def told(videos, output_dir, video_dir):
     path = write(tmp_path / "e.npy", videos)
-    return message_of(synchronize, path, *(arguments or [tmp_path]))
+    return message_of(synchronize, path, output_dir, video_dir)
 
   assert told(videos, tmp_path, tmp_path / "films") == (
     f"{tmp_path}/films/films/clip0.mp4: expected the file of clip0, received"
     " none; give the folder of the videos with --video_dir"
   )
   films = folder / "films"
-  assert told(videos, films, folder).startswith(f"{films / 'clip0.mp4'}: ")
+  assert "where clip0.mp4 would be replaced;" in told(videos, films, folder)
   for changes, message in (
     ({"source": ""}, "received none for clip0;"),
     ({"times": None}, "received none for clip0;"),
-    ({"name": "../clip0"}, "received '../clip0'; rename the video"),
-    ({"name": "/clip0"}, "received '/clip0'; rename the video"),
   ):
     changed = [dataclasses.replace(videos[0], **changes), *videos[1:]]
     assert message in told(changed, tmp_path, folder)
-  assert path and not list(tmp_path.glob("*.mp4"))
-  # A full path of files that were moved.
+  assert not list(tmp_path.glob("*.mp4"))
+
+
+def test_copies_lie_in_the_folder_and_moved_films_are_found(clips, tmp_path):
+  folder, videos = clips
   moved = [
-    dataclasses.replace(video, source=f"/elsewhere/{video.name}.mp4")
-    for video in videos
+    dataclasses.replace(
+      video, name=f"../{video.name}", source=f"/elsewhere/{video.name}.mp4"
+    )
+    for video in videos[:2]
   ]
   path = write(tmp_path / "e.npy", moved)
-  assert len(synchronize(path, tmp_path, films)) == 3
+  copies = synchronize(path, tmp_path / "out", folder / "films")
+  assert [x.name for x in copies] == [".._clip0.mp4", ".._clip1.mp4"]
+  assert sorted((tmp_path / "out").iterdir()) == copies
