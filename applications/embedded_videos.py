@@ -15,6 +15,8 @@ from core import command_line
 from core.errors import UserError
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 
+# Frames before and after a frame that count when it is compared.
+_CONTEXT = 4
 # Titles of what `describe_frame` returns.
 FRAME_COLUMNS = ("video", "frame", "time")
 
@@ -104,6 +106,26 @@ def find_video(videos: Sequence[EmbeddedVideo], name: str, flag: str) -> int:
     f"--{flag}: expected the name of a video or its index, 0 to"
     f" {len(names) - 1}, received {name!r}; {hint}"
   )
+
+
+def stack_context(video: EmbeddedVideo) -> np.ndarray:
+  """Join the embedding of each frame with those of the frames around it.
+
+  Single frames of different moments may look alike; what leads to them and
+  follows does not.
+
+  Args:
+    video: A video of L frames.
+
+  Returns:
+    [L, 9 D], each frame after the 4 before and before the 4 after it; the first
+    and the last frame of the video are repeated. Euclidean distances are the
+    root mean square of those of the frames.
+  """
+  padded = np.pad(video.embs, ((_CONTEXT, _CONTEXT), (0, 0)), mode="edge")
+  window = 2 * _CONTEXT + 1
+  parts = [padded[i : i + len(video.embs)] for i in range(window)]
+  return np.concatenate(parts, axis=1) / math.sqrt(window)
 
 
 def known_times(video: EmbeddedVideo) -> np.ndarray | None:

@@ -26,6 +26,8 @@ from evaluation.nearest_neighbors import join_videos, nearest_neighbors
 # High frames with at most so many others between them are one stretch.
 _MAX_GAP = 5
 _MAX_CURVES = 12
+# Where videos are equal.
+_TINY = np.finfo(np.float32).tiny
 
 # Index of a video -> [L] scores of its frames.
 Scores = Mapping[int, np.ndarray]
@@ -83,9 +85,10 @@ def score_frames(
 ) -> Scores:
   """Score how unusual frames are.
 
-  The score is the median over all other videos of the Euclidean distance to the
-  nearest frame there: high where most videos have nothing alike, even if one
-  more has.
+  A frame's distance to another video is that to its nearest neighbor there,
+  both seen with the frames around them. The score is the median of its
+  distances to all other videos, over the median of those of its neighbors: some
+  moments differ more from video to video than others. 1 is as usual.
 
   Args:
     videos: Two or more videos, with finite embeddings.
@@ -95,18 +98,27 @@ def score_frames(
   Returns:
     The scores.
   """
-  frames, starts = join_videos([v.embs for v in videos], "sqeuclidean")
-  parts = np.split(frames, starts[1:])
+  stacked = [embedded_videos.stack_context(video) for video in videos]
+  frames, starts = join_videos(stacked, "sqeuclidean")
+  parts, numbers = np.split(frames, starts[1:]), range(len(videos))
+  neighbors = list(nearest_neighbors(frames, starts))
+  # [V] of [V, L]: distance of each frame to each video.
+  distances = [
+    np.stack(
+      [np.linalg.norm(x - parts[v][near[:, v]], axis=1) for v in numbers]
+    )
+    for x, near in zip(parts, neighbors, strict=True)
+  ]
+  typical = [np.median(np.delete(distances[v], v, 0), 0) for v in numbers]
   scores = {}
-  for number, neighbors in enumerate(nearest_neighbors(frames, starts)):
-    usual = range(len(videos)) if reference is None else [reference]
-    distances = [
-      np.linalg.norm(parts[number] - parts[other][neighbors[:, other]], axis=1)
-      for other in usual
-      if other != number
-    ]
-    if distances:
-      scores[number] = np.median(distances, axis=0)
+  for number in numbers:
+    usual = [reference] if reference is not None else numbers
+    usual = [other for other in usual if other != number]
+    if usual:
+      near = neighbors[number]
+      expected = np.median([typical[v][near[:, v]] for v in usual], axis=0)
+      distance = np.median(distances[number][usual], axis=0)
+      scores[number] = distance / np.maximum(expected, _TINY)
   return scores
 
 
@@ -182,7 +194,7 @@ def _draw_scores(
     axis.set_title(video.name, fontsize=8, loc="left", parse_math=False)
     axis.tick_params(labelsize=7)
   rows[-1, 0].set_xlabel("seconds" if are_timed else "frame", fontsize=8)
-  title = "distance to the nearest frames of other videos; high above the dots"
+  title = "distance to the nearest frames of other videos; 1 = as usual there"
   if len(shown) < len(scores):
     title += f"; {len(shown)} of {len(scores)} videos"
   figure.suptitle(title, fontsize=9)

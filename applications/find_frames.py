@@ -101,7 +101,7 @@ def parse_query(videos: Sequence[EmbeddedVideo], query: str) -> FoundFrame:
   if steps[row] != int(frame):
     raise UserError(
       f"--query: expected one of the {len(steps)} embedded frames of"
-      f" {videos[index].name}, received {frame}; the nearest one is {steps[row]}"
+      f" {videos[index].name}, received {frame}; the nearest is {steps[row]}"
     )
   return FoundFrame(index, row)
 
@@ -111,8 +111,10 @@ def search(
 ) -> list[FoundFrame]:
   """Find the nearest frames of other videos, apart from each other.
 
-  Once a frame is found, the others of its video that lie within a tenth of the
-  video's length are left out, as they show the same.
+  Frames are compared with those around them, see
+  `embedded_videos.stack_context`. Once one is found, the others of its video
+  that lie within a tenth of the video's length are left out, as they show the
+  same.
 
   Args:
     videos: The videos.
@@ -122,12 +124,13 @@ def search(
   Returns:
     The frames, the nearest first.
   """
-  embs = videos[query.video].embs[[query.row]]
+  embs = embedded_videos.stack_context(videos[query.video])[[query.row]]
   found: list[FoundFrame] = []
   for number, video in enumerate(videos):
     if number == query.video:
       continue
-    distances = np.sqrt(squared_distances(embs, video.embs)[0])
+    candidates = embedded_videos.stack_context(video)
+    distances = np.sqrt(squared_distances(embs, candidates)[0])
     rows: list[int] = []
     for row in distances.argsort(kind="stable").tolist():
       if all(abs(row - other) >= _APART * len(distances) for other in rows):

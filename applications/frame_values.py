@@ -43,8 +43,8 @@ def read_values(
   place = "frame" if "frame" in titles else "time"
   if not {"video", place, column} <= set(titles):
     raise UserError(
-      f"{path}: expected the columns video, frame or time, and that of --column,"
-      f" {column or 'which is missing'}, received {', '.join(titles)}; correct them"
+      f"{path}: expected the columns video, frame or time, and --column"
+      f" {column!r}, received {', '.join(titles)}; correct them"
     )
   parse_place = parse_frame if place == "frame" else parse_seconds
   samples: dict[str, list[tuple[float, float]]] = {}

@@ -150,9 +150,10 @@ def _find_source(video: EmbeddedVideo, video_dir: str | None) -> pathlib.Path:
       f" received none for {video.name}; extract the embeddings anew, of images"
       " with --fps"
     )
-  path = pathlib.Path(video_dir or "", video.source)
-  if video_dir and not path.exists() and path.is_absolute():
-    path = pathlib.Path(video_dir, path.name)  # It was moved.
+  source = pathlib.Path(video.source)
+  if video_dir and source.is_absolute() and not source.exists():
+    source = pathlib.Path(source.name)  # It was moved.
+  path = pathlib.Path(video_dir or "", source)
   if not path.exists():
     raise UserError(
       f"{path}: expected the file of {video.name}, received none; give the"

@@ -8,6 +8,7 @@ from applications.embedded_videos import (
   find_video,
   known_times,
   load_videos,
+  stack_context,
 )
 from tests.helpers.embedded_videos import timed_videos, write
 from tests.helpers.errors import message_of
@@ -28,7 +29,7 @@ def test_videos_that_can_not_be_compared(videos, tmp_path):
   assert "two or more videos, received one;" in told(first)
   assert "received 'video 1' 2 times;" in told(first, second, second)
   empty = dataclasses.replace(second, name="x").select(np.arange(0))
-  assert "frames in every video, received none in x;" in told(first, empty)
+  assert "received no frames in x;" in told(first, empty)
   third.embs[4, 1] = np.nan
   assert "received NaN or infinity in video 2;" in told(first, third)
   assert len(load_videos(write(path, [first, second]))) == 2
@@ -50,3 +51,16 @@ def test_times_are_known_or_left_open(videos):
   videos[0].times[3] = np.nan
   assert describe_frame(videos[0], 3) == ("video 0", 3, "")
   assert known_times(videos[0]) is None
+
+
+def test_frames_are_compared_with_those_around_them(videos):
+  first, second, _ = videos
+  stacked = [stack_context(video) for video in (first, second)]
+  for i, j in ((10, 12), (0, 20), (3, len(second.embs) - 1)):
+    squares = [
+      np.sum((first.embs[max(i + o, 0)] - second.embs[y]) ** 2)
+      for o in range(-4, 5)
+      for y in [min(max(j + o, 0), len(second.embs) - 1)]
+    ]
+    distance = np.linalg.norm(stacked[0][i] - stacked[1][j])
+    assert distance == pytest.approx(np.sqrt(np.mean(squares)))

@@ -1,6 +1,8 @@
 import numpy as np
+import pytest
 from PIL import Image
 
+from applications.embedded_videos import stack_context
 from applications.find_anomalies import (
   Stretch,
   find_anomalies,
@@ -35,29 +37,56 @@ def test_a_foreign_stretch_is_the_highest():
   assert hits >= 18
 
 
-def naive_score(embs, others):
-  """Median over videos of the least distance."""
-  return np.median([np.linalg.norm(x - embs, axis=1).min() for x in others])
+def distance(embs, others):
+  """Median over videos of the least distance, and the frames it is to."""
+  found = [np.linalg.norm(x - embs, axis=1) for x in others]
+  nearest = [
+    x[values.argmin()] for x, values in zip(others, found, strict=True)
+  ]
+  return np.median([values.min() for values in found]), nearest
+
+
+def naive_score(videos, number, row, usual):
+  def without(*left_out):
+    return [x for i, x in enumerate(videos) if i not in left_out]
+
+  own, nearest = distance(videos[number][row], [videos[v] for v in usual])
+  expected = [
+    distance(embs, without(v))[0]
+    for v, embs in zip(usual, nearest, strict=True)
+  ]
+  return own / np.median(expected)
 
 
 def test_scores_are_those_of_a_naive_search():
   videos = timed_videos(5, seed=0)
+  stacked = [stack_context(video) for video in videos]
   scores = score_frames(videos)
-  for number, video in enumerate(videos):
-    others = [x.embs for x in videos if x is not video]
-    expected = [naive_score(embs, others) for embs in video.embs]
-    np.testing.assert_allclose(scores[number], expected, atol=1e-6)
+  assert [*scores] == [0, 1, 2, 3, 4]
+  for number, row in ((0, 0), (1, 7), (3, 20), (4, 12)):
+    usual = [v for v in range(5) if v != number]
+    expected = naive_score(stacked, number, row, usual)
+    assert scores[number][row] == pytest.approx(expected, rel=1e-5)
   scores = score_frames(videos, reference=2)
   assert [*scores] == [0, 1, 3, 4]
-  expected = [naive_score(embs, [videos[2].embs]) for embs in videos[4].embs]
-  np.testing.assert_allclose(scores[4], expected, atol=1e-6)
+  expected = naive_score(stacked, 4, 9, [2])
+  assert scores[4][9] == pytest.approx(expected, rel=1e-5)
 
 
-def test_one_more_unusual_video_changes_no_score():
-  videos = timed_videos(6, seed=0)
-  before = score_frames(videos)[0]
-  videos[1].embs[:] += 100
-  assert np.abs(score_frames(videos)[0] - before).max() < 0.1
+def test_usual_frames_score_1_wherever_videos_differ():
+  # The second half of the action differs ten times as much.
+  videos = timed_videos(9, seed=0, lengths=(60, 80))
+  rng = np.random.default_rng(0)
+  for video in videos:
+    late = video.labels >= 2
+    video.embs[late] += rng.normal(0, 0.5, (late.sum(), 3))
+  scores = score_frames(videos)
+  for is_late in (False, True):
+    values = [
+      scores[number][(video.labels >= 2) == is_late]
+      for number, video in enumerate(videos)
+    ]
+    assert 0.8 < np.median(np.concatenate(values)) < 1.25
 
 
 def test_stretches_join_over_small_gaps():

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from applications.embedded_videos import stack_context
 from applications.find_frames import (
   FoundFrame,
   find_frames,
@@ -33,10 +34,10 @@ def test_found_frames_are_the_nearest_and_apart():
   found = search(videos, query, 10)
   distances = [one.distance for one in found]
   assert distances == sorted(distances)
-  embs = videos[1].embs[20]
+  embs = stack_context(videos[1])[20]
   for number in (0, 2, 3):
     rows = [one.row for one in found if one.video == number]
-    all_distances = np.linalg.norm(videos[number].embs - embs, axis=1)
+    all_distances = np.linalg.norm(stack_context(videos[number]) - embs, axis=1)
     assert rows[0] == all_distances.argmin()
     gaps = np.abs(np.subtract.outer(rows, rows))[~np.eye(len(rows), dtype=bool)]
     assert (gaps >= 0.1 * len(videos[number].embs)).all()
@@ -89,7 +90,7 @@ def test_queries():
     ("video 1", "expected VIDEO:FRAME, received 'video 1';"),
     ("video 1:", "expected VIDEO:FRAME, received 'video 1:';"),
     ("video 3:0", "expected the name of a video or its index"),
-    ("1:7", "10 embedded frames of video 1, received 7; the nearest one is 6"),
+    ("1:7", "10 embedded frames of video 1, received 7; the nearest is 6"),
   ):
     message = message_of(parse_query, videos, query)
     assert message.startswith("--query: ") and told in message

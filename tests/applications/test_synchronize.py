@@ -117,8 +117,8 @@ def test_films_that_are_missing_or_would_be_replaced(clips, tmp_path):
     path = write(tmp_path / "e.npy", videos)
     return message_of(synchronize, path, output_dir, video_dir)
 
-  assert told(videos, tmp_path, tmp_path / "films") == (
-    f"{tmp_path}/films/films/clip0.mp4: expected the file of clip0, received"
+  assert told(videos, tmp_path, tmp_path) == (
+    f"{tmp_path}/films/clip0.mp4: expected the file of clip0, received"
     " none; give the folder of the videos with --video_dir"
   )
   films = folder / "films"

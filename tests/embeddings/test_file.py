@@ -287,4 +287,3 @@ def test_load_many_gives_frames_of_files_without_labels_none(tmp_path):
   found = embeddings.load_many(tmp_path / "*.npy")["labels"]
   assert [x.tolist() for x in found[:2]] == [[-1] * 3, [-1] * 4]
   np.testing.assert_array_equal(found[2], parts[1]["labels"][0])
-
