@@ -199,6 +199,8 @@ def test_flags_are_those_that_scripts_define():
     if "preparation" in name:
       paths += ROOT.glob("dataset_preparation/*.py")
     paths.append(ROOT / "media" / "frame_flags.py")
+    if name.startswith("applications"):
+      paths.append(ROOT / "applications" / "embedded_videos.py")
     if "beam" not in name:
       assert set(re.findall(flag, arguments)) <= defined(paths), name
   assert len(calls) > 20
