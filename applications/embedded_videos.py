@@ -15,6 +15,9 @@ from core import command_line
 from core.errors import UserError
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 
+# --help lists them under the command that is run.
+flags.disclaim_key_flags()
+
 # Frames before and after a frame that count when it is compared.
 _CONTEXT = 4
 # Titles of what `describe_frame` returns.

@@ -12,6 +12,7 @@ from applications.embedded_videos import (
 )
 from tests.helpers.embedded_videos import timed_videos, write
 from tests.helpers.errors import message_of
+from tests.helpers.processes import run_python
 
 
 @pytest.fixture
@@ -64,3 +65,21 @@ def test_frames_are_compared_with_those_around_them(videos):
     ]
     distance = np.linalg.norm(stacked[0][i] - stacked[1][j])
     assert distance == pytest.approx(np.sqrt(np.mean(squares)))
+
+
+@pytest.mark.parametrize(
+  ("command", "flag"),
+  [
+    ("transfer_labels", "labeled_video"),
+    ("find_frames", "query"),
+    ("find_anomalies", "reference_video"),
+    ("synchronize", "video_dir"),
+  ],
+)
+def test_help_lists_all_flags_without_tensorflow(command, flag):
+  arguments = ("-X", "importtime", "-m", f"applications.{command}", "--help")
+  done = run_python(*arguments)
+  for name in ("embs_path", "output_dir", flag):
+    assert f"--{name}:" in done.stdout
+  assert "| absl" in done.stderr.replace("  ", "")
+  assert "| tensorflow" not in done.stderr.replace("  ", "")
