@@ -8,7 +8,6 @@ them are `labels.csv`, which `--label_file` reads back; `videos.csv`, which says
 what each video is; and `frames.csv`, the times of images.
 """
 
-import csv
 import io
 import itertools
 import pathlib
@@ -29,6 +28,8 @@ from core.files import atomic_write
 from data import dataset_info, examples, shard_files, tfrecords
 from data.examples import Example
 from dataset_preparation import preparation_flags
+from dataset_preparation.labels.csv_tables import write_table
+from dataset_preparation.labels.segments import find_runs
 from media.video_writer import CLOCK_RATE, count_ticks, write_video
 
 FLAGS = flags.FLAGS
@@ -108,9 +109,7 @@ def export(
       path, pixels = folder / f"{video.name}.mp4", map(_decode, example.jpegs)
       write_video(path, pixels, crf=_CRF, times=video.times)
   for table, rows in tables.items():
-    with atomic_write(folder / table) as path:
-      with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file, lineterminator="\n").writerows(rows)
+    write_table(folder / table, rows)
   print(f"{folder}: {len(videos)} videos, {', '.join(tables)}")
 
 
@@ -170,9 +169,8 @@ def _make_tables(
     if images:
       frames += [(name, *row) for row in enumerate(times[:-1])]
     labels = labels or [-1] * count
-    changes = [t for t in range(1, count) if labels[t] != labels[t - 1]]
-    starts = range(count) if images else (0, *changes)
-    for start, end in itertools.pairwise((*starts, count)):
+    runs = itertools.pairwise(range(count + 1)) if images else find_runs(labels)
+    for start, end in runs:
       place = [start] if images else [times[start], times[end]]
       label = labels[start]
       segments.append((name, *place, label, names.get(label, "")))

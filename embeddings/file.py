@@ -64,9 +64,7 @@ _PER_FRAME = {
   "times": _Array(np.float64, "f", 1),
 }
 _ARRAYS = {"offsets": _INTEGERS} | _PER_VIDEO | _PER_FRAME
-# Arrays that extraction may leave out, and the flags that keep them.
-_FLAGS = {"labels": "--keep_labels", "frames": "--keep_data"}
-_OPTIONAL = {*_FLAGS, "times", "sources"}
+_OPTIONAL = {"labels", "frames", "times", "sources"}
 
 
 def save(path: str | os.PathLike, videos: Videos) -> None:
@@ -145,11 +143,12 @@ def load_many(pattern: str | os.PathLike) -> Videos:
       files are read in alphabetical order.
 
   Returns:
-    The same as `load`, the videos of all files one after the other.
+    The same as `load`, the videos of all files one after the other. Frames of
+    files without labels have the label -1 if other files have some.
 
   Raises:
     UserError: No file matches, one is no embeddings file, or they don't go
-      together: different embedding sizes, labels or frames only in some.
+      together: different embedding sizes, or frames only in some.
   """
   pattern = os.fspath(pattern)
   # A file may have brackets in its name; a missing one is told by `load`.
@@ -158,13 +157,12 @@ def load_many(pattern: str | os.PathLike) -> Videos:
   loaded = [load(path) for path in paths]
   for path, videos in zip(paths[1:], loaded[1:], strict=True):
     check_same_size(paths[0], loaded[0], path, videos)
-    for key, flag in _FLAGS.items():
-      if (key in loaded[0]) != (key in videos):
-        has, lacks = (paths[0], path) if key in loaded[0] else (path, paths[0])
-        raise UserError(
-          f"{lacks}: expected {key}, which {has} holds, received none; extract"
-          f" both with {flag} or narrow the pattern"
-        )
+    if ("frames" in loaded[0]) != ("frames" in videos):
+      has, lacks = (path, paths[0]) if "frames" in videos else (paths[0], path)
+      raise UserError(
+        f"{lacks}: expected frames, which {has} holds, received none; extract"
+        " both with --keep_data or narrow the pattern"
+      )
   parts = (EmbeddedSplit.from_lists(part).videos for part in loaded)
   return EmbeddedSplit([*itertools.chain.from_iterable(parts)]).to_lists()
 

@@ -59,6 +59,8 @@ class EmbeddedVideo:
 
 
 _OPTIONAL = ("labels", "frames", "times")
+# What stands for frames of videos without, where others have some.
+_NOT_KNOWN = {"labels": np.int64(-1), "times": np.nan}
 _PER_FRAME = ("embs", "steps", *_OPTIONAL)
 _PER_VIDEO = ("name", "seq_len", "seq_label", "source")
 # The lists at the edge and the fields they come from; names are plural there.
@@ -114,11 +116,12 @@ class EmbeddedSplit:
     for key in _OPTIONAL:
       if all(value is None for value in lists[key]):
         del lists[key]
-    if "times" in lists:
-      lists["times"] = [
-        np.full(len(video.embs), np.nan) if video.times is None else video.times
-        for video in self.videos
-      ]
+    for key, nothing in _NOT_KNOWN.items():
+      if key in lists:
+        lists[key] = [
+          np.full(len(embs), nothing) if values is None else values
+          for embs, values in zip(lists["embs"], lists[key], strict=True)
+        ]
     if not any(lists["sources"]):
       del lists["sources"]
     return lists

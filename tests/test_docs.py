@@ -1,5 +1,6 @@
 """The commands of README and docs, run as they stand there, on tiny videos."""
 
+import dataclasses
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from dataset_preparation.labels import label_file
 from dataset_preparation.labels.options import LabelOptions
 from dataset_preparation.labels.types import Extent
 from evaluation import TASKS
-from tests.helpers import image_files, video_files
+from tests.helpers import embedded_videos, image_files, video_files
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import run_modules
 
@@ -153,6 +154,30 @@ def test_a_report_and_embeddings_of_other_programs(tmp_path, monkeypatch):
   assert plots == {f"{x}.{ending}" for x in names for ending in ("png", "svg")}
 
 
+def test_applications_on_embeddings(tmp_path):
+  (tmp_path / "clips").mkdir()
+  labeled, *clips = embedded_videos.timed_videos(3, seed=0, lengths=(45, 50))
+  for number, clip in enumerate(clips, start=1):
+    path = tmp_path / "clips" / f"clip{number}.mp4"
+    video_files.make(path, num_frames=len(clip.embs))
+    facts = {"name": path.stem, "source": str(path), "labels": None}
+    clips[number - 1] = dataclasses.replace(clip, **facts)
+  embedded_videos.write(tmp_path / "mine.npy", [labeled])
+  embedded_videos.write(tmp_path / "clips.npy", clips)
+  table = "video,frame,force\nclip1,0,1\nclip1,20,2\n"
+  (tmp_path / "sensor.csv").write_text(table)
+  words = ("--phases", "--values", "find_f", "find_a", "synchronize")
+  run(tmp_path, *(command("applications.", word) for word in words))
+  found = sorted(x.relative_to(tmp_path) for x in tmp_path.glob("*/*.[cp]*"))
+  assert list(map(str, found)) == [
+    *(f"anomalies/{name}" for name in ("anomalies.png", "frames.csv")),
+    *(f"anomalies/{name}.csv" for name in ("stretches", "videos")),
+    *("forces/frames.csv", "found/frames.csv"),
+    *("transferred/frames.csv", "transferred/labels.csv"),
+  ]
+  assert len(list(tmp_path.glob("in_step/clip*.mp4"))) == 2
+
+
 def test_flags_are_those_that_scripts_define():
   """Of each command those of its script, of all others those of any."""
 
@@ -169,7 +194,7 @@ def test_flags_are_those_that_scripts_define():
   # Of test.sh and Apache Beam.
   ours |= {"all", "help", "runner", "project", "region", "temp_location"}
   ours |= {"flink_master", "spark_job_server", "sdk_container_image"}
-  flag = r"(?<![\w-])--(?:no(?=continuous|grid|resize))?(\w+)"
+  flag = r"(?<![\w-])--(?:no(?=continuous|grid|resize|use_dtw))?(\w+)"
   assert set(re.findall(flag, DOCS)) <= ours
   calls = re.findall(r"python (?:-m )?([\w./]+) ([^`\n&]*)", DOCS)
   for name, arguments in calls:
@@ -178,6 +203,8 @@ def test_flags_are_those_that_scripts_define():
     if "preparation" in name:
       paths += ROOT.glob("dataset_preparation/*.py")
     paths.append(ROOT / "media" / "frame_flags.py")
+    if name.startswith("applications"):
+      paths.append(ROOT / "applications" / "embedded_videos.py")
     if "beam" not in name:
       assert set(re.findall(flag, arguments)) <= defined(paths), name
   assert len(calls) > 20

@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from core.errors import UserError
+from core.files import atomic_write
 from dataset_preparation import video_names
 
 # Number of a row, from 1 for the first line, and its cells by column title.
@@ -121,6 +122,23 @@ def _read_rows(
         " fill it in or remove the row"
       )
     yield number, row
+
+
+def write_table(
+  path: str | os.PathLike, rows: Iterable[Sequence[object]]
+) -> None:
+  """Write a table, whole or not at all.
+
+  Args:
+    path: The file.
+    rows: Cells of each row, the heading first.
+
+  Raises:
+    UserError: The file can't be written.
+  """
+  with atomic_write(path) as temporary:
+    with temporary.open("w", encoding="utf-8", newline="") as file:
+      csv.writer(file, lineterminator="\n").writerows(rows)
 
 
 def split_lines(text: str, path: str | os.PathLike) -> Iterator[Line]:

@@ -1,5 +1,6 @@
 """Segments of a video, and the labels that they give its frames."""
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,19 @@ class Segment(NamedTuple):
   label: int
   start: float
   end: float
+
+
+def find_runs(labels: Sequence[int]) -> list[tuple[int, int]]:
+  """Find the runs of equal labels.
+
+  Args:
+    labels: [L], at least one.
+
+  Returns:
+    Of each run, the first frame and the first one after it.
+  """
+  changes = [t for t in range(1, len(labels)) if labels[t] != labels[t - 1]]
+  return list(itertools.pairwise((0, *changes, len(labels))))
 
 
 def merge_annotators(

@@ -268,7 +268,7 @@ def test_load_many_concatenates_in_order_of_names(tmp_path):
   [
     ({"size": 4}, {"size": 3}, "b.npy: expected embeddings of 4 dimensions"),
     ({}, {"frames": False}, "b.npy: expected frames, .*--keep_data"),
-    ({"labels": False}, {}, "a.npy: expected labels, .*--keep_labels"),
+    ({"frames": False}, {}, "a.npy: expected frames, which .*b.npy holds"),
   ],
 )
 def test_load_many_refuses_what_does_not_go_together(
@@ -278,3 +278,12 @@ def test_load_many_refuses_what_does_not_go_together(
   embeddings.save(tmp_path / "b.npy", some_videos(**second))
   with pytest.raises(UserError, match=message):
     embeddings.load_many(tmp_path / "*.npy")
+
+
+def test_load_many_gives_frames_of_files_without_labels_none(tmp_path):
+  parts = [some_videos((3, 4), labels=False), some_videos((2,), seed=1)]
+  for name, part in zip("ab", parts, strict=True):
+    embeddings.save(tmp_path / f"{name}.npy", part)
+  found = embeddings.load_many(tmp_path / "*.npy")["labels"]
+  assert [x.tolist() for x in found[:2]] == [[-1] * 3, [-1] * 4]
+  np.testing.assert_array_equal(found[2], parts[1]["labels"][0])

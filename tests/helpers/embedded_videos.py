@@ -1,9 +1,12 @@
 """Embedded videos for the tasks, and what a task says of them."""
 
+import csv
 import warnings
 
 import numpy as np
 
+import embeddings
+from embeddings.types import EmbeddedSplit
 from evaluation import TASKS
 
 
@@ -32,3 +35,22 @@ def listen(task, config, train, val):
     warnings.simplefilter("always")
     result = evaluate(task, config, train, val)
   return result, [str(warning.message) for warning in caught]
+
+
+def timed_videos(num_videos, seed, fps=10, **options):
+  """`made_videos` at a known rate, with the names `video 0`, `video 1`, ..."""
+  lists = made_videos(num_videos, seed, **options)
+  lists["times"] = [np.arange(len(embs)) / fps for embs in lists["embs"]]
+  return list(EmbeddedSplit.from_lists(lists).videos)
+
+
+def write(path, videos):
+  """Writes an embeddings file; returns its path."""
+  embeddings.save(path, EmbeddedSplit(videos).to_lists())
+  return str(path)
+
+
+def read_table(path):
+  """The rows of a CSV file, as dicts of texts."""
+  with open(path, encoding="utf-8", newline="") as file:
+    return list(csv.DictReader(file))

@@ -1,0 +1,1 @@
+"""Applications of the paper, as commands on embeddings files."""

@@ -1,0 +1,146 @@
+"""What the applications share: videos, frames in tables, flags."""
+
+import collections
+import difflib
+import inspect
+import math
+import os
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from absl import flags
+
+import embeddings
+from core import command_line
+from core.errors import UserError
+from embeddings.types import EmbeddedSplit, EmbeddedVideo
+
+# --help lists them under the command that is run.
+flags.disclaim_key_flags()
+
+# Frames before and after a frame that count when it is compared.
+_CONTEXT = 4
+# Titles of what `describe_frame` returns.
+FRAME_COLUMNS = ("video", "frame", "time")
+
+
+def run(application: Callable[..., object]) -> None:
+  """Run a command that calls a function with one flag for each parameter.
+
+  Args:
+    application: The function. The flags of its first two parameters,
+      `embs_path` and `output_dir`, are defined here.
+  """
+  command_line.define_path(
+    "embs_path",
+    None,
+    "Embeddings, from extract_embeddings.py; may be a pattern in quotes, such"
+    " as '/tmp/embs_*.npy'.",
+    required=True,
+  )
+  command_line.define_path(
+    "output_dir", None, "Folder of what is written.", required=True
+  )
+  names = inspect.signature(application).parameters
+
+  def main() -> None:
+    application(**{name: flags.FLAGS[name].value for name in names})
+
+  command_line.run(main)
+
+
+def load_videos(embs_path: str | os.PathLike) -> Sequence[EmbeddedVideo]:
+  """Load videos that can be compared.
+
+  Args:
+    embs_path: An embeddings file, or a pattern for several.
+
+  Returns:
+    Two or more videos with names of their own and finite embeddings.
+
+  Raises:
+    UserError: There are no such videos.
+  """
+  videos = EmbeddedSplit.from_lists(embeddings.load_many(embs_path)).videos
+  if len(videos) < 2:
+    raise UserError(
+      f"{embs_path}: expected two or more videos, received one; extract more or"
+      " use a pattern that matches several files"
+    )
+  [(name, count)] = collections.Counter(v.name for v in videos).most_common(1)
+  if count > 1:
+    raise UserError(
+      f"{embs_path}: expected a name of its own for each video, received"
+      f" {name!r} {count} times; rename the videos or narrow the pattern"
+    )
+  for video in videos:
+    if not len(video.embs) or not video.finite.all():
+      received = "NaN or infinity" if len(video.embs) else "no frames"
+      raise UserError(
+        f"{embs_path}: expected finite embeddings of every video, received"
+        f" {received} in {video.name}; extract them without this video, or with"
+        " an earlier checkpoint"
+      )
+  return videos
+
+
+def find_video(videos: Sequence[EmbeddedVideo], name: str, flag: str) -> int:
+  """Find a video by its name, or else by its index.
+
+  Args:
+    videos: The videos.
+    name: The name, or the index from 0 as text.
+    flag: The flag that gives it, for messages.
+
+  Returns:
+    Its index.
+
+  Raises:
+    UserError: There is no such video.
+  """
+  names = [video.name for video in videos]
+  if name in names:
+    return names.index(name)
+  if name.isdecimal() and int(name) < len(names):
+    return int(name)
+  near = difflib.get_close_matches(name, names, 1)
+  hint = f"did you mean {near[0]!r}?" if near else "choose one of them"
+  raise UserError(
+    f"--{flag}: expected the name of a video or its index, 0 to"
+    f" {len(names) - 1}, received {name!r}; {hint}"
+  )
+
+
+def stack_context(video: EmbeddedVideo) -> np.ndarray:
+  """Join the embedding of each frame with those of the frames around it.
+
+  Single frames of different moments may look alike; what leads to them and
+  follows does not.
+
+  Args:
+    video: A video of L frames.
+
+  Returns:
+    [L, 9 D], each frame after the 4 before and before the 4 after it; the first
+    and the last frame of the video are repeated. Euclidean distances are the
+    root mean square of those of the frames.
+  """
+  padded = np.pad(video.embs, ((_CONTEXT, _CONTEXT), (0, 0)), mode="edge")
+  window = 2 * _CONTEXT + 1
+  parts = [padded[i : i + len(video.embs)] for i in range(window)]
+  return np.concatenate(parts, axis=1) / math.sqrt(window)
+
+
+def known_times(video: EmbeddedVideo) -> np.ndarray | None:
+  """Return the [L] seconds of a video's frames, None if not all are known."""
+  is_known = video.times is not None and np.isfinite(video.times).all()
+  return video.times if is_known else None
+
+
+def describe_frame(
+  video: EmbeddedVideo, row: int
+) -> tuple[str, int, float | str]:
+  """Return the cells of an embedded frame under `FRAME_COLUMNS`."""
+  time = math.nan if video.times is None else float(video.times[row])
+  shown = "" if math.isnan(time) else round(time, 6)
+  return video.name, int(video.steps[row]), shown

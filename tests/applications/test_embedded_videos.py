@@ -1,0 +1,85 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from applications.embedded_videos import (
+  describe_frame,
+  find_video,
+  known_times,
+  load_videos,
+  stack_context,
+)
+from tests.helpers.embedded_videos import timed_videos, write
+from tests.helpers.errors import message_of
+from tests.helpers.processes import run_python
+
+
+@pytest.fixture
+def videos():
+  return timed_videos(3, seed=0)
+
+
+def test_videos_that_can_not_be_compared(videos, tmp_path):
+  first, second, third = videos
+  path = tmp_path / "e.npy"
+
+  def told(*changed):
+    return message_of(load_videos, write(path, changed))
+
+  assert "two or more videos, received one;" in told(first)
+  assert "received 'video 1' 2 times;" in told(first, second, second)
+  empty = dataclasses.replace(second, name="x").select(np.arange(0))
+  assert "received no frames in x;" in told(first, empty)
+  third.embs[4, 1] = np.nan
+  assert "received NaN or infinity in video 2;" in told(first, third)
+  assert len(load_videos(write(path, [first, second]))) == 2
+
+
+def test_a_video_is_found_by_name_then_by_index(videos):
+  videos[2] = dataclasses.replace(videos[2], name="0")
+  assert [find_video(videos, x, "query") for x in ("video 1", "1")] == [1, 1]
+  assert find_video(videos, "0", "query") == 2
+  for wrong, hint in (("video1", "did you mean 'video 1'?"), ("3", "choose")):
+    told = message_of(find_video, videos, wrong, "query")
+    assert told.startswith("--query: expected the name of a video or its index")
+    assert f"0 to 2, received {wrong!r}; {hint}" in told
+
+
+def test_times_are_known_or_left_open(videos):
+  assert describe_frame(videos[0], 3) == ("video 0", 3, 0.3)
+  assert known_times(videos[0]) is videos[0].times
+  videos[0].times[3] = np.nan
+  assert describe_frame(videos[0], 3) == ("video 0", 3, "")
+  assert known_times(videos[0]) is None
+
+
+def test_frames_are_compared_with_those_around_them(videos):
+  first, second, _ = videos
+  stacked = [stack_context(video) for video in (first, second)]
+  for i, j in ((10, 12), (0, 20), (3, len(second.embs) - 1)):
+    squares = [
+      np.sum((first.embs[max(i + o, 0)] - second.embs[y]) ** 2)
+      for o in range(-4, 5)
+      for y in [min(max(j + o, 0), len(second.embs) - 1)]
+    ]
+    distance = np.linalg.norm(stacked[0][i] - stacked[1][j])
+    assert distance == pytest.approx(np.sqrt(np.mean(squares)))
+
+
+@pytest.mark.parametrize(
+  ("command", "flag"),
+  [
+    ("transfer_labels", "labeled_video"),
+    ("find_frames", "query"),
+    ("find_anomalies", "reference_video"),
+    ("synchronize", "video_dir"),
+  ],
+)
+def test_help_lists_all_flags_without_tensorflow(command, flag):
+  arguments = ("-X", "importtime", "-m", f"applications.{command}", "--help")
+  done = run_python(*arguments)
+  for name in ("embs_path", "output_dir", flag):
+    assert f"--{name}:" in done.stdout
+  assert "| absl" in done.stderr.replace("  ", "")
+  assert "| tensorflow" not in done.stderr.replace("  ", "")
