@@ -1,5 +1,5 @@
 # Sourced by run.sh and test.sh: makes .venv with the pinned requirements of
-# requirements.txt and of the file $extra_requirements, if that is set.
+# requirements.txt and of the files in $extra_requirements, if that is set.
 # Afterwards `python` is that of .venv.
 
 project="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"

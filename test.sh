@@ -2,7 +2,7 @@
 # Environment, lint, tests, on up to four cores. `--all` adds the tests marked
 # slow; any other option goes to pytest.
 set -euo pipefail
-extra_requirements=requirements-beam.txt
+extra_requirements="requirements-beam.txt requirements-browser.txt"
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 selection=(-m "not slow")

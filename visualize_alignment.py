@@ -1,26 +1,40 @@
-"""Shows videos aligned by their embeddings, as an .mp4 or a .gif.
+"""Shows videos aligned by their embeddings: .mp4, .gif, or a page to use.
 
   python visualize_alignment.py --embs_path /tmp/embeddings.npy
 
 draws a grid of all videos, each at the moment that matches the reference's.
 With --nogrid_mode it draws one candidate beside the reference with a map of
 their alignment, or, with --switch_video too, jumps from one to the other.
+
+  python visualize_alignment.py --embs_path E --html_path aligned.html
+
+writes the viewer, a page in which all videos follow the one that you choose.
 """
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 from absl import flags
 
 from core import command_line
 from visualization.alignment import visualize
+from visualization.viewer import write_page
 
 FLAGS = flags.FLAGS
 
 
 def main() -> None:
-  """Read the flags, one for each parameter of `visualize`, and draws."""
-  names = inspect.signature(visualize).parameters
-  visualize(**{name: FLAGS[name].value for name in names})
+  """Read the flags, one for each parameter, and write what they ask for."""
+  if FLAGS.html_path:
+    write_page(**_values_for(write_page))
+  if FLAGS["video_path"].present or not FLAGS.html_path:
+    visualize(**_values_for(visualize))
+
+
+def _values_for(function: Callable[..., int]) -> dict[str, Any]:
+  names = inspect.signature(function).parameters
+  return {name: FLAGS[name].value for name in names}
 
 
 if __name__ == "__main__":
@@ -37,6 +51,24 @@ if __name__ == "__main__":
     "Embeddings with frames, from extract_embeddings.py --keep_data; may be a"
     " pattern in quotes, such as '/tmp/embs_*.npy', to show several files.",
     required=True,
+  )
+  command_line.define_path(
+    "html_path",
+    None,
+    "File to write the viewer to: one page with all videos, for any browser."
+    " No video is written then, unless --video_path is given, too.",
+  )
+  flags.DEFINE_integer(
+    "html_width",
+    160,
+    "Pixels that frames are wide in the viewer; smaller ones stay as they are.",
+    lower_bound=1,
+  )
+  flags.DEFINE_integer(
+    "html_stride",
+    1,
+    "The viewer shows every n-th frame; it aligns all of them.",
+    lower_bound=1,
   )
   flags.DEFINE_boolean(
     "use_dtw",

@@ -50,7 +50,7 @@ def visualize(
     UserError: The embeddings can't be shown, or an option doesn't fit them.
   """
   ending = writing.check_output(video_path, interval)
-  videos = _load_videos(embs_path, normalize_embeddings)
+  videos = load_videos(embs_path, normalize_embeddings)
   chosen = _choose(videos, reference_video, candidate_video)
   room = writing.ROOMS[ending]
   if not grid_mode:
@@ -98,10 +98,21 @@ def align_grid(
   return draw(videos, matches, room)
 
 
-def _load_videos(
+def load_videos(
   embs_path: str | os.PathLike, normalize: bool
 ) -> list[EmbeddedVideo]:
-  """Load videos that can be aligned and drawn."""
+  """Load videos that can be aligned and drawn.
+
+  Args:
+    embs_path: An embeddings file with frames, or a pattern for several.
+    normalize: Scale embeddings to length 1.
+
+  Returns:
+    Two or more videos with frames and finite embeddings.
+
+  Raises:
+    UserError: The file has no such videos.
+  """
   videos = EmbeddedSplit.from_lists(embeddings.load_many(embs_path)).videos
   if len(videos) < 2:
     raise UserError(
