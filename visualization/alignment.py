@@ -11,7 +11,7 @@ import embeddings
 from core.errors import UserError
 from core.progress import progress
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
-from visualization import clips, writing
+from visualization import clips, tiles, writing
 from visualization.matching import align
 
 
@@ -74,7 +74,7 @@ def visualize(
 def align_grid(
   videos: Sequence[EmbeddedVideo],
   use_dtw: bool = False,
-  room: clips.Room = clips.DEFAULT_ROOM,
+  room: tiles.Room = clips.DEFAULT_ROOM,
   still: bool = False,
 ) -> clips.Clip:
   """Align videos to the first one and draw them in a grid.
@@ -168,7 +168,7 @@ def _make_pair(
   videos: list[EmbeddedVideo],
   use_dtw: bool,
   switch: int | None,
-  room: clips.Room,
+  room: tiles.Room,
   ending: str,
 ) -> clips.Clip:
   if ending == ".png":

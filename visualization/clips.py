@@ -12,24 +12,8 @@ import numpy as np
 from absl import logging
 
 from embeddings.types import EmbeddedVideo
-from visualization.tiles import (
-  BACKGROUND,
-  CANDIDATE,
-  GAP,
-  REFERENCE,
-  TEXT,
-  Room,
-  TileStyle,
-  Videos,
-  add_below,
-  add_border,
-  add_margin,
-  choose_pages,
-  draw_tile,
-  fit_image,
-  fit_tiles,
-  phase_palette,
-)
+from visualization import tiles
+from visualization.tiles import BACKGROUND, CANDIDATE, GAP, REFERENCE, TEXT
 
 # For each video [R] int, its frame at each of the reference's R frames.
 Matches = Sequence[np.ndarray]
@@ -64,7 +48,7 @@ class Clip(NamedTuple):
 
 
 def grid_clip(
-  videos: Videos, matches: Matches, room: Room = DEFAULT_ROOM
+  videos: tiles.Videos, matches: Matches, room: tiles.Room = DEFAULT_ROOM
 ) -> Clip:
   """Draw all videos in a grid, in step with the reference, which is marked.
 
@@ -81,7 +65,7 @@ def grid_clip(
   Returns:
     R pictures a page.
   """
-  pages, (rows, columns), style = choose_pages(videos, _SMALL_TILE, room)
+  pages, (rows, columns), style = tiles.choose_pages(videos, _SMALL_TILE, room)
   _log_layout(len(videos), pages, style)
   others = np.array_split(np.arange(1, len(videos)), pages)
   durations = _durations(videos[0])
@@ -89,20 +73,20 @@ def grid_clip(
   def draw(i: int) -> np.ndarray:
     page, moment = divmod(i, len(durations))
     shown = [0, *others[page]]
-    tiles = _tiles(
+    drawn = _tiles(
       [videos[k] for k in shown], [matches[k] for k in shown], moment, style
     )
-    blank = np.full_like(tiles[0], BACKGROUND)
-    tiles += [blank] * (rows * columns - len(tiles))
-    lines = np.reshape(tiles, (rows, columns, *blank.shape))
+    blank = np.full_like(drawn[0], BACKGROUND)
+    drawn += [blank] * (rows * columns - len(drawn))
+    lines = np.reshape(drawn, (rows, columns, *blank.shape))
     # Rows below each other, then columns side by side.
-    return add_margin(np.hstack(np.hstack(lines)))
+    return tiles.add_margin(np.hstack(np.hstack(lines)))
 
   return Clip(draw, np.tile(durations, pages))
 
 
 def sheet_clip(
-  videos: Videos, matches: Matches, room: Room = DEFAULT_ROOM
+  videos: tiles.Videos, matches: Matches, room: tiles.Room = DEFAULT_ROOM
 ) -> Clip:
   """Draw one still picture: a row a video, a column a moment.
 
@@ -119,12 +103,12 @@ def sheet_clip(
   last = len(matches[0]) - 1
   moments = np.linspace(0, last, _SHEET_MOMENTS).round().astype(int)
   shape = (len(videos), _SHEET_MOMENTS)
-  palette = phase_palette(videos)
-  style = fit_tiles(videos[0], shape, _SMALL_TILE, room, palette)
+  palette = tiles.phase_palette(videos)
+  style = tiles.fit_tiles(videos[0], shape, _SMALL_TILE, room, palette)
 
   def draw(_: int) -> np.ndarray:
     columns = [np.vstack(_tiles(videos, matches, i, style)) for i in moments]
-    return add_margin(np.hstack(columns))
+    return tiles.add_margin(np.hstack(columns))
 
   return Clip(draw, np.full(1, _USUAL_DURATION))
 
@@ -134,7 +118,7 @@ def pair_clip(
   candidate: EmbeddedVideo,
   match: np.ndarray,
   cost: np.ndarray,
-  room: Room = DEFAULT_ROOM,
+  room: tiles.Room = DEFAULT_ROOM,
 ) -> Clip:
   """Draw reference and candidate in step, and a map of their alignment.
 
@@ -151,8 +135,8 @@ def pair_clip(
   Returns:
     R pictures.
   """
-  palette = phase_palette([reference, candidate])
-  style = fit_tiles(reference, (1, 3), _LARGE_TILE, room, palette)
+  palette = tiles.phase_palette([reference, candidate])
+  style = tiles.fit_tiles(reference, (1, 3), _LARGE_TILE, room, palette)
   side = min(style.size)
   points = _map_points(match, cost.shape, side)
   backdrop = _alignment_map(cost, points, side)
@@ -161,11 +145,12 @@ def pair_clip(
   def draw(i: int) -> np.ndarray:
     chart = backdrop.copy()
     _mark(chart, points[i])
-    chart = fit_image(chart, (side, style.size[1]))
-    chart = add_below(chart, style, BACKGROUND, titles, "", TEXT)
-    left = draw_tile(reference, i, style, REFERENCE)
-    middle = draw_tile(candidate, match[i], style, CANDIDATE)
-    return add_margin(np.hstack([left, middle, add_border(chart, BACKGROUND)]))
+    chart = tiles.fit_image(chart, (side, style.size[1]))
+    chart = tiles.add_below(chart, style, BACKGROUND, titles, "", TEXT)
+    left = tiles.draw_tile(reference, i, style, REFERENCE)
+    middle = tiles.draw_tile(candidate, match[i], style, CANDIDATE)
+    right = tiles.add_border(chart, BACKGROUND)
+    return tiles.add_margin(np.hstack([left, middle, right]))
 
   return Clip(draw, _durations(reference))
 
@@ -175,7 +160,7 @@ def switch_clip(
   candidate: EmbeddedVideo,
   switch: int,
   match: np.ndarray,
-  room: Room = DEFAULT_ROOM,
+  room: tiles.Room = DEFAULT_ROOM,
 ) -> Clip:
   """Draw one picture that jumps from the reference to the candidate.
 
@@ -193,19 +178,19 @@ def switch_clip(
     switch + (frames of the candidate from the aligned one on) pictures.
   """
   room = room[0], room[1] - _TIMELINE - GAP
-  palette = phase_palette([reference, candidate])
-  style = fit_tiles(reference, (1, 1), _LARGE_TILE, room, palette)
+  palette = tiles.phase_palette([reference, candidate])
+  style = tiles.fit_tiles(reference, (1, 1), _LARGE_TILE, room, palette)
   start = int(match[switch])
   parts = _durations(reference)[:switch], _durations(candidate)[start:]
   durations = np.concatenate(parts)
 
   def draw(i: int) -> np.ndarray:
     if i < switch:
-      tile = draw_tile(reference, i, style, REFERENCE)
+      tile = tiles.draw_tile(reference, i, style, REFERENCE)
     else:
-      tile = draw_tile(candidate, start + i - switch, style, CANDIDATE)
+      tile = tiles.draw_tile(candidate, start + i - switch, style, CANDIDATE)
     timeline = _timeline(tile.shape[1], i, switch, len(durations))
-    return add_margin(np.vstack([tile, timeline]))
+    return tiles.add_margin(np.vstack([tile, timeline]))
 
   return Clip(draw, durations)
 
@@ -218,7 +203,7 @@ def _durations(video: EmbeddedVideo) -> np.ndarray:
   return np.append(gaps, np.median(gaps))
 
 
-def _log_layout(num_videos: int, pages: int, style: TileStyle) -> None:
+def _log_layout(num_videos: int, pages: int, style: tiles.TileStyle) -> None:
   notes = "" if style.captioned else ", too small for captions"
   if pages > 1:
     notes += f", on {pages} pages, one after another"
@@ -227,11 +212,11 @@ def _log_layout(num_videos: int, pages: int, style: TileStyle) -> None:
 
 
 def _tiles(
-  videos: Videos, matches: Matches, moment: int, style: TileStyle
+  videos: tiles.Videos, matches: Matches, moment: int, style: tiles.TileStyle
 ) -> list[np.ndarray]:
   """Draw a tile for each video at a moment of the reference, the first."""
   return [
-    draw_tile(video, match[moment], style, None if number else REFERENCE)
+    tiles.draw_tile(video, match[moment], style, None if number else REFERENCE)
     for number, (video, match) in enumerate(zip(videos, matches, strict=True))
   ]
 

@@ -8,7 +8,9 @@ import pytest
 from core.progress import progress
 from tests.helpers.paths import ROOT
 
-pty = pytest.importorskip("pty", reason="Windows has no pseudo-terminals")
+reason = "Windows has no pseudo-terminals"
+pty = pytest.importorskip("pty", reason=reason)
+termios = pytest.importorskip("termios", reason=reason)
 
 SCRIPT = """
 import time
@@ -25,6 +27,8 @@ def run(stderr):
 
 def test_a_terminal_shows_what_is_done_and_the_time_left():
   leader, follower = pty.openpty()
+  termios.tcsetwinsize(follower, (24, 80))
+  os.set_blocking(leader, False)
   run(follower)
   shown = os.read(leader, 1 << 16).decode()
   os.close(leader)
