@@ -24,6 +24,7 @@ from easydict import EasyDict
 
 from core.errors import UserError
 from core.files import atomic_write, locked
+from core.progress import progress
 from data import examples, tfrecords
 from data.tfrecords import Record
 
@@ -155,7 +156,7 @@ class FeatureCache:
       with atomic_write(self._folder / "about.json") as path:
         path.write_text(json.dumps(self._facts, indent=2))
       rows = itertools.chain.from_iterable(compute(missing))
-      for view in missing:
+      for view in progress(missing, "Caching features", unit="video"):
         self._write(view, rows)
 
   def _write(self, view: View, rows: Iterator[np.ndarray]) -> None:

@@ -12,6 +12,7 @@ from easydict import EasyDict
 
 import datasets
 from algos.algorithm import Algorithm
+from core.progress import progress
 from data import examples, preprocessing
 from data.dataset_info import read_dataset_file
 from data.encoded_frames import EncodedFrames
@@ -154,7 +155,8 @@ def embed_split(
   sources = map(cache.open, map(View, records)) if cache else None
   sources = sources or (video["jpegs"] for video in videos)
   try:
-    embs = list(embedder(zip(sources, steps, strict=True)))
+    results = embedder(zip(sources, steps, strict=True))
+    embs = [*progress(results, f"Embedding {split}", len(steps), "video")]
   except (tf.errors.InvalidArgumentError, ValueError):
     examples.check_records(records)
     raise

@@ -1,0 +1,86 @@
+r"""Aligns the videos of a folder, from the files to a page to look at.
+
+    python -m applications.align_folder --input_dir ~/clips \
+      --output_dir ~/aligned
+
+learns from the videos what moments they share, without labels, and writes
+
+    index.html      the viewer: all videos in step, see docs/applications.md
+    aligned.mp4     the same as a video
+    frames.csv      for each frame the matching one of the reference video
+    embeddings.npy  an embedding of each frame
+    result.txt      what the alignment is worth
+    logs/           the trained run, for all other commands
+    plan.yml        what was decided, records/ and cache/ what it works on
+
+Interrupted, the same command goes on. With --logdir a trained run embeds other
+videos of the same action, such as those of the next day.
+"""
+
+import dataclasses
+import pathlib
+
+from absl import flags
+
+from core.command_line import define_path, run
+
+FLAGS = flags.FLAGS
+
+
+def main() -> None:
+  """Read the flags, one for each of the options, and align."""
+  # Here: workers that convert videos import this file, and need no TensorFlow.
+  import core.quiet_tensorflow  # noqa: F401
+
+  from applications.folder_alignment import Options, align_folder
+
+  given = {x.name: FLAGS[x.name].value for x in dataclasses.fields(Options)}
+  options = {name: value for name, value in given.items() if value is not None}
+  align_folder(FLAGS.input_dir, FLAGS.output_dir, Options(**options))
+  folder = pathlib.Path(FLAGS.output_dir)
+  print((folder / "result.txt").read_text("utf-8"))
+  print(f"Open {folder / 'index.html'} in a browser.")
+
+
+if __name__ == "__main__":
+  define_path("input_dir", None, "Folder of the videos.", required=True)
+  define_path("output_dir", None, "Folder to write to.", required=True)
+  flags.DEFINE_float(
+    "minutes",
+    10.0,
+    "What everything may take on this machine; sizes and steps follow from it.",
+    lower_bound=1.0,
+  )
+  define_path(
+    "config",
+    None,
+    "YAML file of settings that training starts from (default:"
+    " configs/own_videos.yml).",
+  )
+  define_path(
+    "backbone",
+    None,
+    "A .keras file to take features from (default: ResNet-50 V2 with ImageNet"
+    " weights, which are downloaded once).",
+  )
+  define_path(
+    "logdir", None, "Log directory of a trained run to use without training."
+  )
+  define_path(
+    "label_file",
+    None,
+    "Phases of some or all videos to show, see docs/data.md.",
+  )
+  define_path(
+    "reference_video",
+    None,
+    "Name of the video that the others follow, or another video file (default:"
+    " the video that fits all others best).",
+  )
+  flags.DEFINE_boolean(
+    "use_dtw",
+    False,
+    "Match by dynamic time warping, which never goes back in time; otherwise"
+    " by each frame's nearest neighbor.",
+  )
+  run(main)

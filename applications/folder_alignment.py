@@ -1,0 +1,223 @@
+"""Alignment of the videos of a folder, see `align_folder`."""
+
+import dataclasses
+import itertools
+import os
+import pathlib
+import shutil
+import sys
+from collections.abc import Collection, Iterable, Mapping, Sequence
+
+from absl import logging
+from easydict import EasyDict
+
+import config as configuration
+import embeddings
+import train
+from applications import folder_output, folder_records, training_plan
+from applications.folder_videos import (
+  ReadableVideo,
+  inspect_folder,
+  inspect_video,
+)
+from applications.judgement import Judgement, judge
+from applications.training_plan import Plan
+from core import files, run_directory
+from core.errors import UserError
+from data.dataset_info import read_dataset_file
+from embeddings import extraction, video_files
+from embeddings.types import EmbeddedSplit, EmbeddedVideo
+from media.frame_encoding import FrameEncoding
+from training import checkpoints
+from training.log import read_losses
+
+_CONFIG = pathlib.Path(__file__).resolve().parents[1] / "configs/own_videos.yml"
+# Pixels of the shorter side of stored frames: the network's largest picture.
+_SHORT_SIDE = 224
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+  """What a user may choose.
+
+  Attributes:
+    minutes: What everything may take.
+    config: YAML file that training starts from.
+    backbone: A .keras file; None for the backbone of `config`.
+    logdir: A trained run to use instead of training; None trains.
+    label_file: Labels of some or all videos, to show; None for none.
+    reference_video: Name of the video that the others follow, or a video file
+      to add to them; None for the one that fits all others best.
+    use_dtw: Whether to match by dynamic time warping instead of nearest
+      neighbors.
+  """
+
+  minutes: float = 10.0
+  config: str | os.PathLike = _CONFIG
+  backbone: str | None = None
+  logdir: str | None = None
+  label_file: str | None = None
+  reference_video: str | None = None
+  use_dtw: bool = False
+
+
+def align_folder(
+  input_dir: str | os.PathLike, output_dir: str | os.PathLike, options: Options
+) -> Judgement:
+  """Align the videos of a folder.
+
+  Args:
+    input_dir: Folder of the videos; those in it are searched too.
+    output_dir: Folder to write to, see the module.
+    options: What the user chooses.
+
+  Returns:
+    What the alignment is worth.
+
+  Raises:
+    UserError: There are fewer than two videos, the backbone or the run can't be
+      had, or the output can't be written.
+    SystemExit: Training was interrupted; its checkpoint is saved.
+  """
+  folder = _make_output(input_dir, output_dir)
+  found, left_out = inspect_folder(input_dir)
+  reference = _add_reference(found, options.reference_video)
+  _check_count(found, left_out)
+  plan = None
+  if options.logdir:
+    config = configuration.load_run(options.logdir)
+    encoding, splits = video_files.find_encoding(config), {"new": [*found]}
+  else:
+    plan, config = _plan(found, folder, options)
+    encoding = FrameEncoding(short_side=_SHORT_SIDE, fps=plan.fps)
+    splits = plan.splits
+  config.DATASETS = [folder_records.DATASET]
+  config.PATH_TO_TFRECORDS = str(folder / "records")
+  logging.info("Converting %d videos", len(found))
+  left_out |= folder_records.write_records(
+    {name: video.path for name, video in found.items()},
+    splits,
+    encoding,
+    folder / "records",
+    options.label_file,
+  )
+  losses: Sequence[float] = ()
+  if plan:
+    losses = _train(config)
+    # What depends on the machine is settled there.
+    config = configuration.load_run(config.LOGDIR)
+  parts, class_names = _embed(config, splits)
+  videos = _join(parts, found)
+  embeddings.save(folder / "embeddings.npy", EmbeddedSplit(videos).to_lists())
+  judgement = judge(videos, plan.held_out if plan else (), losses, config)
+  names = [video.name for video in videos]
+  number = names.index(reference) if reference else judgement.reference
+  shown = {
+    split: extraction.attach_frames(config, folder_records.DATASET, split, part)
+    for split, part in parts.items()
+  }
+  left_out = [f"Left out {name}: {why}." for name, why in left_out.items()]
+  folder_output.write_all(
+    folder,
+    _join(shown, found),
+    class_names,
+    number,
+    [*judgement.sentences, *left_out],
+    options.use_dtw,
+  )
+  return judgement
+
+
+def _make_output(
+  input_dir: str | os.PathLike, output_dir: str | os.PathLike
+) -> pathlib.Path:
+  """Make the folder of the output, outside of that of the videos."""
+  folder = files.make_folder(output_dir)
+  if folder.resolve().is_relative_to(pathlib.Path(input_dir).resolve()):
+    raise UserError(
+      f"--output_dir: expected a folder outside of {input_dir}, where videos"
+      f" are looked for, received {output_dir}; choose another"
+    )
+  return folder
+
+
+def _add_reference(
+  videos: dict[str, ReadableVideo], reference: str | None
+) -> str | None:
+  """Return the name of the reference, which may be a file to add."""
+  if reference is None or reference in videos:
+    return reference
+  path = pathlib.Path(reference)
+  if not path.is_file():
+    raise UserError(
+      "--reference_video: expected the name of a video, such as"
+      f" {next(iter(videos))}, or a video file, received {reference}; correct"
+      " it"
+    )
+  videos[path.stem] = inspect_video(path)
+  return path.stem
+
+
+def _check_count(videos: Collection[str], left_out: dict[str, str]) -> None:
+  if len(videos) > 1:
+    return
+  reasons = "".join(f"; {name}: {why}" for name, why in left_out.items())
+  raise UserError(
+    f"--input_dir: expected at least two videos, received"
+    f" {', '.join(videos) or 'none'}{reasons}; add some, or with --logdir give"
+    " an older one as --reference_video"
+  )
+
+
+def _plan(
+  videos: dict[str, ReadableVideo], folder: pathlib.Path, options: Options
+) -> tuple[Plan, EasyDict]:
+  """Follow the plan that is there, or make one; show it."""
+  settings = []
+  if options.backbone:
+    settings = [f"MODEL.BASE_MODEL.NETWORK={options.backbone}"]
+  base = configuration.load([options.config], settings)
+  path = folder / "plan.yml"
+  if path.exists():
+    plan = Plan.load(path, videos)
+    logging.info("Going on with %s", path)
+  else:
+    logging.info("Measuring the speed of this machine")
+    cost = training_plan.measure_cost(base)
+    room = min(base.DATA.CACHE_MAX_GB * 1e9, shutil.disk_usage(folder).free)
+    plan = training_plan.make_plan(videos, cost, options.minutes, room)
+    plan.save(path)
+  logging.info("Plan: %s", plan.describe())
+  return plan, training_plan.build_config(base, plan, folder)
+
+
+def _train(config: EasyDict) -> list[float]:
+  """Train, or go on with it, and return the losses that were reported."""
+  steps = run_directory.list_checkpoints(config.LOGDIR)
+  if not steps or steps[-1][0] < config.TRAIN.MAX_ITERS:
+    if stopped_by := train.train(config, force_train=True):
+      sys.exit(128 + stopped_by)
+  return read_losses(config.LOGDIR)
+
+
+def _embed(
+  config: EasyDict, splits: Iterable[str]
+) -> tuple[dict[str, EmbeddedSplit], Sequence[str]]:
+  """Embed all videos; return them by split, and the names of phases."""
+  algo = checkpoints.build_to_restore(config)
+  path = checkpoints.latest_checkpoint(config.LOGDIR)
+  checkpoints.restore_networks(algo, path)
+  embedder = extraction.VideoEmbedder(algo, config)
+  name = folder_records.DATASET
+  parts = {x: extraction.embed_split(embedder, config, name, x) for x in splits}
+  info = read_dataset_file(config.PATH_TO_TFRECORDS, name)
+  return parts, info.class_names
+
+
+def _join(
+  parts: Mapping[str, EmbeddedSplit], order: Iterable[str]
+) -> list[EmbeddedVideo]:
+  """Join the videos of splits, in the order of their names in the folder."""
+  places = {name: place for place, name in enumerate(order)}
+  videos = itertools.chain.from_iterable(x.videos for x in parts.values())
+  return sorted(videos, key=lambda video: places[video.name])

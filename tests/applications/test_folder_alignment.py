@@ -1,0 +1,154 @@
+import csv
+
+import numpy as np
+import pytest
+
+import config as configuration
+import embeddings
+from applications import folder_alignment
+from applications.folder_alignment import Options, align_folder
+from core.errors import UserError
+from tests.helpers import tiny, video_files
+
+NUM_VIDEOS = 10
+
+
+def draw_square(start, stop, num_frames):
+  """Frames in which a square crosses the picture from left to right."""
+
+  def draw(number, seed):
+    image = np.full((video_files.HEIGHT, video_files.WIDTH, 3), 30, np.uint8)
+    place = start + (stop - start) * number / (num_frames - 1)
+    x = int(place * (video_files.WIDTH - 20))
+    image[20:40, x : x + 20] = 220
+    return image
+
+  return draw
+
+
+def make_clip(path, number):
+  length = 20 + 3 * number
+  draw = draw_square(0.02 * number, 1 - 0.01 * number, length)
+  return video_files.make(path, num_frames=length, fps=10, draw=draw)
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+  folder = tmp_path_factory.mktemp("clips")
+  for number in range(NUM_VIDEOS):
+    make_clip(folder / f"take {number}.mp4", number)
+  (folder / "notes.txt").write_text("of Tuesday")
+  return folder
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory):
+  """Options for a network that trains in seconds."""
+  folder = tmp_path_factory.mktemp("config")
+  config = tiny.config("MODEL.TRAIN_BASE=frozen", "TRAIN.BATCH_SIZE=2")
+  configuration.save(config, folder)
+  return Options(minutes=1, config=folder / "config.yml")
+
+
+@pytest.fixture(scope="module")
+def aligned(clips, options, tmp_path_factory):
+  folder = tmp_path_factory.mktemp("output") / "aligned"
+  return folder, align_folder(clips, folder, options)
+
+
+def read_table(path):
+  with path.open(newline="", encoding="utf-8") as file:
+    return list(csv.DictReader(file))
+
+
+def test_all_that_the_command_promises_is_written(aligned):
+  folder, judgement = aligned
+  found = {path.name for path in folder.iterdir()}
+  written = {"index.html", "aligned.mp4", "frames.csv", "embeddings.npy"}
+  assert found >= {*written, "result.txt", "plan.yml", "logs", "records"}
+  text = (folder / "result.txt").read_text("utf-8")
+  assert "2 held-out videos" in text
+  assert "Left out notes.txt" in text
+  assert f"{judgement.tau:.2f}" in text
+  config = configuration.load_run(folder / "logs")
+  assert config.DATASETS == ["videos"]
+
+
+def test_the_table_has_the_nearest_frame_of_the_reference(aligned):
+  folder, judgement = aligned
+  videos = embeddings.load(folder / "embeddings.npy")
+  reference = judgement.reference
+  table = read_table(folder / "frames.csv")
+  assert len(table) == sum(map(len, videos["embs"]))
+  target = videos["embs"][reference].astype(np.float64)
+  rows = iter(table)
+  for number, (name, embs) in enumerate(
+    zip(videos["names"], videos["embs"], strict=True)
+  ):
+    for frame, embedding in enumerate(embs.astype(np.float64)):
+      row = next(rows)
+      distances = np.linalg.norm(target - embedding, axis=1)
+      match = frame if number == reference else int(distances.argmin())
+      assert (row["video"], int(row["frame"])) == (name, frame)
+      assert float(row["time"]) == pytest.approx(frame / 10, abs=1e-3)
+      assert int(row["reference_frame"]) == match
+      assert float(row["reference_time"]) == pytest.approx(match / 10, abs=1e-3)
+      assert float(row["distance"]) == pytest.approx(
+        distances[match], rel=1e-4, abs=1e-5
+      )
+
+
+class InterruptedError(Exception):
+  """Stands for whatever ends a process."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["_plan", "_train", "_embed", "judge"])
+def test_the_same_command_goes_on(
+  aligned, clips, options, tmp_path, monkeypatch, place
+):
+  function = getattr(folder_alignment, place)
+
+  def interrupt(*arguments):
+    if place != "judge":
+      function(*arguments)
+    raise InterruptedError
+
+  monkeypatch.setattr(folder_alignment, place, interrupt)
+  with pytest.raises(InterruptedError):
+    align_folder(clips, tmp_path / "out", options)
+  plan = (tmp_path / "out" / "plan.yml").read_bytes()
+  monkeypatch.undo()
+  align_folder(clips, tmp_path / "out", options)
+  assert (tmp_path / "out" / "plan.yml").read_bytes() == plan
+
+
+def test_a_trained_run_takes_the_clip_of_the_next_day(aligned, clips, tmp_path):
+  folder, _ = aligned
+  (tmp_path / "new").mkdir()
+  make_clip(tmp_path / "new" / "tomorrow.mp4", 4)
+  run = folder / "logs"
+  with pytest.raises(UserError, match="--reference_video"):
+    align_folder(tmp_path / "new", tmp_path / "out", Options(logdir=run))
+  reference = str(clips / "take 2.mp4")
+  with_reference = Options(logdir=run, reference_video=reference)
+  align_folder(tmp_path / "new", tmp_path / "out", with_reference)
+  table = read_table(tmp_path / "out" / "frames.csv")
+  assert {row["video"] for row in table} == {"tomorrow", "take 2"}
+  before = embeddings.load(folder / "embeddings.npy")
+  after = embeddings.load(tmp_path / "out" / "embeddings.npy")
+  rows = [lists["names"].index("take 2") for lists in (before, after)]
+  old, new = before["embs"][rows[0]], after["embs"][rows[1]]
+  np.testing.assert_allclose(new, old, rtol=1e-4, atol=1e-5)
+  assert not (tmp_path / "out" / "logs").exists()
+
+
+def test_what_cannot_work_is_said_at_once(clips, tmp_path, options):
+  with pytest.raises(UserError, match="^--output_dir: "):
+    align_folder(clips, clips / "out", options)
+  with pytest.raises(UserError, match="^--reference_video: "):
+    align_folder(clips, tmp_path, Options(reference_video="nobody"))
+  (tmp_path / "one").mkdir()
+  make_clip(tmp_path / "one" / "a.mp4", 0)
+  with pytest.raises(UserError, match="at least two videos, received a"):
+    align_folder(tmp_path / "one", tmp_path / "out", options)
