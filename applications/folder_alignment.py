@@ -1,6 +1,7 @@
 """Alignment of the videos of a folder, see `align_folder`."""
 
 import dataclasses
+import functools
 import itertools
 import os
 import pathlib
@@ -14,7 +15,8 @@ from easydict import EasyDict
 import config as configuration
 import embeddings
 import train
-from applications import folder_output, folder_records, training_plan
+from applications import folder_output, training_plan
+from applications.folder_records import DATASET, write_records
 from applications.folder_videos import (
   ReadableVideo,
   inspect_folder,
@@ -83,18 +85,17 @@ def align_folder(
   found, left_out = inspect_folder(input_dir)
   reference = _add_reference(found, options.reference_video)
   _check_count(found, left_out)
-  plan = None
   if options.logdir:
-    config = configuration.load_run(options.logdir)
+    plan, config = None, configuration.load_run(options.logdir)
     encoding, splits = video_files.find_encoding(config), {"new": [*found]}
   else:
     plan, config = _plan(found, folder, options)
     encoding = FrameEncoding(short_side=_SHORT_SIDE, fps=plan.fps)
     splits = plan.splits
-  config.DATASETS = [folder_records.DATASET]
+  config.DATASETS = [DATASET]
   config.PATH_TO_TFRECORDS = str(folder / "records")
   logging.info("Converting %d videos", len(found))
-  left_out |= folder_records.write_records(
+  left_out |= write_records(
     {name: video.path for name, video in found.items()},
     splits,
     encoding,
@@ -112,19 +113,12 @@ def align_folder(
   judgement = judge(videos, plan.held_out if plan else (), losses, config)
   names = [video.name for video in videos]
   number = names.index(reference) if reference else judgement.reference
-  shown = {
-    split: extraction.attach_frames(config, folder_records.DATASET, split, part)
-    for split, part in parts.items()
-  }
+  for split, part in parts.items():
+    parts[split] = extraction.attach_frames(config, DATASET, split, part)
   left_out = [f"Left out {name}: {why}." for name, why in left_out.items()]
-  folder_output.write_all(
-    folder,
-    _join(shown, found),
-    class_names,
-    number,
-    [*judgement.sentences, *left_out],
-    options.use_dtw,
-  )
+  notes = [*judgement.sentences, *left_out]
+  shown = _join(parts, found), class_names, number, notes, options.use_dtw
+  folder_output.write_all(folder, *shown)
   return judgement
 
 
@@ -208,9 +202,9 @@ def _embed(
   path = checkpoints.latest_checkpoint(config.LOGDIR)
   checkpoints.restore_networks(algo, path)
   embedder = extraction.VideoEmbedder(algo, config)
-  name = folder_records.DATASET
-  parts = {x: extraction.embed_split(embedder, config, name, x) for x in splits}
-  info = read_dataset_file(config.PATH_TO_TFRECORDS, name)
+  embed = functools.partial(extraction.embed_split, embedder, config, DATASET)
+  parts = {split: embed(split) for split in splits}
+  info = read_dataset_file(config.PATH_TO_TFRECORDS, DATASET)
   return parts, info.class_names
 
 

@@ -71,7 +71,8 @@ def test_own_videos_in_five_lines_and_what_may_follow(tmp_path):
     f"{command('--logdir ~/mine_logs --set')} {SMOKE}",
     command("extract_embeddings.py", "--keep_data"),
     files.replace("clips/", "videos/val/"),
-    command("visualize_alignment.py"),
+    command("visualize_alignment.py", "--video_path"),
+    command("visualize_alignment.py", "--html_path"),
     evaluation,
     f"{command('--init_from')} {SMOKE}",
     sheet.replace("sheet.png", "~/sheet.png"),
@@ -86,6 +87,7 @@ def test_own_videos_in_five_lines_and_what_may_follow(tmp_path):
   np.testing.assert_array_equal(clips["embs"][2], loaded["embs"][2])
   with av.open(tmp_path / "aligned.mp4") as aligned:
     assert len(list(aligned.decode(video=0))) == 14
+  assert (tmp_path / "viewer.html").exists()
   assert "kendalls_tau/mine_val_align_tau" in printed
   metrics = tmp_path / "mine_logs/eval_logs/metrics.jsonl"
   untrained, trained = map(json.loads, metrics.read_text().splitlines())
