@@ -118,7 +118,7 @@ def _describe_numbers(
     )
   else:
     verdict = (
-      "Do not believe this alignment: the order of the matches is poor. Check"
+      "⚠ Do not believe this alignment: the order of the matches is poor. Check"
       " that all videos show the same action from about the same side, cut"
       " away what comes before and after it, add videos, or give more"
       " --minutes."
@@ -126,9 +126,9 @@ def _describe_numbers(
   sentences = [numbers, verdict]
   if losses and not are_held_out:
     sentences.append(
-      f"With {count} videos none was held out: these are numbers of the videos"
-      " that were trained on, and flatter. Add videos of the same action: 10"
-      " at least, 50 are better."
+      f"⚠ With {count} videos none was held out: these are numbers of the"
+      " videos that were trained on, and flatter. Add videos of the same"
+      " action: 10 at least, 50 are better."
     )
   return sentences
 
@@ -142,7 +142,7 @@ def _describe_loss(losses: Sequence[float]) -> list[str]:
   if last < _FALLEN * first:
     return []
   return [
-    f"The loss did not fall as it should ({first:.2f} at first, {last:.2f} at"
+    f"⚠ The loss did not fall as it should ({first:.2f} at first, {last:.2f} at"
     " the end): give more --minutes, or check that the videos show the same"
     " action."
   ]
@@ -156,7 +156,7 @@ def _describe_reversed(names: Sequence[str], taus: np.ndarray) -> list[str]:
   first, second = (names[i] for i in pairs[0])
   share = len(pairs) / (len(names) * (len(names) - 1))
   return [
-    f"{share:.0%} of the pairs, such as {first} and {second}, are matched"
+    f"⚠ {share:.0%} of the pairs, such as {first} and {second}, are matched"
     " backwards: one of them is mirrored or played in reverse, or the action"
     " looks the same in both directions. Turn AUGMENTATION.RANDOM_FLIP off in"
     " a copy of configs/own_videos.yml, or leave these videos out."

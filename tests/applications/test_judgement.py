@@ -68,7 +68,7 @@ def test_videos_that_run_backwards_are_told():
   assert found.worst[0] == "mirrored"
   [told] = [x for x in found.sentences if "backwards" in x]
   # Of 7 x 6 ordered pairs, those with this video.
-  assert told.startswith("29% ")
+  assert told.startswith("⚠ 29% ")
   assert "mirrored" in told
 
 

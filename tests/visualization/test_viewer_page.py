@@ -7,9 +7,10 @@ import pytest
 from PIL import Image
 
 from evaluation.kendalls_tau import tau_b
-from tests.helpers import coded_videos
+from tests.helpers import coded_videos, warped_videos
 from tests.helpers.browser import open_browser
 from visualization import dtw
+from visualization.alignment import visualize
 from visualization.matching import align
 from visualization.viewer import predict_missing, write_viewer
 
@@ -20,6 +21,14 @@ PIXELS = """(canvas, [x, y]) => {
   copy.drawImage(canvas, 0, 0);
   return [...copy.getImageData(width * x, height * y, 8, 1).data];
 }"""
+PLAY = """() => new Promise((resolve, reject) => {
+  const video = document.querySelector("video");
+  video.onended = () =>
+    resolve([video.currentTime, video.duration, video.videoWidth]);
+  video.onerror = () => reject(video.error);
+  video.muted = true;
+  video.play();
+})"""
 VIDEOS = coded_videos.make()
 
 
@@ -344,3 +353,13 @@ def test_the_theme_can_be_switched(show, page_path, tmp_path):
   for name, expected in (("dark", False), ("light", True)):
     theme.select_option(name)
     assert is_bright(viewer, tmp_path / "page.png") == expected
+
+
+def test_an_aligned_video_plays_to_its_end(browser, tmp_path):
+  embs = warped_videos.write(tmp_path / "embs.npy")
+  visualize(embs, tmp_path / "aligned.mp4")
+  page = browser.new_page()
+  page.goto((tmp_path / "aligned.mp4").as_uri())
+  time, duration, width = page.evaluate(PLAY)
+  assert time == duration == pytest.approx(12 * 0.05, abs=0.05)
+  assert width > 0
