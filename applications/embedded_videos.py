@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from absl import flags
 
-import embeddings
 from core import command_line
 from core.errors import UserError
-from embeddings.types import EmbeddedSplit, EmbeddedVideo
+from embeddings.types import EmbeddedVideo
+from visualization.matching import load_comparable
 
 # --help lists them under the command that is run.
 flags.disclaim_key_flags()
@@ -61,26 +61,13 @@ def load_videos(embs_path: str | os.PathLike) -> Sequence[EmbeddedVideo]:
   Raises:
     UserError: There are no such videos.
   """
-  videos = EmbeddedSplit.from_lists(embeddings.load_many(embs_path)).videos
-  if len(videos) < 2:
-    raise UserError(
-      f"{embs_path}: expected two or more videos, received one; extract more or"
-      " use a pattern that matches several files"
-    )
+  videos = load_comparable(embs_path)
   [(name, count)] = collections.Counter(v.name for v in videos).most_common(1)
   if count > 1:
     raise UserError(
       f"{embs_path}: expected a name of its own for each video, received"
       f" {name!r} {count} times; rename the videos or narrow the pattern"
     )
-  for video in videos:
-    if not len(video.embs) or not video.finite.all():
-      received = "NaN or infinity" if len(video.embs) else "no frames"
-      raise UserError(
-        f"{embs_path}: expected finite embeddings of every video, received"
-        f" {received} in {video.name}; extract them without this video, or with"
-        " an earlier checkpoint"
-      )
   return videos
 
 

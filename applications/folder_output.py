@@ -1,22 +1,20 @@
 """What `align_folder` writes of aligned videos."""
 
-import csv
 import pathlib
 from collections.abc import Sequence
 
 import numpy as np
 
+from applications.embedded_videos import FRAME_COLUMNS, describe_frame
 from core.files import atomic_write
+from dataset_preparation.labels.csv_tables import write_table
 from embeddings.types import EmbeddedVideo
 from visualization.alignment import align_grid
 from visualization.matching import align
 from visualization.viewer import predict_missing, write_viewer
 from visualization.writing import write_clip
 
-_COLUMNS = (
-  *("video", "frame", "time"),
-  *("reference_frame", "reference_time", "distance"),
-)
+_COLUMNS = (*FRAME_COLUMNS, "reference_frame", "reference_time", "distance")
 
 
 def write_all(
@@ -69,30 +67,12 @@ def write_matches(
     reference: Number of the reference.
     use_dtw: Whether to match by dynamic time warping.
   """
-  target = videos[reference]
-  with (
-    atomic_write(path) as temporary,
-    temporary.open("w", newline="", encoding="utf-8") as file,
-  ):
-    table = csv.writer(file)
-    table.writerow(_COLUMNS)
-    for number, video in enumerate(videos):
-      match, cost = align(video.embs, target.embs, use_dtw)
-      if number == reference:  # Two equal frames must not swap places.
-        match = np.arange(len(match))
-      distances = np.sqrt(cost[np.arange(len(match)), match])
-      times, target_times = _format_times(video), _format_times(target)
-      for row, found in enumerate(match):
-        table.writerow(
-          [
-            *(video.name, video.steps[row], times[row], target.steps[found]),
-            *(target_times[found], f"{distances[row]:.6g}"),
-          ]
-        )
-
-
-def _format_times(video: EmbeddedVideo) -> list[str]:
-  """Format the seconds of all frames; empty where they are not known."""
-  if video.times is None:
-    return [""] * len(video.embs)
-  return ["" if np.isnan(x) else f"{x:.3f}" for x in video.times]
+  target, rows = videos[reference], [_COLUMNS]
+  for number, video in enumerate(videos):
+    match, cost = align(video.embs, target.embs, use_dtw)
+    if number == reference:  # Two equal frames must not swap places.
+      match = np.arange(len(match))
+    for row, found in enumerate(match):
+      places = describe_frame(video, row) + describe_frame(target, found)[1:]
+      rows.append((*places, round(float(cost[row, found]) ** 0.5, 6)))
+  write_table(path, rows)

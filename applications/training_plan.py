@@ -106,15 +106,13 @@ class Plan:
 
   def describe(self) -> str:
     """Describe the plan in a line."""
-    stages = ", ".join(
-      f"{name} {_format(seconds)}"
-      for name, seconds in self.seconds._asdict().items()
-    )
+    stages = self.seconds._asdict().items()
+    parts = ", ".join(f"{name} {_format(x)}" for name, x in stages)
     return (
       f"{len(self.videos)} videos, {len(self.held_out)} of them held out;"
       f" {self.fps:g} frames a second, {self.image_size} pixels a side,"
       f" {self.views} augmented views, {self.steps} steps; about"
-      f" {_format(self.minutes * 60)} in all ({stages})"
+      f" {_format(self.minutes * 60)} in all ({parts})"
     )
 
   def save(self, path: pathlib.Path) -> None:

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 from absl import logging
 
-import embeddings
 from core.errors import UserError
 from core.progress import progress
-from embeddings.types import EmbeddedSplit, EmbeddedVideo
+from embeddings.types import EmbeddedVideo
 from visualization import clips, tiles, writing
-from visualization.matching import align
+from visualization.matching import align, load_comparable
 
 
 def visualize(
@@ -113,28 +112,12 @@ def load_videos(
   Raises:
     UserError: The file has no such videos.
   """
-  videos = EmbeddedSplit.from_lists(embeddings.load_many(embs_path)).videos
-  if len(videos) < 2:
+  videos = load_comparable(embs_path)
+  if videos[0].frames is None:
     raise UserError(
-      f"{embs_path}: expected two or more videos to align, received one;"
-      " extract more or use a pattern that matches several files"
+      f"{embs_path}: expected embeddings with frames to draw, received none;"
+      " extract them with extract_embeddings.py --keep_data"
     )
-  for video in videos:
-    if video.frames is None:
-      raise UserError(
-        f"{embs_path}: expected embeddings with frames to draw, received none;"
-        " extract them with extract_embeddings.py --keep_data"
-      )
-    if not len(video.embs):
-      raise UserError(
-        f"{embs_path}: expected frames in every video, received none in"
-        f" {video.name}; extract the embeddings without this video"
-      )
-    if not video.finite.all():
-      raise UserError(
-        f"{embs_path}: expected finite embeddings, received NaN or infinity in"
-        f" {video.name}; extract them with an earlier checkpoint"
-      )
   return [_normalize(video) for video in videos] if normalize else videos
 
 

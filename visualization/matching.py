@@ -1,8 +1,42 @@
 """Matches the frames of two videos by their embeddings."""
 
+import os
+
 import numpy as np
 
+import embeddings
+from core.errors import UserError
+from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from visualization import dtw
+
+
+def load_comparable(embs_path: str | os.PathLike) -> list[EmbeddedVideo]:
+  """Load videos that can be compared.
+
+  Args:
+    embs_path: An embeddings file, or a pattern for several.
+
+  Returns:
+    Two or more videos with finite embeddings, none without frames.
+
+  Raises:
+    UserError: There are no such videos.
+  """
+  videos = EmbeddedSplit.from_lists(embeddings.load_many(embs_path)).videos
+  if len(videos) < 2:
+    raise UserError(
+      f"{embs_path}: expected two or more videos, received one; extract more or"
+      " use a pattern that matches several files"
+    )
+  for video in videos:
+    if not len(video.embs) or not video.finite.all():
+      received = "NaN or infinity" if len(video.embs) else "no frames"
+      raise UserError(
+        f"{embs_path}: expected finite embeddings of every video, received"
+        f" {received} in {video.name}; extract them with an earlier checkpoint,"
+        " or without this video"
+      )
+  return videos
 
 
 def align(

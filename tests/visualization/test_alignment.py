@@ -232,9 +232,9 @@ def test_mistakes_are_told_and_leave_nothing(embs_path, out, options, message):
   "fault, message",
   [
     ("no frames", "expected embeddings with frames .*--keep_data"),
-    ("NaN", "expected finite embeddings, received NaN .* in video_1"),
-    ("empty", "expected frames in every video, received none in video_1"),
-    ("one video", "expected two or more videos to align, received one"),
+    ("NaN", "expected finite .*, received NaN .* in video_1"),
+    ("empty", "expected finite .*, received no frames in video_1"),
+    ("one video", "expected two or more videos, received one"),
   ],
 )
 def test_videos_that_cannot_be_aligned(embs_path, out, fault, message):
