@@ -20,6 +20,9 @@ from training.optimizers import build_optimizer
 
 NUM_FRAMES = 5
 STOCHASTIC = ("ALIGNMENT.STOCHASTIC_MATCHING=true", "ALIGNMENT.FRACTION=0.5")
+# Algorithms whose recurrent embedder the quick tests leave out: those of others
+# are the same.
+SLOW = ("tcn", "alignment_sal_tcn", "classification")
 COMBINATIONS = [
   *itertools.product(algos.ALGOS, models.EMBEDDERS),
   # What an option draws by chance.
@@ -48,7 +51,13 @@ def settings_of(algo, embedder, *options):
   )
 
 
-@pytest.fixture(scope="module", params=COMBINATIONS, ids="-".join)
+def mark_slow(combination):
+  is_slow = combination[0] in SLOW and combination[1] != "conv"
+  marks = [pytest.mark.slow] if is_slow else []
+  return pytest.param(combination, marks=marks, id="-".join(combination))
+
+
+@pytest.fixture(scope="module", params=map(mark_slow, COMBINATIONS))
 def settings(request):
   return settings_of(*request.param)
 

@@ -49,6 +49,7 @@ def test_train_step(tmp_path, monkeypatch):
   assert min(train_step.compare(config, 2, tf.distribute.get_strategy())) > 0
 
 
+@pytest.mark.slow
 def test_stages_of_the_start_of_training(tmp_path):
   made_records.write_records(tmp_path, [60, 60])
   settings = train_step.list_settings(tmp_path, quick=True)

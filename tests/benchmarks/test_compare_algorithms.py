@@ -19,6 +19,7 @@ def unwanted(*arguments):
   raise AssertionError(arguments)
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_continued_and_a_complete_one_kept(
   tiny_records, tmp_path, monkeypatch
 ):

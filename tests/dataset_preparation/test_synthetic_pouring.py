@@ -33,6 +33,7 @@ def test_wrong_numbers_and_folders_are_refused(tmp_path, name):
     generation.generate_dataset(tmp_path / "file", 1, 0, seed=0)
 
 
+@pytest.mark.slow
 def test_a_larger_set_starts_with_the_smaller_one(small, tmp_path, monkeypatch):
   """Whether made at once, by one process, or by the script."""
   before = contents(small)
@@ -114,6 +115,7 @@ def test_a_quarter_of_the_videos_is_mirrored(monkeypatch):
   assert 70 < sum(style.mirrored for style in styles) < 130
 
 
+@pytest.mark.slow
 def test_raw_pixels_do_not_align_the_videos():
   films = []
   for seed in range(12):
