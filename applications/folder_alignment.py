@@ -126,13 +126,13 @@ def _make_output(
   input_dir: str | os.PathLike, output_dir: str | os.PathLike
 ) -> pathlib.Path:
   """Make the folder of the output, outside of that of the videos."""
-  folder = files.make_folder(output_dir)
+  folder = pathlib.Path(output_dir)
   if folder.resolve().is_relative_to(pathlib.Path(input_dir).resolve()):
     raise UserError(
       f"--output_dir: expected a folder outside of {input_dir}, where videos"
       f" are looked for, received {output_dir}; choose another"
     )
-  return folder
+  return files.make_folder(folder)
 
 
 def _add_reference(

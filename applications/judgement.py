@@ -71,8 +71,8 @@ def judge(
   names = [video.name for video in videos]
   embs = [video.embs[::stride] for video in videos]
   taus = pairwise_taus(embs, distance)
-  counted = [i for i, name in enumerate(names) if name in held_out]
-  counted = counted or list(range(len(names)))
+  everything = range(len(names))
+  counted = [i for i in everything if names[i] in held_out] or everything
   chosen = taus[np.ix_(counted, counted)]
   defined = chosen[~np.isnan(chosen)]
   tau = float(defined.mean()) if len(defined) else math.nan

@@ -18,6 +18,7 @@ from scipy.optimize import isotonic_regression
 from tqdm import tqdm
 
 from applications import embedded_videos
+from applications.embedded_videos import find_video
 from core import command_line
 from core.errors import UserError
 from embeddings.types import EmbeddedVideo
@@ -59,8 +60,7 @@ def synchronize(
     UserError: A file is missing or broken, or is one that would be replaced.
   """
   videos = embedded_videos.load_videos(embs_path)
-  find = embedded_videos.find_video
-  number = find(videos, reference_video, "reference_video")
+  number = find_video(videos, reference_video, "reference_video")
   sources = [_find_source(video, video_dir) for video in videos]
   targets = []
   for video in videos:

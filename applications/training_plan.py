@@ -277,9 +277,9 @@ def make_plan(
   steps = 10 * round(min(max(steps, few), many) / 10)
   seconds = seconds._replace(train=steps * scaled.step)
   total = (sum(seconds) + _FIXED_SECONDS) / 60
-  decided = tuple(videos), held_out, fps, size, views, steps
-  rounded = Seconds(*(round(x, 1) for x in seconds))
-  return Plan(*decided, round(total, 1), rounded)
+  seconds = Seconds(*(round(x, 1) for x in seconds))
+  decided = held_out, fps, size, views, steps, round(total, 1), seconds
+  return Plan(tuple(videos), *decided)
 
 
 def choose_held_out(names: Sequence[str]) -> tuple[str, ...]:

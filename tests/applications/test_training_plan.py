@@ -41,7 +41,7 @@ def test_more_time_is_used():
 def test_features_fit_on_the_disk():
   large = training_plan.make_plan(folder(54), COST, minutes=120)
   assert large.image_size == 224
-  # 54 videos of 120 frames: 1.7 GB with one view at 112 pixels.
+  # 54 videos of 120 frames: 1.2 GB with one view at 112 pixels.
   small = training_plan.make_plan(folder(54), COST, 120, max_bytes=1.3e9)
   assert (small.image_size, small.views) == (112, 1)
 
