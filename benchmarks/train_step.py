@@ -17,7 +17,6 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 from absl import flags
-from easydict import EasyDict
 
 import config as configuration
 import datasets
@@ -67,10 +66,10 @@ def build_bare_pass(algo: Algorithm) -> Callable[..., list[tf.Tensor]]:
   return run
 
 
-def compare(
-  config: EasyDict, num_blocks: int, strategy: tf.distribute.Strategy
-) -> tuple[float, float]:
+def compare(settings: list[str], num_blocks: int) -> tuple[float, float]:
   """Measure the median seconds of a full step and of a bare pass."""
+  config = configuration.load([], settings)
+  strategy = tf.distribute.MirroredStrategy()
   with strategy.scope():
     algo = ALGOS[config.TRAINING_ALGO](config)
     optimizer = build_optimizer(config)
@@ -102,31 +101,23 @@ def compare(
   return tuple(np.median(seconds[:, 1:, 1:], axis=(1, 2)))
 
 
-def measure(settings: list[str], num_blocks: int) -> tuple[float, float]:
-  """Measure a full step and a bare pass, see `compare`."""
-  config = configuration.load([], settings)
-  return compare(config, num_blocks, tf.distribute.MirroredStrategy())
-
-
 def main() -> None:
-  """Measure full steps and bare passes in both precisions and sizes."""
-  num_videos, sizes = (2, (32,)) if FLAGS.quick else (8, (112, 224))
-  for size in sizes:
-    full_steps = []
-    for precision in ("float32", "bfloat16"):
-      with tempfile.TemporaryDirectory() as folder:
-        write_records(pathlib.Path(folder), [60] * num_videos)
-        settings = list_settings(folder, FLAGS.quick)
-        settings += [f"LOGDIR={folder}/logs", f"IMAGE_SIZE={size}"]
-        settings.append(f"PRECISION={precision}")
-        blocks = 2 if FLAGS.quick else FLAGS.blocks
-        full, bare = run_in_new_process(measure, settings, blocks)
-      full_steps.append(full)
+  """Measure full steps and bare passes at two sizes, in both precisions."""
+  num_videos, blocks = (2, 2) if FLAGS.quick else (8, FLAGS.blocks)
+  sizes, full = (32,) if FLAGS.quick else (112, 224), {}
+  with tempfile.TemporaryDirectory() as folder:
+    write_records(pathlib.Path(folder), [60] * num_videos)
+    settings = list_settings(folder, FLAGS.quick)
+    for size, name in itertools.product(sizes, ("float32", "bfloat16")):
+      case = [f"IMAGE_SIZE={size}", f"PRECISION={name}"]
+      case.append(f"LOGDIR={folder}/{size}-{name}")
+      seconds = run_in_new_process(compare, settings + case, blocks)
+      full[name], ratio = seconds[0], seconds[0] / seconds[1]
       report(
-        f"{size} px, {precision}: full step {full:.3f} s, bare forward and"
-        f" backward {bare:.3f} s, ratio {full / bare:.3f}"
+        f"{size} px, {name}: full step {full[name]:.3f} s, bare pass"
+        f" {seconds[1]:.3f} s, ratio {ratio:.3f},"
+        f" {full['float32'] / full[name]:.2f} times as fast as float32"
       )
-    report(f"{size} px: bfloat16 {np.divide(*full_steps):.2f} times as fast")
 
 
 if __name__ == "__main__":

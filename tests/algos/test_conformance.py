@@ -22,7 +22,7 @@ NUM_FRAMES = 5
 STOCHASTIC = ("ALIGNMENT.STOCHASTIC_MATCHING=true", "ALIGNMENT.FRACTION=0.5")
 # Algorithms whose recurrent embedder the quick tests leave out: those of others
 # are the same.
-SLOW = ("tcn", "alignment_sal_tcn", "classification")
+SLOW = ("sal", "tcn", "alignment_sal_tcn", "classification")
 COMBINATIONS = [
   *itertools.product(algos.ALGOS, models.EMBEDDERS),
   # What an option draws by chance.

@@ -42,11 +42,13 @@ def test_a_benchmark_starts_by_itself():
   assert done.stderr.startswith("error: flag --rounds=none: ")
 
 
-def test_train_step(tmp_path, monkeypatch):
-  monkeypatch.setattr(train_step, "_STEPS_PER_BLOCK", 2)
+def test_train_step(tmp_path):
   made_records.write_records(tmp_path, [60, 60])
-  config = tiny_run.config(tmp_path, tmp_path / "logs", "DATASETS=[benchmark]")
-  assert min(train_step.compare(config, 2, tf.distribute.get_strategy())) > 0
+  settings = train_step.list_settings(tmp_path, quick=True)
+  settings.append(f"LOGDIR={tmp_path / 'logs'}")
+  arguments = train_step.compare, settings, 2
+  # Where there is one replica only.
+  assert min(measuring.run_in_new_process(*arguments)) > 0
 
 
 @pytest.mark.slow
