@@ -103,21 +103,15 @@ def compare(settings: list[str], num_blocks: int) -> tuple[float, float]:
 
 def main() -> None:
   """Measure full steps and bare passes at two sizes, in both precisions."""
-  num_videos, blocks = (2, 2) if FLAGS.quick else (8, FLAGS.blocks)
-  sizes, full = (32,) if FLAGS.quick else (112, 224), {}
+  sizes, blocks = ((32,), 2) if FLAGS.quick else ((112, 224), FLAGS.blocks)
   with tempfile.TemporaryDirectory() as folder:
-    write_records(pathlib.Path(folder), [60] * num_videos)
+    write_records(pathlib.Path(folder), [60] * 8)
     settings = list_settings(folder, FLAGS.quick)
     for size, name in itertools.product(sizes, ("float32", "bfloat16")):
-      case = [f"IMAGE_SIZE={size}", f"PRECISION={name}"]
-      case.append(f"LOGDIR={folder}/{size}-{name}")
-      seconds = run_in_new_process(compare, settings + case, blocks)
-      full[name], ratio = seconds[0], seconds[0] / seconds[1]
-      report(
-        f"{size} px, {name}: full step {full[name]:.3f} s, bare pass"
-        f" {seconds[1]:.3f} s, ratio {ratio:.3f},"
-        f" {full['float32'] / full[name]:.2f} times as fast as float32"
-      )
+      case = [f"IMAGE_SIZE={size}", f"PRECISION={name}", f"LOGDIR={folder}"]
+      full, bare = run_in_new_process(compare, settings + case, blocks)
+      seconds = f"full step {full:.3f} s, bare pass {bare:.3f} s"
+      report(f"{size} px, {name}: {seconds}, ratio {full / bare:.3f}")
 
 
 if __name__ == "__main__":
