@@ -272,7 +272,9 @@ def make_plan(
       draw=num_frames * _DRAWING_SECONDS,
     )
     steps = (budget - sum(seconds)) / scaled.step
-    if steps >= 2 * few and cached * scaled.num_bytes <= max_bytes:
+    # Where training has most of the time, fewer frames would not help it.
+    is_long = steps >= 2 * few or few <= steps and sum(seconds) < budget / 4
+    if is_long and cached * scaled.num_bytes <= max_bytes:
       break
   steps = 10 * round(min(max(steps, few), many) / 10)
   seconds = seconds._replace(train=steps * scaled.step)

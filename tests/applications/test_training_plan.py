@@ -38,6 +38,12 @@ def test_more_time_is_used():
   assert len(set(costs)) == len(plans)
 
 
+def test_frames_are_dropped_only_where_that_spares_time():
+  plan = training_plan.make_plan(folder(6), COST, minutes=3)
+  assert (plan.fps, plan.views, plan.image_size) == (10.0, 2, 112)
+  assert 150 <= plan.steps < 300
+
+
 def test_features_fit_on_the_disk():
   large = training_plan.make_plan(folder(54), COST, minutes=120)
   assert large.image_size == 224
