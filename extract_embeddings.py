@@ -25,7 +25,6 @@ from core.errors import UserError
 from embeddings import extraction, video_files
 from embeddings.types import Videos
 from media import frame_flags
-from training import checkpoints
 
 FLAGS = flags.FLAGS
 
@@ -65,11 +64,9 @@ def extract(
 
 def _restore(config: EasyDict, save_path: str) -> extraction.VideoEmbedder:
   """Restore the last checkpoint, before anything is written."""
-  path = checkpoints.latest_checkpoint(config.LOGDIR)
+  embedder = extraction.restore_embedder(config)
   files.make_folder(pathlib.Path(save_path).parent)
-  algo = checkpoints.build_to_restore(config)
-  checkpoints.restore_networks(algo, path)
-  return extraction.VideoEmbedder(algo, config)
+  return embedder
 
 
 def _save(save_path: str, lists: Videos) -> None:

@@ -30,7 +30,6 @@ from data.dataset_info import read_dataset_file
 from embeddings import extraction, video_files
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from media.frame_encoding import FrameEncoding
-from training import checkpoints
 from training.log import read_losses
 
 _CONFIG = pathlib.Path(__file__).resolve().parents[1] / "configs/own_videos.yml"
@@ -198,10 +197,7 @@ def _embed(
   config: EasyDict, splits: Iterable[str]
 ) -> tuple[dict[str, EmbeddedSplit], Sequence[str]]:
   """Embed all videos; return them by split, and the names of phases."""
-  algo = checkpoints.build_to_restore(config)
-  path = checkpoints.latest_checkpoint(config.LOGDIR)
-  checkpoints.restore_networks(algo, path)
-  embedder = extraction.VideoEmbedder(algo, config)
+  embedder = extraction.restore_embedder(config)
   embed = functools.partial(extraction.embed_split, embedder, config, DATASET)
   parts = {split: embed(split) for split in splits}
   info = read_dataset_file(config.PATH_TO_TFRECORDS, DATASET)

@@ -15,12 +15,12 @@ import cv2
 import numpy as np
 from absl import flags, logging
 from scipy.optimize import isotonic_regression
-from tqdm import tqdm
 
 from applications import embedded_videos
 from applications.embedded_videos import find_video
 from core import command_line
 from core.errors import UserError
+from core.progress import progress
 from embeddings.types import EmbeddedVideo
 from media.frame_encoding import FrameEncoding
 from media.frames import Frame
@@ -76,7 +76,7 @@ def synchronize(
   clock = np.array([frame.time for frame in reader])
   shown = [*clock.tolist(), reader.facts.seconds]
   work = list(zip(videos, sources, targets, strict=True))
-  for video, source, target in tqdm(work, unit="video", disable=None):
+  for video, source, target in progress(work, "synchronizing", unit="video"):
     times = clock
     if video is not reference:
       matched = match_times(reference, video, use_dtw)

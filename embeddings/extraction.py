@@ -25,6 +25,7 @@ from data.feature_cache import (
 from data.tfrecords import Record
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from networks.embedders import Places
+from training import checkpoints
 from training.frame_features import NO_SEED, FrameFeatures, Sources, build_cache
 
 # The frames of a video, or their features.
@@ -114,6 +115,24 @@ class VideoEmbedder:
       logging.warning("Features are computed each time: %s", error)
       return None
     return cache
+
+
+def restore_embedder(config: EasyDict) -> VideoEmbedder:
+  """Build the networks of a run and restore its last checkpoint.
+
+  Args:
+    config: The configuration of the run.
+
+  Returns:
+    An embedder of these networks.
+
+  Raises:
+    UserError: There is no checkpoint, or it is damaged.
+  """
+  path = checkpoints.latest_checkpoint(config.LOGDIR)
+  algo = checkpoints.build_to_restore(config)
+  checkpoints.restore_networks(algo, path)
+  return VideoEmbedder(algo, config)
 
 
 def embed_split(
