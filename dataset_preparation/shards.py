@@ -18,16 +18,15 @@ import json
 import os
 import pathlib
 import shutil
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from absl import logging
-from tqdm import tqdm
 
 from core import files
 from core.errors import UserError
+from core.progress import progress
 from data import dataset_info, shard_files
 from data.dataset_info import SplitInfo
 from dataset_preparation import conversion, worker_pool
@@ -240,15 +239,12 @@ def _convert_split(
     for shard in todo
     for index, source in enumerate(shard.sources)
   ]
-  quiet = not sys.stderr.isatty()
   results = worker_pool.convert_all(jobs, encoding, options.num_workers)
-  with (
-    contextlib.closing(results),
-    tqdm(total=len(jobs), unit="video", desc=plan.name, disable=quiet) as bar,
-  ):
+  with contextlib.closing(results):
     finished = zip(jobs, results, strict=True)
+    finished = progress(finished, plan.name, len(jobs), "video")
     for count, shard in enumerate(todo, start=1):
-      _write_shard(shard, finished, options.skip_broken, bar)
+      _write_shard(shard, finished, options.skip_broken)
       logging.info("%s: %d of %d shards done", plan.name, count, len(todo))
   return shards
 
@@ -274,7 +270,6 @@ def _write_shard(
   shard: _Shard,
   finished: Iterator[tuple[worker_pool.Job, Report | Skipped]],
   skip_broken: bool,
-  bar: tqdm,
 ) -> None:
   """Write a shard from the next converted sources, then its report."""
   results = []
@@ -290,7 +285,6 @@ def _write_shard(
         else:
           raise UserError(result.reason)
         results.append(dataclasses.asdict(result))
-        bar.update()
   _write_json(shard.report, results)
 
 
