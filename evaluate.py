@@ -6,6 +6,7 @@ Usage: python evaluate.py --logdir /tmp/my_run
 
 import core.quiet_tensorflow  # noqa: F401
 
+import dataclasses
 import pathlib
 import tempfile
 from collections.abc import Callable
@@ -146,7 +147,11 @@ def evaluate_files(
     )
   train, val = embeddings.load_many(train_embs), embeddings.load_many(val_embs)
   embeddings.check_same_size(train_embs, train, val_embs, val)
-  embs = runner.name_phases(config, dataset, {"train": train, "val": val})
+  names = dataset_info.load_class_names(config.PATH_TO_TFRECORDS, dataset)
+  embs = {
+    split: dataclasses.replace(part, class_names=part.class_names or names)
+    for split, part in (("train", train), ("val", val))
+  }
   with tempfile.TemporaryDirectory() as nowhere:
     logdir = logdir or nowhere
     with checkpoint_polling.evaluator_lock(logdir):

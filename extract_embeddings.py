@@ -11,6 +11,7 @@ size and rate, unless flags say otherwise.
 
 import core.quiet_tensorflow  # noqa: F401
 
+import dataclasses
 import itertools
 import pathlib
 
@@ -23,7 +24,7 @@ from core import files
 from core.command_line import define_path, run
 from core.errors import UserError
 from embeddings import extraction, video_files
-from embeddings.types import Videos
+from embeddings.types import EmbeddedSplit
 from media import frame_flags
 
 FLAGS = flags.FLAGS
@@ -56,10 +57,10 @@ def extract(
   embedded = extraction.embed_split(
     embedder, config, dataset, split, max_embs, keep_data
   )
-  lists = embedded.to_lists()
   if not keep_labels:
-    del lists["labels"]
-  _save(save_path, lists)
+    videos = [dataclasses.replace(x, labels=None) for x in embedded.videos]
+    embedded = EmbeddedSplit(videos)
+  _save(save_path, embedded)
 
 
 def _restore(config: EasyDict, save_path: str) -> extraction.VideoEmbedder:
@@ -69,9 +70,9 @@ def _restore(config: EasyDict, save_path: str) -> extraction.VideoEmbedder:
   return embedder
 
 
-def _save(save_path: str, lists: Videos) -> None:
-  embeddings.save(save_path, lists)
-  logging.info("Wrote %d videos to %s", len(lists["embs"]), save_path)
+def _save(save_path: str, embedded: EmbeddedSplit) -> None:
+  embeddings.save(save_path, embedded)
+  logging.info("Wrote %d videos to %s", len(embedded.videos), save_path)
 
 
 def _extract_videos(config: EasyDict) -> None:
@@ -87,7 +88,7 @@ def _extract_videos(config: EasyDict) -> None:
     keep_frames=FLAGS.keep_data,
     skip_broken=FLAGS.on_error != "stop",
   )
-  _save(FLAGS.save_path, embedded.to_lists())
+  _save(FLAGS.save_path, embedded)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from absl import flags
 
 from core import command_line
 from core.errors import UserError
-from embeddings.types import EmbeddedVideo
+from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from visualization.matching import load_comparable
 
 # --help lists them under the command that is run.
@@ -49,7 +49,7 @@ def run(application: Callable[..., object]) -> None:
   command_line.run(main)
 
 
-def load_videos(embs_path: str | os.PathLike) -> Sequence[EmbeddedVideo]:
+def load_videos(embs_path: str | os.PathLike) -> EmbeddedSplit:
   """Load videos that can be compared.
 
   Args:
@@ -61,14 +61,15 @@ def load_videos(embs_path: str | os.PathLike) -> Sequence[EmbeddedVideo]:
   Raises:
     UserError: There are no such videos.
   """
-  videos = load_comparable(embs_path)
-  [(name, count)] = collections.Counter(v.name for v in videos).most_common(1)
+  split = load_comparable(embs_path)
+  names = collections.Counter(video.name for video in split.videos)
+  [(name, count)] = names.most_common(1)
   if count > 1:
     raise UserError(
       f"{embs_path}: expected a name of its own for each video, received"
       f" {name!r} {count} times; rename the videos or narrow the pattern"
     )
-  return videos
+  return split
 
 
 def find_video(videos: Sequence[EmbeddedVideo], name: str, flag: str) -> int:

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from absl import flags, logging
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from applications import embedded_videos
@@ -21,7 +20,8 @@ from applications.embedded_videos import FRAME_COLUMNS, describe_frame
 from core.files import atomic_write
 from dataset_preparation.labels.csv_tables import write_table
 from embeddings.types import EmbeddedVideo
-from evaluation.nearest_neighbors import join_videos, nearest_neighbors
+from evaluation.plots import make_figure
+from visualization.matching import match_all
 
 # High frames with at most so many others between them are one stretch.
 _MAX_GAP = 5
@@ -63,7 +63,7 @@ def find_anomalies(
   Raises:
     UserError: The embeddings can't be compared, or there is no such video.
   """
-  videos = embedded_videos.load_videos(embs_path)
+  videos = embedded_videos.load_videos(embs_path).videos
   find, reference = embedded_videos.find_video, None
   if reference_video is not None:
     reference = find(videos, reference_video, "reference_video")
@@ -75,7 +75,7 @@ def find_anomalies(
   folder = pathlib.Path(output_dir)
   _write_tables(folder, videos, scores, fence)
   with atomic_write(folder / "anomalies.png") as path:
-    _draw_scores(videos, scores, fence).savefig(path)
+    _draw_scores(videos, scores, fence).savefig(path, dpi=120)
   logging.info("Wrote %d unusual stretches to %s", len(stretches), folder)
   return stretches
 
@@ -99,25 +99,18 @@ def score_frames(
     The scores.
   """
   stacked = [embedded_videos.stack_context(video) for video in videos]
-  frames, starts = join_videos(stacked, "sqeuclidean")
-  parts, numbers = np.split(frames, starts[1:]), range(len(videos))
-  neighbors = list(nearest_neighbors(frames, starts))
-  # [V] of [V, L]: distance of each frame to each video.
-  distances = [
-    np.stack(
-      [np.linalg.norm(x - parts[v][near[:, v]], axis=1) for v in numbers]
-    )
-    for x, near in zip(parts, neighbors, strict=True)
+  matched = list(match_all(stacked))
+  typical = [
+    np.median(np.delete(distances, number, axis=1), axis=1)
+    for number, (_, distances) in enumerate(matched)
   ]
-  typical = [np.median(np.delete(distances[v], v, 0), 0) for v in numbers]
   scores = {}
-  for number in numbers:
-    usual = [reference] if reference is not None else numbers
+  for number, (rows, distances) in enumerate(matched):
+    usual = [reference] if reference is not None else range(len(videos))
     usual = [other for other in usual if other != number]
     if usual:
-      near = neighbors[number]
-      expected = np.median([typical[v][near[:, v]] for v in usual], axis=0)
-      distance = np.median(distances[number][usual], axis=0)
+      expected = np.median([typical[v][rows[:, v]] for v in usual], axis=0)
+      distance = np.median(distances[:, usual], axis=1)
       scores[number] = distance / np.maximum(expected, _TINY)
   return scores
 
@@ -179,9 +172,8 @@ def _draw_scores(
 ) -> Figure:
   """Draw a row a video, the most unusual ones; high scores are filled."""
   shown = [*scores][:_MAX_CURVES]
-  figure = Figure((8, 0.8 + 0.9 * len(shown)), dpi=120, layout="constrained")
-  FigureCanvasAgg(figure)
-  rows = figure.subplots(len(shown), sharex=True, sharey=True, squeeze=False)
+  size, shared = (8, 0.8 + 0.9 * len(shown)), {"sharex": True, "sharey": True}
+  figure, rows = make_figure(*size, len(shown), squeeze=False, **shared)
   all_times = [embedded_videos.known_times(videos[n]) for n in shown]
   are_timed = all(times is not None for times in all_times)
   for axis, number, times in zip(rows[:, 0], shown, all_times, strict=True):

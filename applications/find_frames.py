@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from absl import flags, logging
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from applications import embedded_videos
@@ -22,6 +21,7 @@ from core.errors import UserError
 from core.files import atomic_write
 from dataset_preparation.labels.csv_tables import write_table
 from embeddings.types import EmbeddedVideo
+from evaluation.plots import make_figure
 from visualization.dtw import squared_distances
 
 # Frames of a video show the same if they are nearer to each other than this
@@ -58,7 +58,7 @@ def find_frames(
   Raises:
     UserError: The embeddings can't be compared, or there is no such frame.
   """
-  videos = embedded_videos.load_videos(embs_path)
+  videos = embedded_videos.load_videos(embs_path).videos
   source = parse_query(videos, query)
   found = search(videos, source, k)
   folder = pathlib.Path(output_dir)
@@ -74,7 +74,7 @@ def find_frames(
     logging.info("No sheet: extract_embeddings.py --keep_data keeps frames")
     return found
   with atomic_write(folder / "frames.png") as path:
-    _draw_sheet(videos, [source, *found]).savefig(path)
+    _draw_sheet(videos, [source, *found]).savefig(path, dpi=150)
   return found
 
 
@@ -144,9 +144,8 @@ def _draw_sheet(
 ) -> Figure:
   """Draw the query, then the found frames, each with a caption."""
   lines = -(-len(found) // _COLUMNS)
-  figure = Figure((_COLUMNS * 2, lines * 2), dpi=150, layout="constrained")
-  FigureCanvasAgg(figure)
-  axes = figure.subplots(lines, _COLUMNS, squeeze=False).ravel()
+  figure, axes = make_figure(2 * _COLUMNS, 2 * lines, lines, _COLUMNS)
+  axes = axes.ravel()
   for axis in axes:
     axis.set_axis_off()
   for rank, (axis, one) in enumerate(zip(axes, found, strict=False)):

@@ -26,9 +26,8 @@ from applications.judgement import Judgement, judge
 from applications.training_plan import Plan
 from core import files, run_directory
 from core.errors import UserError
-from data.dataset_info import read_dataset_file
 from embeddings import extraction, video_files
-from embeddings.types import EmbeddedSplit, EmbeddedVideo
+from embeddings.types import EmbeddedSplit
 from media.frame_encoding import FrameEncoding
 from training.log import read_losses
 
@@ -106,18 +105,19 @@ def align_folder(
     losses = _train(config)
     # What depends on the machine is settled there.
     config = configuration.load_run(config.LOGDIR)
-  parts, class_names = _embed(config, splits)
-  videos = _join(parts, found)
-  embeddings.save(folder / "embeddings.npy", EmbeddedSplit(videos).to_lists())
-  judgement = judge(videos, plan.held_out if plan else (), losses, config)
-  names = [video.name for video in videos]
+  parts = _embed(config, splits)
+  embedded = _join(parts, found)
+  embeddings.save(folder / "embeddings.npy", embedded)
+  held_out = plan.held_out if plan else ()
+  judgement = judge(embedded.videos, held_out, losses, config)
+  names = [video.name for video in embedded.videos]
   number = names.index(reference) if reference else judgement.reference
   for split, part in parts.items():
     parts[split] = extraction.attach_frames(config, DATASET, split, part)
   left_out = [f"Left out {name}: {why}." for name, why in left_out.items()]
   notes = [*judgement.sentences, *left_out]
-  shown = _join(parts, found), class_names, number, notes, options.use_dtw
-  folder_output.write_all(folder, *shown)
+  shown = _join(parts, found)
+  folder_output.write_all(folder, shown, number, notes, options.use_dtw)
   return judgement
 
 
@@ -193,21 +193,18 @@ def _train(config: EasyDict) -> list[float]:
   return read_losses(config.LOGDIR)
 
 
-def _embed(
-  config: EasyDict, splits: Iterable[str]
-) -> tuple[dict[str, EmbeddedSplit], Sequence[str]]:
-  """Embed all videos; return them by split, and the names of phases."""
+def _embed(config: EasyDict, splits: Iterable[str]) -> dict[str, EmbeddedSplit]:
+  """Embed all videos; return them by split."""
   embedder = extraction.restore_embedder(config)
   embed = functools.partial(extraction.embed_split, embedder, config, DATASET)
-  parts = {split: embed(split) for split in splits}
-  info = read_dataset_file(config.PATH_TO_TFRECORDS, DATASET)
-  return parts, info.class_names
+  return {split: embed(split) for split in splits}
 
 
 def _join(
   parts: Mapping[str, EmbeddedSplit], order: Iterable[str]
-) -> list[EmbeddedVideo]:
+) -> EmbeddedSplit:
   """Join the videos of splits, in the order of their names in the folder."""
   places = {name: place for place, name in enumerate(order)}
   videos = itertools.chain.from_iterable(x.videos for x in parts.values())
-  return sorted(videos, key=lambda video: places[video.name])
+  ordered = sorted(videos, key=lambda video: places[video.name])
+  return EmbeddedSplit(ordered, next(iter(parts.values())).class_names)

@@ -8,10 +8,10 @@ import numpy as np
 from applications.embedded_videos import FRAME_COLUMNS, describe_frame
 from core.files import atomic_write
 from dataset_preparation.labels.csv_tables import write_table
-from embeddings.types import EmbeddedVideo
+from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from visualization.alignment import align_grid
 from visualization.matching import align
-from visualization.viewer import predict_missing, write_viewer
+from visualization.viewer import write_viewer
 from visualization.writing import write_clip
 
 _COLUMNS = (*FRAME_COLUMNS, "reference_frame", "reference_time", "distance")
@@ -19,8 +19,7 @@ _COLUMNS = (*FRAME_COLUMNS, "reference_frame", "reference_time", "distance")
 
 def write_all(
   folder: pathlib.Path,
-  videos: Sequence[EmbeddedVideo],
-  class_names: Sequence[str],
+  split: EmbeddedSplit,
   reference: int,
   notes: Sequence[str],
   use_dtw: bool,
@@ -29,27 +28,24 @@ def write_all(
 
   Args:
     folder: Folder to write to.
-    videos: The videos, with frames.
-    class_names: Names of the phases.
+    split: The videos, with frames, and the names of phases.
     reference: Number of the video that the others follow.
     notes: What the alignment is worth, as sentences.
     use_dtw: Whether to match by dynamic time warping.
   """
+  videos = split.videos
   write_matches(folder / "frames.csv", videos, reference, use_dtw)
   with atomic_write(folder / "result.txt") as path:
     path.write_text("\n".join(notes) + "\n", "utf-8")
   write_viewer(
     folder / "index.html",
-    videos,
-    class_names,
-    predicted=predict_missing(videos, use_dtw),
+    split,
     notes=notes,
     use_dtw=use_dtw,
     reference=reference,
   )
   ordered = [videos[reference], *videos[:reference], *videos[reference + 1 :]]
-  clip = align_grid(ordered, use_dtw)
-  write_clip(folder / "aligned.mp4", clip)
+  write_clip(folder / "aligned.mp4", align_grid(ordered, use_dtw))
 
 
 def write_matches(

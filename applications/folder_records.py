@@ -47,10 +47,8 @@ def write_records(
     labels, class_names = {}, ()
     if label_file:
       file = read_label_file(LabelOptions(label_file), paths)
-      labels, class_names = (
-        file.find_labels(file.match(paths)),
-        file.class_names,
-      )
+      labels = file.find_labels(file.match(paths))
+      class_names = file.class_names
     plans = [
       SplitPlan(
         f"{DATASET}_{split}",

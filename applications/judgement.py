@@ -44,8 +44,7 @@ class Judgement:
   @property
   def reference(self) -> int:
     """Number of the video that fits all others best."""
-    by_video = np.nanmean(np.where(np.isnan(self.taus), -1, self.taus), axis=1)
-    return int(by_video.argmax())
+    return int(np.nan_to_num(self.taus, nan=-1).mean(axis=1).argmax())
 
 
 def judge(

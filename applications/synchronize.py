@@ -26,7 +26,7 @@ from media.frame_encoding import FrameEncoding
 from media.frames import Frame
 from media.sources import FrameReader, open_source
 from media.video_writer import write_video
-from visualization.matching import align
+from visualization.matching import align, match_all
 
 # Matched times are averaged over so many seconds of the reference.
 _SMOOTHING = 0.5
@@ -38,7 +38,7 @@ def synchronize(
   embs_path: str,
   output_dir: str,
   video_dir: str | None = None,
-  reference_video: str = "0",
+  reference_video: str | None = None,
   use_dtw: bool = True,
 ) -> list[pathlib.Path]:
   """Write re-timed copies of the files that videos were made from.
@@ -50,7 +50,8 @@ def synchronize(
     embs_path: An embeddings file with times and sources, or a pattern.
     output_dir: Folder of the copies, `<name of the video>.mp4`.
     video_dir: Folder of the files; None if the embeddings have their paths.
-    reference_video: Name or index of the video that sets the pace.
+    reference_video: Name or index of the video that sets the pace; None for the
+      one that is nearest to all others, see `find_medoid`.
     use_dtw: See `match_times`.
 
   Returns:
@@ -59,8 +60,11 @@ def synchronize(
   Raises:
     UserError: A file is missing or broken, or is one that would be replaced.
   """
-  videos = embedded_videos.load_videos(embs_path)
-  number = find_video(videos, reference_video, "reference_video")
+  videos = embedded_videos.load_videos(embs_path).videos
+  if reference_video is None:
+    number = find_medoid([video.embs for video in videos])
+  else:
+    number = find_video(videos, reference_video, "reference_video")
   sources = [_find_source(video, video_dir) for video in videos]
   targets = []
   for video in videos:
@@ -85,6 +89,23 @@ def synchronize(
     write_video(target, _read_images(frames), crf=_CRF, times=shown)
   logging.info("Wrote %d videos to %s", len(targets), output_dir)
   return targets
+
+
+def find_medoid(videos: Sequence[np.ndarray]) -> int:
+  """Return the number of the video that is nearest to all others.
+
+  Args:
+    videos: Arrays [L_i, D] of embeddings; two are as near as their frames are
+      to the nearest frames of the other, on average.
+
+  Returns:
+    Its number.
+  """
+  # [V, V], of the frames of one video to another.
+  means = np.array(
+    [distances.mean(axis=0) for _, distances in match_all(videos)]
+  )
+  return int((means + means.T).sum(axis=0).argmin())
 
 
 def match_times(
@@ -178,8 +199,9 @@ if __name__ == "__main__":
   )
   flags.DEFINE_string(
     "reference_video",
-    "0",
-    "Name or index (from 0) of the video that sets the pace.",
+    None,
+    "Name or index (from 0) of the video that sets the pace (default: the one"
+    " that is nearest to all others).",
   )
   flags.DEFINE_boolean(
     "use_dtw",

@@ -33,7 +33,6 @@ def transfer(
   values: str | None = None,
   column: str = "",
   use_dtw: bool = True,
-  phases: Sequence[str] = (),
 ) -> Transferred:
   """Transfer what is known of some videos to the others, and write tables.
 
@@ -45,7 +44,6 @@ def transfer(
     values: A table, see `frame_values.read_values`; None transfers phases.
     column: The column of `values` to transfer.
     use_dtw: Align by dynamic time warping instead of nearest neighbors.
-    phases: Names of the phases in the order of their numbers.
 
   Returns:
     What the other videos got, see `visualization/label_transfer.py`.
@@ -53,7 +51,8 @@ def transfer(
   Raises:
     UserError: The videos, names or values don't fit.
   """
-  videos = embedded_videos.load_videos(embs_path)
+  split = embedded_videos.load_videos(embs_path)
+  videos = split.videos
   find = embedded_videos.find_video
   named = [videos[find(videos, x, "labeled_video")].name for x in labeled_video]
   known = {video.name: video.labels for video in videos if video.usable.any()}
@@ -72,7 +71,7 @@ def transfer(
   found = {
     video.name: predict_labels(video, sources, use_dtw) for video in targets
   }
-  names = dict(enumerate(phases))
+  names = dict(enumerate(split.class_names))
   _write_frames(frames_path, targets, found, "phase", names)
   segments_path = frames_path.with_name("labels.csv")
   _write_segments(segments_path, targets, found, names)
@@ -175,8 +174,5 @@ if __name__ == "__main__":
     True,
     "Align whole videos by dynamic time warping; otherwise each frame gets what"
     " its nearest neighbor has.",
-  )
-  flags.DEFINE_list(
-    "phases", [], "Names of the phases in the order of their numbers."
   )
   embedded_videos.run(transfer)

@@ -14,7 +14,7 @@ import datasets
 from algos.algorithm import Algorithm
 from core.progress import progress
 from data import examples, preprocessing
-from data.dataset_info import read_dataset_file
+from data.dataset_info import load_class_names, read_dataset_file
 from data.encoded_frames import EncodedFrames
 from data.feature_cache import (
   CachedFeatures,
@@ -158,7 +158,8 @@ def embed_split(
       stored (all like the first one, where sizes differ).
 
   Returns:
-    The embedded videos, with labels.
+    The embedded videos, with labels and, as far as they are known, the names of
+    the phases.
 
   Raises:
     UserError: There are no records, or one is damaged.
@@ -189,11 +190,10 @@ def embed_split(
     if keep_frames:
       size = embedded[0].frames.shape[2:0:-1] if embedded else None
       frames = decode_frames(video["jpegs"][rows], size)
-    described = _describe(video, rows, values, frames, fps)
-    source = origins.get(described.name, "")
-    embedded.append(dataclasses.replace(described, source=source))
+    embedded.append(_describe(video, rows, values, frames, fps, origins))
   logging.info("Embedded %d %s videos of %s", len(embedded), split, dataset)
-  return EmbeddedSplit(embedded)
+  names = load_class_names(config.PATH_TO_TFRECORDS, dataset)
+  return EmbeddedSplit(embedded, names)
 
 
 class StoredFrames:
@@ -245,22 +245,25 @@ def _describe(
   embs: np.ndarray,
   frames: np.ndarray | None,
   fps: float | None,
+  origins: Mapping[str, str],
 ) -> EmbeddedVideo:
-  """Join embeddings with what the record says of a video."""
+  """Join embeddings with what the record and `dataset.json` say of a video."""
   times = None
   if len(video["times"]):
     times = video["times"][steps]
   elif fps:
     times = steps / fps
+  name = video["name"].decode(errors="replace")
   return EmbeddedVideo(
     embs=embs,
     steps=steps,
-    name=video["name"].decode(errors="replace"),
+    name=name,
     seq_len=int(video["seq_len"]),
     seq_label=int(video["seq_label"]),
     labels=video["frame_labels"][steps],
     frames=frames,
     times=times,
+    source=origins.get(name, ""),
   )
 
 

@@ -16,11 +16,12 @@ that `numpy.load(path)` opens it without this module and without pickles:
     seq_labels  [N] int64     label of the whole video, -1 = none
     sources     [N] str       video file or folder, empty = not known; only
                               where known
+    class_names [C] str       names of the phases 0 to C-1; only where known
 
-In memory the videos are a dict of lists under the same keys (no `offsets`),
-one entry a video. A key that was not kept is absent: it can't be mistaken for
-a list without videos. Of a file by another program, `steps`, `names`,
-`seq_lens` and `seq_labels` may be missing.
+In memory the videos are a dict of lists under the same keys, one entry a video,
+without `offsets` and `class_names`. A key that was not kept is absent: it can't
+be mistaken for a list without videos. Of a file by another program, `steps`,
+`names`, `seq_lens` and `seq_labels` may be missing.
 
     videos = embeddings.load("/tmp/embeddings.npy")
     for name, embs in zip(videos["names"], videos["embs"]):
@@ -38,7 +39,7 @@ import numpy as np
 
 from core.errors import UserError
 from core.files import atomic_write
-from embeddings.types import EmbeddedSplit, Videos
+from embeddings.types import AnyVideos, EmbeddedSplit, Videos
 
 
 class _Array(NamedTuple):
@@ -50,11 +51,12 @@ class _Array(NamedTuple):
 
 
 _INTEGERS = _Array(np.int64, "iu", 1)
+_TEXTS = _Array(np.str_, "US", 1)
 _PER_VIDEO = {
-  "names": _Array(np.str_, "US", 1),
+  "names": _TEXTS,
   "seq_lens": _INTEGERS,
   "seq_labels": _INTEGERS,
-  "sources": _Array(np.str_, "US", 1),
+  "sources": _TEXTS,
 }
 _PER_FRAME = {
   "embs": _Array(np.float32, "f", 2),
@@ -64,10 +66,11 @@ _PER_FRAME = {
   "times": _Array(np.float64, "f", 1),
 }
 _ARRAYS = {"offsets": _INTEGERS} | _PER_VIDEO | _PER_FRAME
+_ARRAYS |= {"class_names": _TEXTS}
 _OPTIONAL = {"labels", "frames", "times", "sources"}
 
 
-def save(path: str | os.PathLike, videos: Videos) -> None:
+def save(path: str | os.PathLike, videos: AnyVideos) -> None:
   """Write the embeddings of N videos, whole or not at all.
 
   Nothing is compressed: decoded frames would shrink by a quarter and take
@@ -76,8 +79,8 @@ def save(path: str | os.PathLike, videos: Videos) -> None:
 
   Args:
     path: File to write, under any name.
-    videos: Lists of N entries: `embs` [L_i, D] float, `steps` [L_i] int,
-      `names` str, `seq_lens` int, `seq_labels` int and optionally `labels`
+    videos: A split, or lists of N entries: `embs` [L_i, D] float, `steps` [L_i]
+      int, `names` str, `seq_lens` int, `seq_labels` int and optionally `labels`
       [L_i] int, `frames` [L_i, H, W, 3] uint8, all of one size, `times` [L_i]
       float and `sources` str. An optional list that is missing, None or empty
       is not kept.
@@ -86,6 +89,9 @@ def save(path: str | os.PathLike, videos: Videos) -> None:
     ValueError: The lists don't fit together.
     UserError: The file can't be written.
   """
+  class_names: Sequence[str] = ()
+  if isinstance(videos, EmbeddedSplit):
+    class_names, videos = videos.class_names, videos.to_lists()
   per_frame, per_video = (
     [key for key in keys if videos.get(key) or key not in _OPTIONAL]
     for keys in (_PER_FRAME, _PER_VIDEO)
@@ -98,6 +104,7 @@ def save(path: str | os.PathLike, videos: Videos) -> None:
     pieces[key] = [np.array(videos[key], _ARRAYS[key].dtype)]
     _check_pieces(key, pieces[key], [len(lengths)])
   pieces["offsets"] = [np.cumsum([0, *lengths])]
+  pieces["class_names"] = [np.array(class_names)] if class_names else []
   with atomic_write(path) as part, zipfile.ZipFile(part, "w") as archive:
     for key in filter(pieces.get, _ARRAYS):
       _write_array(archive, key, pieces[key])
@@ -120,6 +127,11 @@ def load(path: str | os.PathLike) -> Videos:
   Raises:
     UserError: The file is missing or is no embeddings file.
   """
+  return _load_split(path).to_lists()
+
+
+def _load_split(path: str | os.PathLike) -> EmbeddedSplit:
+  """Read an embeddings file, see `load`."""
   arrays = _read_arrays(path)
   for key, array in arrays.items():
     if array.dtype.kind == "S":
@@ -132,10 +144,11 @@ def load(path: str | os.PathLike) -> Videos:
   kept = [key for key in _PER_FRAME if key in arrays]
   videos = {key: np.split(arrays[key], cuts) for key in kept}
   videos |= {key: arrays[key].tolist() for key in _PER_VIDEO if key in arrays}
-  return EmbeddedSplit.from_lists(videos).to_lists()
+  names = arrays["class_names"].tolist() if "class_names" in arrays else []
+  return EmbeddedSplit.from_lists(videos | {"class_names": names})
 
 
-def load_many(pattern: str | os.PathLike) -> Videos:
+def load_many(pattern: str | os.PathLike) -> EmbeddedSplit:
   """Read the videos of all embeddings files that match a pattern.
 
   Args:
@@ -143,8 +156,8 @@ def load_many(pattern: str | os.PathLike) -> Videos:
       files are read in alphabetical order.
 
   Returns:
-    The same as `load`, the videos of all files one after the other. Frames of
-    files without labels have the label -1 if other files have some.
+    The videos of all files one after the other; the names of phases, unless
+    files name them differently.
 
   Raises:
     UserError: No file matches, one is no embeddings file, or they don't go
@@ -154,21 +167,23 @@ def load_many(pattern: str | os.PathLike) -> Videos:
   # A file may have brackets in its name; a missing one is told by `load`.
   matches = [] if os.path.exists(pattern) else sorted(glob.glob(pattern))
   paths = matches or [pattern]
-  loaded = [load(path) for path in paths]
-  for path, videos in zip(paths[1:], loaded[1:], strict=True):
-    check_same_size(paths[0], loaded[0], path, videos)
-    if ("frames" in loaded[0]) != ("frames" in videos):
-      has, lacks = (path, paths[0]) if "frames" in videos else (paths[0], path)
+  loaded = [_load_split(path) for path in paths]
+  for path, split in zip(paths[1:], loaded[1:], strict=True):
+    check_same_size(paths[0], loaded[0], path, split)
+    lacking = [part.videos[0].frames is None for part in (loaded[0], split)]
+    if lacking[0] != lacking[1]:
+      has, lacks = (path, paths[0]) if lacking[0] else (paths[0], path)
       raise UserError(
         f"{lacks}: expected frames, which {has} holds, received none; extract"
         " both with --keep_data or narrow the pattern"
       )
-  parts = (EmbeddedSplit.from_lists(part).videos for part in loaded)
-  return EmbeddedSplit([*itertools.chain.from_iterable(parts)]).to_lists()
+  videos = itertools.chain.from_iterable(split.videos for split in loaded)
+  names = {split.class_names for split in loaded if split.class_names}
+  return EmbeddedSplit([*videos], names.pop() if len(names) == 1 else ())
 
 
 def check_same_size(
-  first_path: str, first: Videos, path: str, videos: Videos
+  first_path: str, first: EmbeddedSplit, path: str, split: EmbeddedSplit
 ) -> None:
   """Check that the embeddings of two files have equally many dimensions.
 
@@ -176,12 +191,13 @@ def check_same_size(
     first_path: The first file, for the message.
     first: What it holds.
     path: The second file, for the message.
-    videos: What it holds.
+    split: What it holds.
 
   Raises:
     UserError: They have not.
   """
-  expected, received = (part["embs"][0].shape[1] for part in (first, videos))
+  sizes = (part.videos[0].embs.shape[1] for part in (first, split))
+  expected, received = sizes
   if expected != received:
     raise UserError(
       f"{path}: expected embeddings of {expected} dimensions, those of"

@@ -13,6 +13,7 @@ from scipy.spatial.distance import cdist
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from evaluation import plots
 from evaluation.result import Result
+from media.colors import NO_PHASE, phase_colors
 
 if TYPE_CHECKING:
   from matplotlib.figure import Figure
@@ -81,8 +82,6 @@ def draw_strip(videos: Sequence[EmbeddedVideo], distance: str) -> "Figure":
   Returns:
     The figure; a band below each frame has the color of its phase.
   """
-  from media.colors import NO_PHASE, phase_colors  # Of matplotlib.
-
   rows = find_rows(videos, distance, _NUM_MOMENTS)
   labels = [v.labels for v in videos if v.labels is not None]
   count = 1 + max((int(x.max()) for x in labels), default=-1)

@@ -23,7 +23,6 @@ import embeddings
 from core import command_line
 from core.errors import UserError
 from core.files import atomic_write, make_folder
-from embeddings.types import EmbeddedSplit
 from evaluation import kendalls_tau, metrics, plots, report
 from evaluation.metric import Metric
 
@@ -169,7 +168,7 @@ def _draw_embeddings(embs_path: str | os.PathLike | None) -> Drawn:
     missing = "they need --embs_path, a file of extract_embeddings.py"
     yield "tau_matrix, projection", missing
     return
-  split = EmbeddedSplit.from_lists(embeddings.load_many(embs_path))
+  split = embeddings.load_many(embs_path)
   plain = [dataclasses.replace(v, frames=None) for v in split.videos]
   videos = [v.select(np.flatnonzero(v.finite)) for v in plain if v.finite.any()]
   if not videos:
@@ -192,7 +191,7 @@ def _draw_embeddings(embs_path: str | os.PathLike | None) -> Drawn:
   shown = points[rows], np.concatenate(times)[rows], labels[rows]
   if labels.max() < 0:
     yield "projection by phase", f"{embs_path} has no labels"
-  yield "projection", plots.draw_projection(*shown, shares)
+  yield "projection", plots.draw_projection(*shown, shares, split.class_names)
 
 
 def project(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
+from data.known_datasets import pad_names
+from media.colors import SAFE_COLORS
+
 if TYPE_CHECKING:
   from matplotlib.axes import Axes
   from matplotlib.figure import Figure
@@ -20,9 +23,6 @@ if TYPE_CHECKING:
 # axis for names.
 _MAX_ANNOTATED = 15
 _MAX_NAMED = 60
-# Of Okabe and Ito, without the yellow that paper swallows.
-_COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
-_COLORS += ("#000000",)
 _MARKERS = "osD^vP*X"
 _STROKES = ("-", "--", "-.", ":")
 
@@ -208,6 +208,7 @@ def draw_projection(
   times: np.ndarray,
   labels: np.ndarray,
   shares: Sequence[float],
+  class_names: Sequence[str] = (),
 ) -> "Figure":
   """Draw frames in two dimensions, by phase and by time.
 
@@ -216,11 +217,13 @@ def draw_projection(
     times: [F] in [0, 1], shares of their video.
     labels: [F] phases, -1 = none; the left half is left out if all are none.
     shares: Of the variance, in each of the two dimensions.
+    class_names: Names of the phases by number, as far as they are known.
 
   Returns:
     The figure.
   """
   count = 2 if labels.max() >= 0 else 1
+  names = pad_names(class_names, labels.max() + 1)
   figure, panels = make_figure(
     5 * count + 0.6, 5.4, 1, count, sharex=True, sharey=True, squeeze=False
   )
@@ -231,7 +234,7 @@ def draw_projection(
       style = {"color": "0.75", "marker": ".", "label": "no phase"}
       if phase >= 0:
         style = {k: _line_style(phase)[k] for k in ("color", "marker")}
-        style["label"] = f"phase {phase}"
+        style["label"] = names[phase]
       axes.scatter(*points[labels == phase].T, **dots, **style)
     axes.set_title("phase", fontsize=10)
     _add_legend(figure, axes)
@@ -269,7 +272,7 @@ def render(figure: "Figure") -> np.ndarray:
 def _line_style(number: int) -> dict[str, Any]:
   """Return what tells the curve of a number from all others."""
   return {
-    "color": _COLORS[number % len(_COLORS)],
+    "color": SAFE_COLORS[number % len(SAFE_COLORS)],
     "marker": _MARKERS[number % len(_MARKERS)],
     "linestyle": _STROKES[number % len(_STROKES)],
     "markersize": 4,

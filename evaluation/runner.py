@@ -15,9 +15,8 @@ import datasets
 from algos.algorithm import Algorithm
 from core import files, run_directory
 from core.settings import check_name
-from data import dataset_info
 from embeddings import extraction
-from embeddings.types import AnyVideos, EmbeddedSplit, as_split
+from embeddings.types import AnyVideos, EmbeddedSplit
 from evaluation import TASKS, metrics
 from evaluation.metric import Metric
 from evaluation.result import Result
@@ -74,33 +73,12 @@ def run_tasks(
           records = datasets.list_split_records(*source)
           cache = embedder.cache_features(records)
         batches[split] = datasets.eval_batches(*source, maker, cache)
-    embs = name_phases(config, dataset, embs)
     results[dataset] = run_on_embeddings(tasks, dataset, embs, algo, batches)
     if visualize and embs:
       val = extraction.attach_frames(config, dataset, "val", embs["val"])
       shown = show_embeddings(config, config.LOGDIR, dataset, val)
       results[dataset]["neighbors"] = shown
   return results
-
-
-def name_phases(
-  config: EasyDict, dataset: str, embs: Mapping[str, AnyVideos]
-) -> dict[str, EmbeddedSplit]:
-  """Add the names of phases, as far as they are known, for plots and tables.
-
-  Args:
-    config: The configuration.
-    dataset: Name of the data set.
-    embs: Split -> embedded videos.
-
-  Returns:
-    Split -> the same with names.
-  """
-  names = dataset_info.load_class_names(config.PATH_TO_TFRECORDS, dataset)
-  return {
-    split: dataclasses.replace(as_split(videos), class_names=names)
-    for split, videos in embs.items()
-  }
 
 
 def run_on_embeddings(

@@ -83,6 +83,8 @@ def test_own_videos_in_five_lines_and_what_may_follow(tmp_path):
   loaded = embeddings.load(tmp_path / "mine.npy")
   assert loaded["names"] == ["val0", "val1", "val2"]
   assert loaded["seq_lens"] == [14, 16, 18]
+  named = embeddings.load_many(tmp_path / "mine.npy").class_names
+  assert named == ("reach", "pour")
   clips = embeddings.load(tmp_path / "clips.npy")
   np.testing.assert_array_equal(clips["embs"][2], loaded["embs"][2])
   with av.open(tmp_path / "aligned.mp4") as aligned:
@@ -168,7 +170,7 @@ def test_applications_on_embeddings(tmp_path):
   embedded_videos.write(tmp_path / "clips.npy", clips)
   table = "video,frame,force\nclip1,0,1\nclip1,20,2\n"
   (tmp_path / "sensor.csv").write_text(table)
-  words = ("--phases", "--values", "find_f", "find_a", "synchronize")
+  words = ("transferred", "--values", "find_f", "find_a", "synchronize")
   run(tmp_path, *(command("applications.", word) for word in words))
   found = sorted(x.relative_to(tmp_path) for x in tmp_path.glob("*/*.[cp]*"))
   assert list(map(str, found)) == [

@@ -9,7 +9,7 @@ from absl import logging
 
 from core.errors import UserError
 from core.progress import progress
-from embeddings.types import EmbeddedVideo
+from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from visualization import clips, tiles, writing
 from visualization.matching import align, load_comparable
 
@@ -49,7 +49,7 @@ def visualize(
     UserError: The embeddings can't be shown, or an option doesn't fit them.
   """
   ending = writing.check_output(video_path, interval)
-  videos = load_videos(embs_path, normalize_embeddings)
+  videos = load_videos(embs_path, normalize_embeddings).videos
   chosen = _choose(videos, reference_video, candidate_video)
   room = writing.ROOMS[ending]
   if not grid_mode:
@@ -97,9 +97,7 @@ def align_grid(
   return draw(videos, matches, room)
 
 
-def load_videos(
-  embs_path: str | os.PathLike, normalize: bool
-) -> list[EmbeddedVideo]:
+def load_videos(embs_path: str | os.PathLike, normalize: bool) -> EmbeddedSplit:
   """Load videos that can be aligned and drawn.
 
   Args:
@@ -112,13 +110,24 @@ def load_videos(
   Raises:
     UserError: The file has no such videos.
   """
-  videos = load_comparable(embs_path)
-  if videos[0].frames is None:
+  split = load_comparable(embs_path)
+  if split.videos[0].frames is None:
     raise UserError(
       f"{embs_path}: expected embeddings with frames to draw, received none;"
       " extract them with extract_embeddings.py --keep_data"
     )
-  return [_normalize(video) for video in videos] if normalize else videos
+  if not normalize:
+    return split
+  return dataclasses.replace(split, videos=[*map(_normalize, split.videos)])
+
+
+def check_index(role: str, index: int, count: int) -> None:
+  """Raise a UserError if `--<role>_video` is no index of so many videos."""
+  if not 0 <= index < count:
+    raise UserError(
+      f"--{role}_video: expected 0 to {count - 1}, as there are {count} videos,"
+      f" received {index}; choose one of them"
+    )
 
 
 def _normalize(video: EmbeddedVideo) -> EmbeddedVideo:
@@ -128,16 +137,13 @@ def _normalize(video: EmbeddedVideo) -> EmbeddedVideo:
 
 
 def _choose(
-  videos: list[EmbeddedVideo], reference: int, candidate: int | None
+  videos: Sequence[EmbeddedVideo], reference: int, candidate: int | None
 ) -> list[EmbeddedVideo]:
   """Return the reference, then the candidate or all other videos."""
   count = len(videos)
   for role, index in (("reference", reference), ("candidate", candidate)):
-    if index is not None and not 0 <= index < count:
-      raise UserError(
-        f"--{role}_video: expected 0 to {count - 1}, as there are {count}"
-        f" videos, received {index}; choose one of them"
-      )
+    if index is not None:
+      check_index(role, index, count)
   if candidate == reference:
     raise UserError(
       "--candidate_video: expected another video than --reference_video,"

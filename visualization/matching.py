@@ -1,16 +1,17 @@
 """Matches the frames of two videos by their embeddings."""
 
 import os
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 import embeddings
 from core.errors import UserError
-from embeddings.types import EmbeddedSplit, EmbeddedVideo
+from embeddings.types import EmbeddedSplit
 from visualization import dtw
 
 
-def load_comparable(embs_path: str | os.PathLike) -> list[EmbeddedVideo]:
+def load_comparable(embs_path: str | os.PathLike) -> EmbeddedSplit:
   """Load videos that can be compared.
 
   Args:
@@ -22,13 +23,13 @@ def load_comparable(embs_path: str | os.PathLike) -> list[EmbeddedVideo]:
   Raises:
     UserError: There are no such videos.
   """
-  videos = EmbeddedSplit.from_lists(embeddings.load_many(embs_path)).videos
-  if len(videos) < 2:
+  split = embeddings.load_many(embs_path)
+  if len(split.videos) < 2:
     raise UserError(
       f"{embs_path}: expected two or more videos, received one; extract more or"
       " use a pattern that matches several files"
     )
-  for video in videos:
+  for video in split.videos:
     if not len(video.embs) or not video.finite.all():
       received = "NaN or infinity" if len(video.embs) else "no frames"
       raise UserError(
@@ -36,7 +37,32 @@ def load_comparable(embs_path: str | os.PathLike) -> list[EmbeddedVideo]:
         f" {received} in {video.name}; extract them with an earlier checkpoint,"
         " or without this video"
       )
-  return videos
+  return split
+
+
+def match_all(
+  videos: Sequence[np.ndarray],
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+  """Find for each frame the nearest one in every video.
+
+  Args:
+    videos: V arrays [L_i, D] of embeddings.
+
+  Yields:
+    For each video in turn, [L, V] rows of the frames that are nearest to its L
+    frames, and [L, V] Euclidean distances to them.
+  """
+  # The help of scripts need not wait for it.
+  from evaluation.nearest_neighbors import join_videos, nearest_neighbors
+
+  frames, starts = join_videos(videos, "sqeuclidean")
+  parts = np.split(frames, starts[1:])
+  for part, rows in zip(parts, nearest_neighbors(frames, starts), strict=True):
+    distances = [
+      np.linalg.norm(part - other[rows[:, v]], axis=1)
+      for v, other in enumerate(parts)
+    ]
+    yield rows, np.stack(distances, axis=1)
 
 
 def align(

@@ -14,14 +14,14 @@ import numpy as np
 from absl import logging
 from matplotlib.colors import to_hex
 from PIL import Image
-from threadpoolctl import threadpool_limits
 
-from core.errors import UserError
 from core.files import atomic_write
-from embeddings.types import EmbeddedVideo
+from data.known_datasets import pad_names
+from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from media.colors import phase_colors
-from visualization.alignment import load_videos
+from visualization.alignment import check_index, load_videos
 from visualization.label_transfer import predict_labels
+from visualization.matching import match_all
 
 # The page: it can be opened as it stands here, and shows nothing then.
 _PAGE = pathlib.Path(__file__).parent / "viewer_page"
@@ -62,16 +62,11 @@ def write_page(
   Raises:
     UserError: The embeddings can't be shown, or an option doesn't fit them.
   """
-  videos = load_videos(embs_path, normalize_embeddings)
-  if not 0 <= reference_video < len(videos):
-    raise UserError(
-      f"--reference_video: expected 0 to {len(videos) - 1}, as there are"
-      f" {len(videos)} videos, received {reference_video}; choose one of them"
-    )
+  split = load_videos(embs_path, normalize_embeddings)
+  check_index("reference", reference_video, len(split.videos))
   size = write_viewer(
     html_path,
-    videos,
-    predicted=predict_missing(videos, use_dtw),
+    split,
     width=html_width,
     stride=html_stride,
     use_dtw=use_dtw,
@@ -81,33 +76,10 @@ def write_page(
   return size
 
 
-def predict_missing(
-  videos: Sequence[EmbeddedVideo], use_dtw: bool = False
-) -> list[np.ndarray | None]:
-  """Predict the phases of videos without labels from those that have some.
-
-  Args:
-    videos: N videos.
-    use_dtw: Match frames by dynamic time warping.
-
-  Returns:
-    For each video [L] int64 phases; None if it has labels, or if none has.
-  """
-  labeled = [video for video in videos if video.usable.any()]
-  return [
-    predict_labels(video, labeled, use_dtw)[0]
-    if labeled and not video.usable.any()
-    else None
-    for video in videos
-  ]
-
-
 def write_viewer(
   path: str | os.PathLike,
-  videos: Sequence[EmbeddedVideo],
-  class_names: Sequence[str] = (),
+  split: EmbeddedSplit,
   *,
-  predicted: Sequence[np.ndarray | None] | None = None,
   notes: Sequence[str] = (),
   width: int = 160,
   stride: int = 1,
@@ -116,14 +88,14 @@ def write_viewer(
 ) -> int:
   """Write videos, their embeddings and a page to look at them in one file.
 
+  Where only some videos have labels, the others are shown with phases that are
+  predicted from these.
+
   Args:
     path: File to write, `.html`.
-    videos: Two or more videos with frames and finite embeddings. `frames` may
+    split: Two or more videos with frames and finite embeddings. `frames` may
       be any object with a `shape` [L, H, W, 3] that gives frame i, [H, W, 3]
       uint8, as `frames[i]`; frames are asked for in order and one at a time.
-    class_names: Names of the phases by number, as far as they are known.
-    predicted: For each video [L] int phases, -1 = none, which are shown as
-      predicted if the video has no labels of its own; or None.
     notes: Sentences at the top of the page.
     width: Pixels that the frames are wide; smaller ones are not enlarged.
     stride: Show every n-th frame. All frames are aligned.
@@ -136,10 +108,11 @@ def write_viewer(
   Raises:
     UserError: The file can't be written.
   """
+  videos = split.videos
   sizes = [_fit(video, width) for video in videos]
-  phases = _choose_phases(videos, predicted or [None] * len(videos))
+  phases = _choose_phases(videos, use_dtw)
   facts = _describe(videos, sizes, phases, stride)
-  facts |= {"phases": _name_phases(class_names, phases), "notes": [*notes]}
+  facts |= {"phases": _name_phases(split, phases), "notes": [*notes]}
   facts |= {"useDtw": use_dtw, "reference": reference}
   head, tail = _read_page()
   with atomic_write(path) as temporary:
@@ -163,15 +136,16 @@ def _fit(video: EmbeddedVideo, most: int) -> tuple[int, int]:
 
 
 def _choose_phases(
-  videos: Sequence[EmbeddedVideo], predicted: Sequence[np.ndarray | None]
+  videos: Sequence[EmbeddedVideo], use_dtw: bool
 ) -> list[tuple[np.ndarray | None, bool]]:
   """Return the phases of each video, and whether they are predicted."""
-  chosen = []
-  for video, guess in zip(videos, predicted, strict=True):
-    is_labeled = video.labels is not None and (video.labels >= 0).any()
-    is_predicted = not is_labeled and guess is not None
-    phases = video.labels if is_labeled else guess
-    chosen.append((phases, is_predicted))
+  labeled = [video for video in videos if video.usable.any()]
+  chosen: list[tuple[np.ndarray | None, bool]] = []
+  for video in videos:
+    if not labeled or video.usable.any():
+      chosen.append((video.labels if labeled else None, False))
+    else:
+      chosen.append((predict_labels(video, labeled, use_dtw)[0], True))
   return chosen
 
 
@@ -182,7 +156,11 @@ def _describe(
   stride: int,
 ) -> dict[str, Any]:
   """Gather what the page knows of the videos besides their frames."""
-  distances = _distances_to_others([video.embs for video in videos])
+  matched = match_all([video.embs for video in videos])
+  distances = [
+    np.delete(to_each, v, axis=1).min(axis=1)
+    for v, (_, to_each) in enumerate(matched)
+  ]
   pooled = np.concatenate(distances)
   middle = np.median(pooled)
   threshold = middle + _UNUSUAL * np.median(np.abs(pooled - middle))
@@ -206,44 +184,19 @@ def _describe(
         "distances": [float(f"{d:.5g}") for d in distances[v]],
       }
     )
-  layout = {"stride": stride, "columns": _SHEET_COLUMNS}
-  layout["perSheet"] = _SHEET_FRAMES
+  layout = dict(stride=stride, columns=_SHEET_COLUMNS, perSheet=_SHEET_FRAMES)
   threshold = float(f"{threshold:.5g}")
   return {"videos": described, "layout": layout, "threshold": threshold}
 
 
-def _distances_to_others(videos: Sequence[np.ndarray]) -> list[np.ndarray]:
-  """Compute how far each frame is from the nearest frame of any other video.
-
-  Args:
-    videos: Two or more arrays [L, D] of embeddings.
-
-  Returns:
-    For each video [L] Euclidean distances.
-  """
-  # The help of the script need not wait for it.
-  from sklearn.metrics import pairwise_distances_argmin_min
-
-  found = []
-  # Threads would wait busily for cores that others use.
-  with threadpool_limits(limits=1):
-    for v, video in enumerate(videos):
-      others = np.concatenate([*videos[:v], *videos[v + 1 :]])
-      found.append(pairwise_distances_argmin_min(video, others)[1])
-  return found
-
-
 def _name_phases(
-  class_names: Sequence[str],
-  phases: Sequence[tuple[np.ndarray | None, bool]],
+  split: EmbeddedSplit, phases: Sequence[tuple[np.ndarray | None, bool]]
 ) -> list[dict[str, str]]:
-  """Give each phase that may occur a name and a color."""
+  """Give each phase that may occur a name and a color; none without labels."""
   known = [labels.max(initial=-1) for labels, _ in phases if labels is not None]
-  last = max(known, default=-1)
-  names = [*class_names]
-  names += [f"phase {number}" for number in range(len(names), last + 1)]
-  if last < 0:
+  if not known:
     return []
+  names = pad_names(split.class_names, max(known) + 1)
   colors = map(to_hex, phase_colors(len(names)))
   pairs = zip(names, colors, strict=True)
   return [{"name": name, "color": color} for name, color in pairs]

@@ -33,7 +33,7 @@ def test_videos_that_can_not_be_compared(videos, tmp_path):
   assert "received no frames in x;" in told(first, empty)
   third.embs[4, 1] = np.nan
   assert "received NaN or infinity in video 2;" in told(first, third)
-  assert len(load_videos(write(path, [first, second]))) == 2
+  assert len(load_videos(write(path, [first, second])).videos) == 2
 
 
 def test_a_video_is_found_by_name_then_by_index(videos):

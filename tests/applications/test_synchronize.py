@@ -3,7 +3,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from applications.synchronize import choose_frames, match_times, synchronize
+from applications.synchronize import (
+  choose_frames,
+  find_medoid,
+  match_times,
+  synchronize,
+)
 from embeddings.types import EmbeddedVideo
 from media.frames import Frame
 from media.video_reader import VideoReader
@@ -67,6 +72,21 @@ def test_all_play_in_step_with_the_reference(clips, use_dtw, tmp_path):
     original = [times[np.argmax(bright >= event - 1)] for event in events]
     distances += np.abs(np.subtract(reached, original)).tolist()
   assert np.median(distances) < 0.2 and max(distances) < 0.4
+
+
+def test_the_medoid_is_nearest_to_all_others(clips, tmp_path):
+  line = [np.linspace([0, x], [1, x], 9) for x in (5.0, 1.0, 0.0, 1.5, 3.0)]
+  assert find_medoid(line) == 3
+  folder, videos = clips
+  # By default, it sets the pace.
+  medoid = find_medoid([video.embs for video in videos])
+  path = write(tmp_path / "e.npy", videos)
+  paths = synchronize(path, tmp_path, str(folder))
+  expected = VideoReader(folder / videos[medoid].source)
+  times = [frame.time for frame in expected]
+  for copy in paths:
+    found = [frame.time for frame in VideoReader(copy)]
+    np.testing.assert_allclose(found, times, atol=1e-4)
 
 
 def test_matched_times_are_smooth_and_keep_to_the_ends():

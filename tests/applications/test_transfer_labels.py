@@ -42,8 +42,9 @@ def test_tables(tmp_path):
   # Every third frame is embedded, and the file names the phases by number.
   rows = np.arange(0, len(other.embs), 3)
   other = other.select(rows)
-  path = write(tmp_path / "e.npy", [known, other])
-  found = transfer(path, tmp_path, phases=["reach", "grasp", "pour", "put"])
+  names = ["reach", "grasp", "pour", "put"]
+  path = write(tmp_path / "e.npy", [known, other], names)
+  found = transfer(path, tmp_path)
   labels, confidences = found[other.name]
   frames = read_table(tmp_path / "frames.csv")
   assert [int(row["frame"]) for row in frames] == rows.tolist()

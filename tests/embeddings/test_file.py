@@ -6,6 +6,7 @@ import pytest
 import embeddings
 from core.errors import UserError
 from embeddings import file
+from embeddings.types import EmbeddedSplit
 from tests.helpers.errors import message_of
 
 
@@ -71,10 +72,27 @@ def test_times_and_sources_are_kept_where_they_are_known(tmp_path):
     embeddings.save(tmp_path / name, videos)
     assert_same(embeddings.load(tmp_path / name), videos)
   # Beside a file without them they are not known.
-  both = embeddings.load_many(tmp_path / "e*.npy")
+  both = embeddings.load_many(tmp_path / "e*.npy").to_lists()
   assert both["sources"] == [*known["sources"], ""]
   np.testing.assert_array_equal(both["times"][0], known["times"][0])
   np.testing.assert_array_equal(both["times"][3], np.full(4, np.nan))
+
+
+def test_names_of_phases_are_kept_unless_files_differ_in_them(tmp_path):
+  videos = EmbeddedSplit.from_lists(some_videos()).videos
+  for name, phases in (("a", ["réach", "pour"]), ("b", []), ("c", ["pour"])):
+    embeddings.save(tmp_path / f"{name}.npy", EmbeddedSplit(videos, phases))
+  with np.load(tmp_path / "a.npy", allow_pickle=False) as archive:
+    assert archive["class_names"].tolist() == ["réach", "pour"]
+  # The lists have an entry a video each.
+  assert_same(embeddings.load(tmp_path / "a.npy"), some_videos())
+  for pattern, expected in (
+    ("a.npy", ("réach", "pour")),
+    ("b.npy", ()),
+    ("[ab].npy", ("réach", "pour")),
+    ("*.npy", ()),
+  ):
+    assert embeddings.load_many(tmp_path / pattern).class_names == expected
 
 
 def test_numpy_alone_reads_the_file(tmp_path):
@@ -257,10 +275,11 @@ def test_load_many_concatenates_in_order_of_names(tmp_path):
   parts = [some_videos((3, 4), seed=0), some_videos((2,), seed=1)]
   for name, part in zip("ab", parts, strict=True):
     embeddings.save(tmp_path / f"e[{name}].npy", part)
-  found = embeddings.load_many(str(tmp_path / "e*.npy"))
+  found = embeddings.load_many(str(tmp_path / "e*.npy")).to_lists()
   assert_same(found, {key: parts[0][key] + parts[1][key] for key in parts[0]})
   # The brackets in the name of a file are no pattern.
-  assert_same(embeddings.load_many(tmp_path / "e[b].npy"), parts[1])
+  alone = embeddings.load_many(tmp_path / "e[b].npy").to_lists()
+  assert_same(alone, parts[1])
 
 
 @pytest.mark.parametrize(
@@ -284,6 +303,6 @@ def test_load_many_gives_frames_of_files_without_labels_none(tmp_path):
   parts = [some_videos((3, 4), labels=False), some_videos((2,), seed=1)]
   for name, part in zip("ab", parts, strict=True):
     embeddings.save(tmp_path / f"{name}.npy", part)
-  found = embeddings.load_many(tmp_path / "*.npy")["labels"]
+  found = embeddings.load_many(tmp_path / "*.npy").to_lists()["labels"]
   assert [x.tolist() for x in found[:2]] == [[-1] * 3, [-1] * 4]
   np.testing.assert_array_equal(found[2], parts[1]["labels"][0])

@@ -130,19 +130,20 @@ def test_projection_is_that_of_principal_components():
 def test_dots_have_their_phase_and_time():
   points = np.array([[0, 0], [1, 1], [2, 0], [3, 1.0]])
   times, labels = np.array([0, 0.5, 1, 0.25]), np.array([2, 0, -1, 2])
-  figure = plots.draw_projection(points, times, labels, [0.6, 0.3])
+  shares = [0.6, 0.3]
+  figure = plots.draw_projection(points, times, labels, shares, ["reach"])
   by_phase, by_time = figure.axes[:2]
   dots = by_phase.collections
   shown = {c.get_label(): c.get_offsets().tolist() for c in dots}
   assert shown == {
     "no phase": [[2, 0]],
-    "phase 0": [[1, 1]],
+    "reach": [[1, 1]],
     "phase 2": [[0, 0], [3, 1]],
   }
   [dots] = by_time.collections
   assert dots.get_array().tolist() == times.tolist()
   assert by_phase.get_xlabel() == "first component (60% of the variance)"
-  alone = plots.draw_projection(points, times, labels * 0 - 1, [0.6, 0.3])
+  alone = plots.draw_projection(points, times, labels * 0 - 1, shares)
   assert len(alone.axes) == 2  # By time, and its scale.
 
 

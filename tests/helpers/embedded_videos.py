@@ -44,9 +44,9 @@ def timed_videos(num_videos, seed, fps=10, **options):
   return list(EmbeddedSplit.from_lists(lists).videos)
 
 
-def write(path, videos):
+def write(path, videos, class_names=()):
   """Writes an embeddings file; returns its path."""
-  embeddings.save(path, EmbeddedSplit(videos).to_lists())
+  embeddings.save(path, EmbeddedSplit(videos, class_names))
   return str(path)
 
 

@@ -34,5 +34,5 @@ def write(path, times=TIMES, shape=(48, 64), frames=None):
   frames = frames or [bright_frames(t, shape) for t in times]
   embs = map(curve, times)
   videos = [make(f"video_{i}", frames[i], x) for i, x in enumerate(embs)]
-  embeddings.save(path, EmbeddedSplit(videos).to_lists())
+  embeddings.save(path, EmbeddedSplit(videos))
   return path

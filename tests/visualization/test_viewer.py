@@ -14,7 +14,8 @@ from core.errors import UserError
 from embeddings.types import EmbeddedSplit
 from tests.helpers import coded_videos, warped_videos
 from tests.helpers.processes import run_python
-from visualization.viewer import predict_missing, write_page, write_viewer
+from visualization.label_transfer import predict_labels
+from visualization.viewer import write_page, write_viewer
 
 
 class Page:
@@ -46,10 +47,10 @@ class Page:
 
 @pytest.fixture
 def write(tmp_path):
-  def write(videos=None, *arguments, **options):
+  def write(videos=None, class_names=(), **options):
     path = tmp_path / "page.html"
     videos = coded_videos.make() if videos is None else videos
-    size = write_viewer(path, videos, *arguments, **options)
+    size = write_viewer(path, EmbeddedSplit(videos, class_names), **options)
     assert size == path.stat().st_size
     return Page(path)
 
@@ -129,27 +130,33 @@ def test_distances_to_other_videos_and_what_is_unusual(write):
   assert page.data["threshold"] == pytest.approx(expected, rel=1e-3)
 
 
-def test_own_phases_come_before_predicted_ones(write):
+def test_phases_of_videos_without_are_predicted(write):
   videos = coded_videos.make()
   unlabeled = np.full(len(videos[1].embs), -1)
   videos[1] = dataclasses.replace(videos[1], labels=unlabeled)
-  predicted = predict_missing(videos)
-  assert [p is None for p in predicted] == [True, *[False] * 4]
-  # Forward videos go through the phases in order.
-  assert predicted[4][0] == 0 and predicted[4][-1] == 2
-  predicted[0] = np.zeros(40, int)
-  page = write(videos, ["reach"], predicted=predicted)
+  page = write(videos, ["reach"])
   assert [v["isPredicted"] for v in page.videos] == [False, *[True] * 4]
   assert page.videos[0]["labels"] == videos[0].labels.tolist()
-  assert page.videos[1]["labels"] == predicted[1].tolist()
+  for video, found in zip(videos[1:], page.videos[1:], strict=True):
+    assert found["labels"] == predict_labels(video, videos[:1])[0].tolist()
+  # Forward videos go through the phases in order.
+  assert page.videos[4]["labels"][0] == 0 and page.videos[4]["labels"][-1] == 2
   names = [phase["name"] for phase in page.data["phases"]]
   assert names == ["reach", "phase 1", "phase 2"]
   assert len({phase["color"] for phase in page.data["phases"]}) == 3
 
 
+def test_phases_have_the_names_that_the_file_has(tmp_path):
+  names = ["reach", "pour", "put back", "none of these"]
+  split = EmbeddedSplit(coded_videos.make(), names)
+  embeddings.save(tmp_path / "e.npy", split)
+  write_page(tmp_path / "e.npy", tmp_path / "page.html")
+  phases = Page(tmp_path / "page.html").data["phases"]
+  assert [phase["name"] for phase in phases] == names
+
+
 def test_without_labels_there_are_no_phases(write):
   videos = coded_videos.make()[1:]
-  assert predict_missing(videos) == [None] * 4
   page = write(videos, ["reach"])
   assert page.data["phases"] == []
   assert [v["labels"] for v in page.videos] == [None] * 4
@@ -206,7 +213,7 @@ def test_mistakes_leave_no_file(tmp_path):
   ):
     write_page(embs_path, path, reference_video=3)
   videos = coded_videos.make()
-  embeddings.save(tmp_path / "none.npy", EmbeddedSplit(videos[1:2]).to_lists())
+  embeddings.save(tmp_path / "none.npy", EmbeddedSplit(videos[1:2]))
   with pytest.raises(UserError, match="two or more videos"):
     write_page(tmp_path / "none.npy", path)
 
@@ -217,5 +224,5 @@ def test_mistakes_leave_no_file(tmp_path):
   frames = Broken(videos[4].frames)
   videos[4] = dataclasses.replace(videos[4], frames=frames)
   with pytest.raises(UserError, match=r"clip\.mp4"):
-    write_viewer(path, videos)
+    write_viewer(path, EmbeddedSplit(videos))
   assert not list(path.parent.glob("*"))

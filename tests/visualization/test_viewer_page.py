@@ -6,13 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from embeddings.types import EmbeddedSplit
 from evaluation.kendalls_tau import tau_b
+from media.colors import phase_colors
 from tests.helpers import coded_videos, warped_videos
 from tests.helpers.browser import open_browser
 from visualization import dtw
 from visualization.alignment import visualize
+from visualization.label_transfer import predict_labels
 from visualization.matching import align
-from visualization.viewer import predict_missing, write_viewer
+from visualization.viewer import write_viewer
 
 # A copy is read, as Chromium complains of canvases that are read often.
 PIXELS = """(canvas, [x, y]) => {
@@ -43,8 +46,7 @@ def page_path(tmp_path_factory):
   path = tmp_path_factory.mktemp("viewer") / "page.html"
   note = "This should not be believed: it is <made up>."
   names = ["reach", "pour", "put back"]
-  predicted = predict_missing(VIDEOS)
-  write_viewer(path, VIDEOS, names, predicted=predicted, notes=[note])
+  write_viewer(path, EmbeddedSplit(VIDEOS, names), notes=[note])
   return path
 
 
@@ -284,9 +286,9 @@ def test_phases_and_unusual_frames_are_drawn_and_told(show, tmp_path):
   foreign[10:14] += 5
   videos[4] = dataclasses.replace(videos[4], embs=foreign)
   names = ["reach", "pour", "put back"]
-  predicted = predict_missing(videos)
+  predicted = [predict_labels(video, videos[:1])[0] for video in videos]
   path = tmp_path / "page.html"
-  write_viewer(path, videos, names, predicted=predicted)
+  write_viewer(path, EmbeddedSplit(videos, names))
   viewer = show(path)
   legend = viewer.page.locator("#legend li").all_text_contents()
   assert legend[:3] == names and len(legend) == 5
@@ -298,14 +300,14 @@ def test_phases_and_unusual_frames_are_drawn_and_told(show, tmp_path):
   label = names[predicted[4][12]]
   text = f"frame 24, {label}, unusual"
   viewer.expect(timeline).to_have_attribute(told, text)
-  # The second color of the palette; predicted, it has stripes.
-  orange = (255, 127, 14)
+  # The second color; predicted, it has stripes.
+  color = np.round(255 * np.array(phase_colors(3)[1]))
   for video, is_striped in ((0, False), (1, True)):
     labels = videos[0].labels if video == 0 else predicted[1]
     share = np.flatnonzero(labels == 1).mean() / len(labels)
     canvas = viewer.timeline(video).locator("canvas")
     pixels = np.reshape(canvas.evaluate(PIXELS, [share, 0.95]), (-1, 4))[:, :3]
-    same = (pixels == orange).all(axis=1)
+    same = (pixels == color).all(axis=1)
     assert same.any() and same.all() != is_striped
 
 
@@ -313,7 +315,7 @@ def test_many_videos_open_and_only_those_in_view_are_decoded(show, tmp_path):
   names = [f"video {v}" for v in range(100)]
   videos = coded_videos.make(names, [12] * 100, (24, 32))
   path = tmp_path / "page.html"
-  write_viewer(path, videos)
+  write_viewer(path, EmbeddedSplit(videos))
   viewer = show(path, viewport={"width": 900, "height": 600})
   summary = viewer.page.locator("#summary")
   viewer.expect(summary).to_have_text(

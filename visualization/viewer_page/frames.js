@@ -44,9 +44,9 @@ class Video {
     return `frame ${this.steps[frame]}`;
   }
 
-  /** The name of a frame's phase; empty if it has none. */
+  /** The name of a frame's phase; empty if the video has none. */
   phase(frame, phases) {
-    return phases[this.labels?.[frame]]?.name ?? "";
+    return this.labels ? (phases[this.labels[frame]]?.name ?? "no phase") : "";
   }
 }
 
