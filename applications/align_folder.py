@@ -57,6 +57,9 @@ if __name__ == "__main__":
     "YAML file of settings that training starts from (default:"
     " configs/own_videos.yml).",
   )
+  flags.DEFINE_multi_string(
+    "set", [], "One setting, such as SEED=1; may be repeated."
+  )
   define_path(
     "backbone",
     None,

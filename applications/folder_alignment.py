@@ -43,6 +43,8 @@ class Options:
   Attributes:
     minutes: What everything may take.
     config: YAML file that training starts from.
+    set: Settings that replace those of `config`, `KEY=value`; the plan decides
+      sizes and steps.
     backbone: A .keras file; None for the backbone of `config`.
     logdir: A trained run to use instead of training; None trains.
     label_file: Labels of some or all videos, to show; None for none.
@@ -54,6 +56,7 @@ class Options:
 
   minutes: float = 10.0
   config: str | os.PathLike = _CONFIG
+  set: Sequence[str] = ()
   backbone: str | None = None
   logdir: str | None = None
   label_file: str | None = None
@@ -166,9 +169,9 @@ def _plan(
   videos: dict[str, ReadableVideo], folder: pathlib.Path, options: Options
 ) -> tuple[Plan, EasyDict]:
   """Follow the plan that is there, or make one; show it."""
-  settings = []
+  settings = [*options.set]
   if options.backbone:
-    settings = [f"MODEL.BASE_MODEL.NETWORK={options.backbone}"]
+    settings.append(f"MODEL.BASE_MODEL.NETWORK={options.backbone}")
   base = configuration.load([options.config], settings)
   path = folder / "plan.yml"
   if path.exists():

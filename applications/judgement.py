@@ -157,6 +157,6 @@ def _describe_reversed(names: Sequence[str], taus: np.ndarray) -> list[str]:
   return [
     f"⚠ {share:.0%} of the pairs, such as {first} and {second}, are matched"
     " backwards: one of them is mirrored or played in reverse, or the action"
-    " looks the same in both directions. Turn AUGMENTATION.RANDOM_FLIP off in"
-    " a copy of configs/own_videos.yml, or leave these videos out."
+    " looks the same in both directions. Leave these videos out, or give --set"
+    " AUGMENTATION.RANDOM_FLIP=False and another --output_dir."
   ]

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 from easydict import EasyDict
+from sklearn.metrics import confusion_matrix
 
 from data.subsets import first_fraction
 from embeddings.types import AnyVideos, as_split
@@ -47,7 +48,7 @@ class Classification:
     splits = frame_selection.labeled_videos(dataset_name, train=train, val=val)
     if splits is None:
       return Result.empty()
-    names = dict(enumerate(as_split(val).class_names))
+    class_names = dict(enumerate(as_split(val).class_names))
     metric = functools.partial(Metric, "classification", dataset=dataset_name)
     val_frames, val_labels = frame_selection.frames_and_labels(splits["val"])
     metrics, details, accuracies = [], {}, []
@@ -64,17 +65,16 @@ class Classification:
       details[f"classification/{dataset_name}_{fraction}_used"] = frames_used
     majority = majority_accuracy(labels, val_labels)
     metrics.append(metric("val", name="majority_accuracy", value=majority))
-    phases = np.union1d(val_labels, predictions)
-    counts = np.zeros([len(phases)] * 2, np.int64)
-    places = np.searchsorted(phases, [val_labels, predictions])
-    np.add.at(counts, tuple(places), 1)
-    for i, phase in enumerate(phases.tolist()):
+    phases = np.union1d(val_labels, predictions).tolist()
+    counts = confusion_matrix(val_labels, predictions, labels=phases)
+    names = [class_names.get(phase, "") for phase in phases]
+    for i, phase in enumerate(phases):
       if total := counts[i].sum():  # Not if it is only predicted.
-        name, title = f"phase_{phase}_accuracy", names.get(phase, "")
+        name = f"phase_{phase}_accuracy"
         recall = float(counts[i, i] / total)
-        metrics.append(metric("val", name=name, value=recall, title=title))
+        metrics.append(metric("val", name=name, value=recall, title=names[i]))
     tag = f"classification/val_{dataset_name}_confusion"
-    details[tag] = {"phases": phases.tolist(), "frames": counts.tolist()}
+    details[tag] = {"phases": phases, "names": names, "frames": counts.tolist()}
     amount = "fraction of labeled videos"
     curve = (accuracies, self._fractions, amount, majority)
     draw_curve = functools.partial(plots.draw_accuracy_curve, *curve)

@@ -91,14 +91,13 @@ def read_details(logdir: str | os.PathLike) -> dict[int, dict[str, Any]]:
     logdir: The log directory.
 
   Returns:
-    Step -> details, of evaluations on all videos; `titles` are those of all
-    tasks.
+    Step -> details, of evaluations on all videos.
 
   Raises:
     UserError: The file can't be read, or a line is not what `append` writes.
   """
   evaluations = _read_evaluations(logdir, max_embs=0)
-  return {s: e.details | {"titles": e.titles} for s, e in evaluations.items()}
+  return {step: evaluation.details for step, evaluation in evaluations.items()}
 
 
 def table(logdir: str | os.PathLike) -> str:

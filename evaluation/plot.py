@@ -130,20 +130,13 @@ def _draw_runs(runs: Runs, details: Mapping[str, Mapping[str, Any]]) -> Drawn:
     for title, of_run in details.items():
       drawn = "the run has no classification in EVAL.TASKS"
       if matrix := of_run.get(f"classification/val_{dataset}_confusion"):
-        names = _name_phases(of_run["titles"], dataset)
-        shown = np.array(matrix["frames"]), matrix["phases"], names
+        phases = matrix["phases"]
+        # Those of older evaluations are not known.
+        names = matrix.get("names", [""] * len(phases))
+        shown = np.array(matrix["frames"]), phases, names
         heading = f"{title}, step {last[title]}"
         drawn = plots.draw_confusion_matrix(*shown, heading)
       yield f"confusion_{dataset}_{title}", drawn
-
-
-def _name_phases(titles: Mapping[str, str], dataset: str) -> dict[int, str]:
-  named = {Metric.from_tag(tag): title for tag, title in titles.items()}
-  return {
-    int(metric.number): title
-    for metric, title in named.items()
-    if (metric.dataset, metric.measure) == (dataset, "phase_{}_accuracy")
-  }
 
 
 def _find_curve(

@@ -30,7 +30,7 @@ _STROKES = ("-", "--", "-.", ":")
 def draw_confusion_matrix(
   counts: np.ndarray,
   phases: Sequence[int],
-  names: Mapping[int, str],
+  names: Sequence[str],
   title: str = "",
 ) -> "Figure":
   """Draw how often each phase is taken for each other.
@@ -38,7 +38,7 @@ def draw_confusion_matrix(
   Args:
     counts: [P, P] frames, a row for each true phase.
     phases: P phases.
-    names: Names of phases, as far as they have any.
+    names: P names; empty where there is none.
     title: Title of the figure.
 
   Returns:
@@ -47,7 +47,8 @@ def draw_confusion_matrix(
   """
   totals = counts.sum(axis=1, keepdims=True)
   shares = counts / np.maximum(totals, 1)
-  titles = [f"{p} {textwrap.shorten(names.get(p, ''), 40)}" for p in phases]
+  named = zip(phases, names, strict=True)
+  titles = [f"{p} {textwrap.shorten(name, 40)}" for p, name in named]
   figure, axes = make_figure(5.2 + 0.08 * max(map(len, titles)), 4.6)
   image = axes.imshow(shares, vmin=0, vmax=1, cmap="Blues", aspect="auto")
   axes.set_xticks(range(len(phases)), phases)

@@ -19,11 +19,13 @@ def test_a_fraction_with_one_phase_predicts_it(config, val):
 
 def test_what_makes_classification_believable(config, train, val):
   train["labels"][4][:3] = -1
-  result = evaluate("classification", config, train, val)
+  videos = EmbeddedSplit.from_lists(val | {"class_names": ("reach", "pour")})
+  result = evaluate("classification", config, train, videos)
   labels = np.concatenate(val["labels"])
   counted = result.details["classification/val_toy_confusion"]
   frames = np.array(counted["frames"])
   assert counted["phases"] == [0, 1, 2, 3]
+  assert counted["names"] == ["reach", "pour", "", ""]
   assert frames.sum(axis=1).tolist() == np.bincount(labels).tolist()
   assert frames.trace() / frames.sum() == pytest.approx(result.value)
   recall = result.scalars["classification/val_toy_phase_2_accuracy"]

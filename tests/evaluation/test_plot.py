@@ -30,10 +30,8 @@ def runs(tmp_path):
   """Two runs of one name, the second with a single step."""
   first, second = tmp_path / "a" / "run", tmp_path / "b" / "run"
   matrix = {"phases": [0, 2], "frames": [[8, 2], [1, 9]]}
-  details = {
-    "classification/val_pouring_confusion": matrix,
-    "titles": {"classification/val_pouring_phase_2_accuracy": "pour <out>"},
-  }
+  matrix["names"] = ["", "pour <out>"]
+  details = {"classification/val_pouring_confusion": matrix}
   append(first, 0, 0.1)
   append(first, 500, 0.5, **details)
   append(first, 1000, 0.9, **details)
@@ -177,12 +175,3 @@ def test_mistakes_are_told(tmp_path):
   np.savez(tmp_path / "e.npz", embs=np.full((4, 2), np.nan), offsets=[0, 4])
   message = message_of(plot.plot, [], out, tmp_path / "e.npz")
   assert "e.npz: expected finite embeddings, received none" in message
-
-
-def test_phases_have_the_names_of_their_data_set():
-  titles = {
-    "classification/val_a_phase_0_accuracy": "reach",
-    "classification/val_b_phase_0_accuracy": "lift",
-    "classification/val_a_majority_accuracy": "no phase",
-  }
-  assert plot._name_phases(titles, "a") == {0: "reach"}
