@@ -106,7 +106,7 @@ def _describe_numbers(
   numbers = (
     f"Kendall's tau over {count} {kind}: {tau:.2f} (1 = all frames matched in"
     f" order, 0 = no order); cycle-consistency: {cycles:.2f} of their frames"
-    " return to themselves through another video."
+    " return exactly to themselves through another video."
   )
   if tau >= _GOOD_TAU:
     verdict = "The order of the matches is good."
