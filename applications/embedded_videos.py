@@ -19,7 +19,7 @@ from visualization.matching import load_comparable
 flags.disclaim_key_flags()
 
 # Frames before and after a frame that count when it is compared.
-_CONTEXT = 4
+_CONTEXT = 6
 # Titles of what `describe_frame` returns.
 FRAME_COLUMNS = ("video", "frame", "time")
 
@@ -109,9 +109,9 @@ def stack_context(video: EmbeddedVideo) -> np.ndarray:
     video: A video of L frames.
 
   Returns:
-    [L, 9 D], each frame after the 4 before and before the 4 after it; the first
-    and the last frame of the video are repeated. Euclidean distances are the
-    root mean square of those of the frames.
+    [L, 13 D], each frame after the 6 before and before the 6 after it; the
+    first and the last frame of the video are repeated. Euclidean distances are
+    the root mean square of those of the frames.
   """
   padded = np.pad(video.embs, ((_CONTEXT, _CONTEXT), (0, 0)), mode="edge")
   window = 2 * _CONTEXT + 1

@@ -4,7 +4,7 @@ import functools
 
 import numpy as np
 from easydict import EasyDict
-from sklearn.metrics import confusion_matrix
+from scipy.stats.contingency import crosstab
 
 from data.subsets import first_fraction
 from embeddings.types import AnyVideos, as_split
@@ -66,7 +66,8 @@ class Classification:
     majority = majority_accuracy(labels, val_labels)
     metrics.append(metric("val", name="majority_accuracy", value=majority))
     phases = np.union1d(val_labels, predictions).tolist()
-    counts = confusion_matrix(val_labels, predictions, labels=phases)
+    pair = val_labels, predictions
+    counts = crosstab(*pair, levels=(phases, phases)).count
     names = [class_names.get(phase, "") for phase in phases]
     for i, phase in enumerate(phases):
       if total := counts[i].sum():  # Not if it is only predicted.

@@ -60,7 +60,7 @@ def test_frames_are_compared_with_those_around_them(videos):
   for i, j in ((10, 12), (0, 20), (3, len(second.embs) - 1)):
     squares = [
       np.sum((first.embs[max(i + o, 0)] - second.embs[y]) ** 2)
-      for o in range(-4, 5)
+      for o in range(-6, 7)
       for y in [min(max(j + o, 0), len(second.embs) - 1)]
     ]
     distance = np.linalg.norm(stacked[0][i] - stacked[1][j])
