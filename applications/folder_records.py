@@ -2,8 +2,10 @@
 
 import os
 import pathlib
+import shutil
 from collections.abc import Mapping, Sequence
 
+from core.errors import UserError
 from data import dataset_info
 from dataset_preparation import shards
 from dataset_preparation.conversion import Source
@@ -25,7 +27,7 @@ def write_records(
   folder: pathlib.Path,
   label_file: str | os.PathLike | None = None,
 ) -> dict[str, str]:
-  """Convert videos to records, unless that is done.
+  """Convert videos to records, unless that is done with these labels.
 
   Args:
     paths: Name of a video -> its file.
@@ -38,17 +40,24 @@ def write_records(
     The reason why each video that can't be read to its end is left out.
 
   Raises:
-    UserError: The label file can't be read, no video can, or the records can't
-      be written.
+    UserError: The label file can't be read or doesn't fit a video, no video can
+      be read, or the records can't be written.
   """
   written = dataset_info.read_dataset_file(folder, DATASET)
+  labels, class_names = {}, ()
+  if label_file:
+    file = read_label_file(LabelOptions(label_file), paths)
+    labels = file.find_labels(file.match(paths))
+    class_names = file.class_names
+    changed = os.path.getmtime(label_file)
+    if written and (
+      not written.class_names
+      or changed > os.path.getmtime(folder / dataset_info.FILE_NAME)
+    ):
+      shutil.rmtree(folder)
+      written = None
   done = written.splits if written else {}
   if not splits.keys() <= done.keys():
-    labels, class_names = {}, ()
-    if label_file:
-      file = read_label_file(LabelOptions(label_file), paths)
-      labels = file.find_labels(file.match(paths))
-      class_names = file.class_names
     plans = [
       SplitPlan(
         f"{DATASET}_{split}",
@@ -61,4 +70,8 @@ def write_records(
     shards.write_splits(plans, encoding, folder, options)
     done = dataset_info.read_dataset_file(folder, DATASET).splits
   skipped = (video for split in splits for video in done[split].skipped)
-  return {video["name"]: video["reason"] for video in skipped}
+  reasons = {video["name"]: video["reason"] for video in skipped}
+  for reason in reasons.values():
+    if label_file and reason.startswith(f"{label_file}:"):
+      raise UserError(reason)
+  return reasons

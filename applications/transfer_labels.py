@@ -102,7 +102,8 @@ def _choose(
     received = f"none of {missing[0]}" if missing else f"those of {len(chosen)}"
     raise UserError(
       f"{path}: expected labels or values of some of the {len(videos)} videos,"
-      f" for the others, received {received}; name those to transfer from with"
+      f" for the others, received {received}; label some, see"
+      " docs/applications.md, and name those to transfer from with"
       " --labeled_video"
     )
   sources = [video for video in videos if video.name in chosen]

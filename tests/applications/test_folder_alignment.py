@@ -1,4 +1,6 @@
 import csv
+import dataclasses
+import os
 import shutil
 
 import numpy as np
@@ -168,6 +170,32 @@ def test_a_trained_run_takes_the_clip_of_the_next_day(aligned, clips, tmp_path):
   old, new = before["embs"][rows[0]], after["embs"][rows[1]]
   np.testing.assert_allclose(new, old, rtol=1e-4, atol=1e-5)
   assert not (tmp_path / "out" / "logs").exists()
+
+
+def test_labels_may_come_later_and_be_corrected(aligned, clips, tmp_path):
+  (tmp_path / "new").mkdir()
+  for number in (2, 3):
+    shutil.copy(clips / f"take {number}.mp4", tmp_path / "new")
+  table, out = tmp_path / "labels.csv", tmp_path / "out"
+  options = Options(logdir=aligned[0] / "logs")
+  align_folder(tmp_path / "new", out, options)
+  options = dataclasses.replace(options, label_file=table)
+  for end, middle in ((99, 1), (2, 1), (2, 0.5)):
+    rows = f"take 2,0,{middle},reach\ntake 2,{middle},{end},pour\n"
+    table.write_text(f"video,start,end,phase\n{rows}")
+    made = (out / "records" / "dataset.json").stat().st_mtime
+    os.utime(table, (made + 1, made + 1))
+    if end == 99:  # Beyond the end of the video.
+      with pytest.raises(UserError, match=f"^{table}: video 'take 2', row 3"):
+        align_folder(tmp_path / "new", out, options)
+      continue
+    align_folder(tmp_path / "new", out, options)
+    found = embeddings.load_many(out / "embeddings.npy")
+    first, second = found.videos
+    assert found.class_names == ("reach", "pour")
+    expected = (first.times >= middle - 0.01).astype(int)
+    assert first.labels.tolist() == expected.tolist()
+    assert set(second.labels) == {-1}
 
 
 def test_what_cannot_work_is_said_at_once(clips, tmp_path, options):

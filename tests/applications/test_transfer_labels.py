@@ -100,8 +100,8 @@ def test_there_must_be_something_to_transfer_and_someone_to_get_it(tmp_path):
   path = write(tmp_path / "e.npy", videos)
   assert message_of(transfer, path, tmp_path) == (
     f"{path}: expected labels or values of some of the 3 videos, for the"
-    " others, received those of 3; name those to transfer from with"
-    " --labeled_video"
+    " others, received those of 3; label some, see docs/applications.md, and"
+    " name those to transfer from with --labeled_video"
   )
   bare = [dataclasses.replace(video, labels=None) for video in videos]
   path = write(tmp_path / "f.npy", bare)

@@ -319,7 +319,7 @@ def test_many_videos_open_and_only_those_in_view_are_decoded(show, tmp_path):
   viewer = show(path, viewport={"width": 900, "height": 600})
   summary = viewer.page.locator("#summary")
   viewer.expect(summary).to_have_text(
-    "100 videos. 99 in the order of the reference."
+    "100 videos. 99 of 99 others in the order of the reference."
   )
   last = viewer.tile(99).locator(".picture canvas")
   assert last.get_attribute("data-frame") is None

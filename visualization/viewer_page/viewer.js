@@ -292,7 +292,7 @@ function showSummary() {
   const others = videos.filter(({ index }) => index !== state.reference);
   const count = others.length;
   const poor = others.filter(orderWarning).length;
-  let text = `${count} in the order of the reference.`;
+  let text = `${count} of ${count} others in the order of the reference.`;
   if (poor) text = `⚠ ${poor} of ${count} not in the order of the reference.`;
   if (!others.every((video) => alignments.get(video))) text = "Aligning …";
   const summary = `${videos.length} videos. ${text}`;
