@@ -22,6 +22,7 @@ from benchmarks import (
 )
 from core.errors import UserError
 from tcc import deterministic_alignment
+from tests.helpers import tiny_run
 from tests.helpers.paths import ROOT
 from tests.helpers.processes import run_python
 
@@ -50,10 +51,27 @@ def test_train_step(tmp_path):
   assert min(measuring.run_in_new_process(*arguments)) > 0
 
 
+@pytest.mark.slow
+def test_stages_of_the_start_of_training(tmp_path):
+  made_records.write_records(tmp_path, [60, 60])
+  settings = train_step.list_settings(tmp_path, quick=True)
+  arguments = startup.measure_stages, settings, str(tmp_path / "logs")
+  stages = measuring.run_in_new_process(*arguments)
+  assert stages["second step"] < stages["tracing and first step"]
+
+
 def test_help_is_measured():
   assert "train" in startup.list_commands()
   busy = "import time\nwhile time.process_time() < 0.1: pass"
   assert min(startup.measure_python("-c", busy)) > 0.05
+
+
+@pytest.mark.slow
+def test_start_of_training(tiny_records, tmp_path):
+  settings = [*tiny_run.SETTINGS, f"PATH_TO_TFRECORDS={tiny_records}"]
+  logdir = tmp_path / "logs"
+  assert startup.measure_startup(settings, str(logdir)) > 0
+  assert configuration.load_run(logdir).TRAIN.MAX_ITERS == 1
 
 
 def test_preparation(tmp_path, monkeypatch):
