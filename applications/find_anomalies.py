@@ -172,8 +172,8 @@ def _draw_scores(
 ) -> Figure:
   """Draw a row a video, the most unusual ones; high scores are filled."""
   shown = [*scores][:_MAX_CURVES]
-  size, shared = (8, 0.8 + 0.9 * len(shown)), {"sharex": True, "sharey": True}
-  figure, rows = make_figure(*size, len(shown), squeeze=False, **shared)
+  shared = {"sharex": True, "sharey": True, "squeeze": False}
+  figure, rows = make_figure(8, 0.8 + 0.9 * len(shown), len(shown), **shared)
   all_times = [embedded_videos.known_times(videos[n]) for n in shown]
   are_timed = all(times is not None for times in all_times)
   for axis, number, times in zip(rows[:, 0], shown, all_times, strict=True):
