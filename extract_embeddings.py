@@ -107,8 +107,8 @@ def main() -> None:
     extract(config, *target, FLAGS.keep_data, FLAGS.keep_labels)
   else:
     raise UserError(
-      "--dataset: expected a data set and a --split, or --videos, received"
-      " neither; give one"
+      f"--dataset: expected {' or '.join(config.DATASETS)} and a --split, or"
+      " --videos, received neither; give one, such as --split val"
     )
 
 

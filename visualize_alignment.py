@@ -11,10 +11,6 @@ their alignment, or, with --switch_video too, jumps from one to the other.
 writes the viewer, a page in which all videos follow the one that you choose.
 """
 
-import inspect
-from collections.abc import Callable
-from typing import Any
-
 from absl import flags
 
 from core import command_line
@@ -27,14 +23,9 @@ FLAGS = flags.FLAGS
 def main() -> None:
   """Read the flags, one for each parameter, and write what they ask for."""
   if FLAGS.html_path:
-    write_page(**_values_for(write_page))
+    command_line.call_with_flags(write_page)
   if FLAGS["video_path"].present or not FLAGS.html_path:
-    visualize(**_values_for(visualize))
-
-
-def _values_for(function: Callable[..., int]) -> dict[str, Any]:
-  names = inspect.signature(function).parameters
-  return {name: FLAGS[name].value for name in names}
+    command_line.call_with_flags(visualize)
 
 
 if __name__ == "__main__":
@@ -76,14 +67,14 @@ if __name__ == "__main__":
     "Align by dynamic time warping, which never goes back in time and matches"
     " first and last frames; otherwise by each frame's nearest neighbor.",
   )
-  flags.DEFINE_integer(
-    "reference_video", 0, "Index (from 0) of the video to align others to."
+  flags.DEFINE_string(
+    "reference_video", "0", "Name or index of the video to align others to."
   )
-  flags.DEFINE_integer(
+  flags.DEFINE_string(
     "candidate_video",
     None,
-    "Index (from 0) of the video to show with the reference. Default: all of"
-    " them in a grid, the first other one with --nogrid_mode.",
+    "Name or index (from 0) of the video to show with the reference. Default:"
+    " all of them in a grid, the first other one with --nogrid_mode.",
   )
   flags.DEFINE_integer(
     "switch_video",

@@ -17,12 +17,11 @@ Interrupted, the same command goes on. With --logdir a trained run embeds other
 videos of the same action, such as those of the next day.
 """
 
-import dataclasses
 import pathlib
 
 from absl import flags
 
-from core.command_line import define_path, run
+from core.command_line import call_with_flags, define_path, run
 
 FLAGS = flags.FLAGS
 
@@ -34,9 +33,8 @@ def main() -> None:
 
   from applications.folder_alignment import Options, align_folder
 
-  given = {x.name: FLAGS[x.name].value for x in dataclasses.fields(Options)}
-  options = {name: value for name, value in given.items() if value is not None}
-  align_folder(FLAGS.input_dir, FLAGS.output_dir, Options(**options))
+  options = call_with_flags(Options)
+  align_folder(FLAGS.input_dir, FLAGS.output_dir, options)
   folder = pathlib.Path(FLAGS.output_dir)
   print((folder / "result.txt").read_text("utf-8"))
   print(f"Open {folder / 'index.html'} in a browser.")
@@ -67,7 +65,10 @@ if __name__ == "__main__":
     " weights, which are downloaded once).",
   )
   define_path(
-    "logdir", None, "Log directory of a trained run to use without training."
+    "logdir",
+    None,
+    "Trained run to use instead; --minutes, --config, --set and --backbone then"
+    " have no effect.",
   )
   define_path(
     "label_file",
@@ -78,7 +79,7 @@ if __name__ == "__main__":
     "reference_video",
     None,
     "Name of the video that the others follow, or another video file (default:"
-    " the video that fits all others best).",
+    " the video that is nearest to all others).",
   )
   flags.DEFINE_boolean(
     "use_dtw",

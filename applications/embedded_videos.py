@@ -1,11 +1,9 @@
 """What the applications share: videos, frames in tables, flags."""
 
 import collections
-import difflib
-import inspect
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from absl import flags
@@ -41,12 +39,7 @@ def run(application: Callable[..., object]) -> None:
   command_line.define_path(
     "output_dir", None, "Folder of what is written.", required=True
   )
-  names = inspect.signature(application).parameters
-
-  def main() -> None:
-    application(**{name: flags.FLAGS[name].value for name in names})
-
-  command_line.run(main)
+  command_line.run(lambda: command_line.call_with_flags(application))
 
 
 def load_videos(embs_path: str | os.PathLike) -> EmbeddedSplit:
@@ -72,33 +65,6 @@ def load_videos(embs_path: str | os.PathLike) -> EmbeddedSplit:
   return split
 
 
-def find_video(videos: Sequence[EmbeddedVideo], name: str, flag: str) -> int:
-  """Find a video by its name, or else by its index.
-
-  Args:
-    videos: The videos.
-    name: The name, or the index from 0 as text.
-    flag: The flag that gives it, for messages.
-
-  Returns:
-    Its index.
-
-  Raises:
-    UserError: There is no such video.
-  """
-  names = [video.name for video in videos]
-  if name in names:
-    return names.index(name)
-  if name.isdecimal() and int(name) < len(names):
-    return int(name)
-  near = difflib.get_close_matches(name, names, 1)
-  hint = f"did you mean {near[0]!r}?" if near else "choose one of them"
-  raise UserError(
-    f"--{flag}: expected the name of a video or its index, 0 to"
-    f" {len(names) - 1}, received {name!r}; {hint}"
-  )
-
-
 def stack_context(video: EmbeddedVideo) -> np.ndarray:
   """Join the embedding of each frame with those of the frames around it.
 
@@ -117,12 +83,6 @@ def stack_context(video: EmbeddedVideo) -> np.ndarray:
   window = 2 * _CONTEXT + 1
   parts = [padded[i : i + len(video.embs)] for i in range(window)]
   return np.concatenate(parts, axis=1) / math.sqrt(window)
-
-
-def known_times(video: EmbeddedVideo) -> np.ndarray | None:
-  """Return the [L] seconds of a video's frames, None if not all are known."""
-  is_known = video.times is not None and np.isfinite(video.times).all()
-  return video.times if is_known else None
 
 
 def describe_frame(

@@ -20,8 +20,8 @@ from applications.embedded_videos import FRAME_COLUMNS, describe_frame
 from core.files import atomic_write
 from dataset_preparation.labels.csv_tables import write_table
 from embeddings.types import EmbeddedVideo
-from evaluation.plots import make_figure
-from visualization.matching import match_all
+from evaluation.plots import add_legend, make_figure
+from visualization.matching import find_video, match_all
 
 # High frames with at most so many others between them are one stretch.
 _MAX_GAP = 5
@@ -64,9 +64,9 @@ def find_anomalies(
     UserError: The embeddings can't be compared, or there is no such video.
   """
   videos = embedded_videos.load_videos(embs_path).videos
-  find, reference = embedded_videos.find_video, None
+  reference = None
   if reference_video is not None:
-    reference = find(videos, reference_video, "reference_video")
+    reference = find_video(videos, reference_video, "reference_video")
   scores = score_frames(videos, reference)
   # The most unusual video first.
   scores = dict(sorted(scores.items(), key=lambda item: -item[1].mean()))
@@ -174,21 +174,21 @@ def _draw_scores(
   shown = [*scores][:_MAX_CURVES]
   shared = {"sharex": True, "sharey": True, "squeeze": False}
   figure, rows = make_figure(8, 0.8 + 0.9 * len(shown), len(shown), **shared)
-  all_times = [embedded_videos.known_times(videos[n]) for n in shown]
+  all_times = [videos[n].known_times for n in shown]
   are_timed = all(times is not None for times in all_times)
   for axis, number, times in zip(rows[:, 0], shown, all_times, strict=True):
     video, values = videos[number], scores[number]
     places = times if are_timed else video.steps
-    axis.plot(places, values, linewidth=1)
-    axis.axhline(fence, color="gray", linestyle=":", linewidth=1)
+    axis.plot(places, values, linewidth=1, label="score (1 = as usual)")
+    style = {"color": "gray", "linestyle": ":", "linewidth": 1}
+    axis.axhline(fence, label=f"{fence:.2f}: above is unusual", **style)
     high = {"where": values > fence, "color": "tab:red", "alpha": 0.5}
     axis.fill_between(places, fence, values, interpolate=True, **high)
     axis.set_title(video.name, fontsize=8, loc="left", parse_math=False)
     axis.tick_params(labelsize=7)
   rows[-1, 0].set_xlabel("seconds" if are_timed else "frame", fontsize=8)
-  title = "distance to the nearest frames of other videos; 1 = as usual there"
-  if len(shown) < len(scores):
-    title += f"; {len(shown)} of {len(scores)} videos"
+  add_legend(figure, rows[0, 0])
+  title = f"Most unusual of {len(scores)} videos: distance to the others"
   figure.suptitle(title, fontsize=9)
   return figure
 

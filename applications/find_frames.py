@@ -8,6 +8,7 @@ of them, if the embeddings hold frames.
 """
 
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from dataset_preparation.labels.csv_tables import write_table
 from embeddings.types import EmbeddedVideo
 from evaluation.plots import make_figure
 from visualization.dtw import squared_distances
+from visualization.matching import find_video
 
 # Frames of a video show the same if they are nearer to each other than this
 # share of its length.
@@ -49,7 +51,7 @@ def find_frames(
   Args:
     embs_path: An embeddings file, or a pattern for several.
     output_dir: Folder of `frames.csv` and, if there are frames, `frames.png`.
-    query: The frame, `VIDEO:FRAME`, see `parse_query`.
+    query: The frame, see `parse_query`.
     k: Frames to find, see `search`.
 
   Returns:
@@ -83,27 +85,29 @@ def parse_query(videos: Sequence[EmbeddedVideo], query: str) -> FoundFrame:
 
   Args:
     videos: The videos.
-    query: `VIDEO:FRAME`: name, which may have colons, or index of the video,
-      and the frame's index in it.
+    query: `VIDEO:FRAME` or `VIDEO:SECONDSs`: name, which may have colons, or
+      index of the video, and the frame's index in it, or its time. It means the
+      embedded frame that is nearest.
 
   Raises:
-    UserError: There is no such video or frame.
+    UserError: There is no such video, frame or time.
   """
-  name, _, frame = query.rpartition(":")
-  if not name or not frame.isdecimal():
+  match = re.fullmatch(r"(.+):(\d+|(\d+(?:\.\d+)?)s)", query, re.DOTALL)
+  if not match:
     raise UserError(
-      f"--query: expected VIDEO:FRAME, received {query!r}; name a video and the"
-      " index of a frame, such as clip1:40"
+      f"--query: expected VIDEO:FRAME or VIDEO:SECONDSs, received {query!r};"
+      " name a video and one of its frames, such as clip1:40 or clip1:2.5s"
     )
-  index = embedded_videos.find_video(videos, name, "query")
-  steps = videos[index].steps
-  row = int(np.abs(steps - int(frame)).argmin())
-  if steps[row] != int(frame):
+  video = videos[index := find_video(videos, match[1], "query")]
+  places, place = video.steps, float(match[3] or match[2])
+  if match[3]:
+    places = video.known_times
+  if places is None or place > places[-1]:
     raise UserError(
-      f"--query: expected one of the {len(steps)} embedded frames of"
-      f" {videos[index].name}, received {frame}; the nearest is {steps[row]}"
+      f"--query: expected frame 0 to {video.steps[-1]} of {video.name}, or a"
+      f" time that is known, received {query!r}; correct it"
     )
-  return FoundFrame(index, row)
+  return FoundFrame(index, int(np.abs(places - place).argmin()))
 
 
 def search(
@@ -164,8 +168,8 @@ if __name__ == "__main__":
   flags.DEFINE_string(
     "query",
     None,
-    "The frame, VIDEO:FRAME: name or index of the video, and the index of the"
-    " frame in it.",
+    "The frame, VIDEO:FRAME or VIDEO:SECONDSs (clip1:40, clip1:2.5s): name or"
+    " index of the video, and the index of the frame in it, or its time.",
     required=True,
   )
   flags.DEFINE_integer("k", 10, "Frames to find.", lower_bound=1)

@@ -1,8 +1,6 @@
 """Alignment of the videos of a folder, see `align_folder`."""
 
 import dataclasses
-import functools
-import itertools
 import os
 import pathlib
 import shutil
@@ -30,6 +28,7 @@ from embeddings import extraction, video_files
 from embeddings.types import EmbeddedSplit
 from media.frame_encoding import FrameEncoding
 from training.log import read_losses
+from visualization.matching import find_medoid
 
 _CONFIG = pathlib.Path(__file__).resolve().parents[1] / "configs/own_videos.yml"
 # Pixels of the shorter side of stored frames: the network's largest picture.
@@ -42,20 +41,21 @@ class Options:
 
   Attributes:
     minutes: What everything may take.
-    config: YAML file that training starts from.
+    config: YAML file that training starts from; None for
+      `configs/own_videos.yml`.
     set: Settings that replace those of `config`, `KEY=value`; the plan decides
       sizes and steps.
     backbone: A .keras file; None for the backbone of `config`.
     logdir: A trained run to use instead of training; None trains.
     label_file: Labels of some or all videos, to show; None for none.
     reference_video: Name of the video that the others follow, or a video file
-      to add to them; None for the one that fits all others best.
+      to add to them; None for the one that is nearest to all others.
     use_dtw: Whether to match by dynamic time warping instead of nearest
       neighbors.
   """
 
   minutes: float = 10.0
-  config: str | os.PathLike = _CONFIG
+  config: str | os.PathLike | None = None
   set: Sequence[str] = ()
   backbone: str | None = None
   logdir: str | None = None
@@ -108,19 +108,18 @@ def align_folder(
     losses = _train(config)
     # What depends on the machine is settled there.
     config = configuration.load_run(config.LOGDIR)
-  parts = _embed(config, splits)
-  embedded = _join(parts, found)
-  embeddings.save(folder / "embeddings.npy", embedded)
+  embedded = _embed(config, splits, found)
+  videos = [dataclasses.replace(x, frames=None) for x in embedded.videos]
+  bare = dataclasses.replace(embedded, videos=videos)
+  embeddings.save(folder / "embeddings.npy", bare)
   held_out = plan.held_out if plan else ()
-  judgement = judge(embedded.videos, held_out, losses, config)
-  names = [video.name for video in embedded.videos]
-  number = names.index(reference) if reference else judgement.reference
-  for split, part in parts.items():
-    parts[split] = extraction.attach_frames(config, DATASET, split, part)
+  judgement = judge(videos, held_out, losses, config)
+  names = [video.name for video in videos]
+  medoid = find_medoid([video.embs for video in videos])
+  number = names.index(reference) if reference else medoid
   left_out = [f"Left out {name}: {why}." for name, why in left_out.items()]
   notes = [*judgement.sentences, *left_out]
-  shown = _join(parts, found)
-  folder_output.write_all(folder, shown, number, notes, options.use_dtw)
+  folder_output.write_all(folder, embedded, number, notes, options.use_dtw)
   return judgement
 
 
@@ -168,22 +167,22 @@ def _check_count(videos: Collection[str], left_out: dict[str, str]) -> None:
 def _plan(
   videos: dict[str, ReadableVideo], folder: pathlib.Path, options: Options
 ) -> tuple[Plan, EasyDict]:
-  """Follow the plan that is there, or make one; show it."""
+  """Follow the plan that is there, or make one and show it."""
   settings = [*options.set]
   if options.backbone:
     settings.append(f"MODEL.BASE_MODEL.NETWORK={options.backbone}")
-  base = configuration.load([options.config], settings)
+  base = configuration.load([options.config or _CONFIG], settings)
   path = folder / "plan.yml"
   if path.exists():
     plan = Plan.load(path, videos)
-    logging.info("Going on with %s", path)
+    logging.info("Following %s; what is done stays", path)
   else:
     logging.info("Measuring the speed of this machine")
     cost = training_plan.measure_cost(base)
     room = min(base.DATA.CACHE_MAX_GB * 1e9, shutil.disk_usage(folder).free)
     plan = training_plan.make_plan(videos, cost, options.minutes, room)
     plan.save(path)
-  logging.info("Plan: %s", plan.describe())
+    logging.info("Plan: %s", plan.describe())
   return plan, training_plan.build_config(base, plan, folder)
 
 
@@ -196,18 +195,17 @@ def _train(config: EasyDict) -> list[float]:
   return read_losses(config.LOGDIR)
 
 
-def _embed(config: EasyDict, splits: Iterable[str]) -> dict[str, EmbeddedSplit]:
-  """Embed all videos; return them by split."""
-  embedder = extraction.restore_embedder(config)
-  embed = functools.partial(extraction.embed_split, embedder, config, DATASET)
-  return {split: embed(split) for split in splits}
-
-
-def _join(
-  parts: Mapping[str, EmbeddedSplit], order: Iterable[str]
+def _embed(
+  config: EasyDict, splits: Iterable[str], found: Mapping[str, ReadableVideo]
 ) -> EmbeddedSplit:
-  """Join the videos of splits, in the order of their names in the folder."""
-  places = {name: place for place, name in enumerate(order)}
-  videos = itertools.chain.from_iterable(x.videos for x in parts.values())
-  ordered = sorted(videos, key=lambda video: places[video.name])
-  return EmbeddedSplit(ordered, next(iter(parts.values())).class_names)
+  """Embed all videos, with their frames and files, in the folder's order."""
+  embedder = extraction.restore_embedder(config)
+  embedded = {}
+  for split in splits:
+    part = extraction.embed_split(embedder, config, DATASET, split)
+    part = extraction.attach_frames(config, DATASET, split, part)
+    for video in part.videos:
+      source = str(found[video.name].path.absolute())
+      embedded[video.name] = dataclasses.replace(video, source=source)
+  videos = [embedded[name] for name in found if name in embedded]
+  return EmbeddedSplit(videos, part.class_names)

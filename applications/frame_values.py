@@ -11,7 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from applications.embedded_videos import known_times
 from core.errors import UserError
 from dataset_preparation import video_names
 from dataset_preparation.labels import csv_tables
@@ -57,7 +56,7 @@ def read_values(
   found = {}
   for video in videos:
     if video.name in names:
-      places = video.steps if place == "frame" else known_times(video)
+      places = video.steps if place == "frame" else video.known_times
       if places is None:
         raise UserError(
           f"{path}: expected values by frame, as the times of {video.name} are"

@@ -1,9 +1,8 @@
 """What an alignment without labels is worth, in numbers and plain words."""
 
 import dataclasses
-import itertools
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from easydict import EasyDict
@@ -30,21 +29,14 @@ class Judgement:
       not defined.
     cycle_consistency: Share of their frames that return to themselves through
       another video.
-    taus: [V, V] tau of every ordered pair of all videos.
     worst: Names of the videos that are least like the others, worst first.
     sentences: What to think of it.
   """
 
   tau: float
   cycle_consistency: float
-  taus: np.ndarray
   worst: tuple[str, ...]
   sentences: tuple[str, ...]
-
-  @property
-  def reference(self) -> int:
-    """Number of the video that fits all others best."""
-    return int(np.nan_to_num(self.taus, nan=-1).mean(axis=1).argmax())
 
 
 def judge(
@@ -75,11 +67,12 @@ def judge(
   chosen = taus[np.ix_(counted, counted)]
   defined = chosen[~np.isnan(chosen)]
   tau = float(defined.mean()) if len(defined) else math.nan
-  cycles = measure_cycles([embs[i] for i in counted], distance)["2way"]
+  embs_of_counted = [embs[i] for i in counted]
+  cycles = measure_cycles(embs_of_counted, distance)
   means = describe(names, taus)["video_taus"]
-  worst = tuple(itertools.islice(means, _NUM_WORST))
+  worst = tuple(means)[:_NUM_WORST]
   sentences = [
-    *_describe_numbers(tau, cycles, len(counted), bool(held_out), losses),
+    *_describe_numbers(tau, cycles, embs_of_counted, bool(held_out), losses),
     *_describe_loss(losses),
     *_describe_reversed(names, taus),
   ]
@@ -89,24 +82,27 @@ def judge(
       f"Least like the others, by their mean tau: {listed}. Look at these"
       " first, and leave out those that show another action."
     )
-  return Judgement(tau, cycles, taus, worst, tuple(sentences))
+  return Judgement(tau, cycles["2way"], worst, tuple(sentences))
 
 
 def _describe_numbers(
   tau: float,
-  cycles: float,
-  count: int,
+  cycles: Mapping[str, float],
+  videos: Sequence[np.ndarray],
   are_held_out: bool,
   losses: Sequence[float],
 ) -> list[str]:
-  """Say what the measures are and mean."""
+  """Say what the measures of videos are and mean."""
+  count, chance = len(videos), np.mean([1 / len(embs) for embs in videos])
   kind = (
     "held-out videos, which were not trained on" if are_held_out else "videos"
   )
   numbers = (
     f"Kendall's tau over {count} {kind}: {tau:.2f} (1 = all frames matched in"
-    f" order, 0 = no order); cycle-consistency: {cycles:.2f} of their frames"
-    " return exactly to themselves through another video."
+    f" order, 0 = no order); cycle-consistency: {cycles['2way']:.2f} of their"
+    " frames return exactly to themselves through another video (by chance"
+    f" {chance:.2f}), and all of them to within {cycles['error']:.0%} of the"
+    " video's length, on average."
   )
   if tau >= _GOOD_TAU:
     verdict = "The order of the matches is good."

@@ -17,7 +17,6 @@ from absl import flags, logging
 from scipy.optimize import isotonic_regression
 
 from applications import embedded_videos
-from applications.embedded_videos import find_video
 from core import command_line
 from core.errors import UserError
 from core.progress import progress
@@ -26,7 +25,7 @@ from media.frame_encoding import FrameEncoding
 from media.frames import Frame
 from media.sources import FrameReader, open_source
 from media.video_writer import write_video
-from visualization.matching import align, match_all
+from visualization.matching import align, find_medoid, find_video
 
 # Matched times are averaged over so many seconds of the reference.
 _SMOOTHING = 0.5
@@ -39,6 +38,7 @@ def synchronize(
   output_dir: str,
   video_dir: str | None = None,
   reference_video: str | None = None,
+  candidate_video: Sequence[str] = (),
   use_dtw: bool = True,
 ) -> list[pathlib.Path]:
   """Write re-timed copies of the files that videos were made from.
@@ -50,8 +50,8 @@ def synchronize(
     embs_path: An embeddings file with times and sources, or a pattern.
     output_dir: Folder of the copies, `<name of the video>.mp4`.
     video_dir: Folder of the files; None if the embeddings have their paths.
-    reference_video: Name or index of the video that sets the pace; None for the
-      one that is nearest to all others, see `find_medoid`.
+    reference_video: Name or index of the one that sets the pace; None = medoid.
+    candidate_video: Those of the videos to write beside it; empty for all.
     use_dtw: See `match_times`.
 
   Returns:
@@ -65,6 +65,10 @@ def synchronize(
     number = find_medoid([video.embs for video in videos])
   else:
     number = find_video(videos, reference_video, "reference_video")
+  reference = videos[number]
+  names = candidate_video or [video.name for video in videos]
+  chosen = {find_video(videos, name, "candidate_video") for name in names}
+  videos = [videos[i] for i in sorted({number, *chosen})]
   sources = [_find_source(video, video_dir) for video in videos]
   targets = []
   for video in videos:
@@ -76,7 +80,7 @@ def synchronize(
         f" received {output_dir}, where {targets[-1].name} would be replaced;"
         " choose another one"
       )
-  reference, reader = videos[number], _open(videos[number], sources[number])
+  reader = _open(reference, sources[videos.index(reference)])
   clock = np.array([frame.time for frame in reader])
   shown = [*clock.tolist(), reader.facts.seconds]
   work = list(zip(videos, sources, targets, strict=True))
@@ -89,23 +93,6 @@ def synchronize(
     write_video(target, _read_images(frames), crf=_CRF, times=shown)
   logging.info("Wrote %d videos to %s", len(targets), output_dir)
   return targets
-
-
-def find_medoid(videos: Sequence[np.ndarray]) -> int:
-  """Return the number of the video that is nearest to all others.
-
-  Args:
-    videos: Arrays [L_i, D] of embeddings; two are as near as their frames are
-      to the nearest frames of the other, on average.
-
-  Returns:
-    Its number.
-  """
-  # [V, V], of the frames of one video to another.
-  means = np.array(
-    [distances.mean(axis=0) for _, distances in match_all(videos)]
-  )
-  return int((means + means.T).sum(axis=0).argmin())
 
 
 def match_times(
@@ -165,7 +152,7 @@ def _read_images(frames: Iterable[Frame]) -> Iterator[np.ndarray]:
 
 def _find_source(video: EmbeddedVideo, video_dir: str | None) -> pathlib.Path:
   """Find the file or folder that a video was made from."""
-  if not video.source or embedded_videos.known_times(video) is None:
+  if not video.source or video.known_times is None:
     raise UserError(
       "--embs_path: expected the files of videos and the times of frames,"
       f" received none for {video.name}; extract the embeddings anew, of images"
@@ -194,14 +181,19 @@ if __name__ == "__main__":
   command_line.define_path(
     "video_dir",
     None,
-    "Folder of the original videos; not needed if they were embedded with"
-    " --videos and lie where they did.",
+    "Folder of the original videos; not needed for embeddings of align_folder"
+    " or --videos, if they lie where they did.",
   )
   flags.DEFINE_string(
     "reference_video",
     None,
     "Name or index (from 0) of the video that sets the pace (default: the one"
     " that is nearest to all others).",
+  )
+  flags.DEFINE_multi_string(
+    "candidate_video",
+    [],
+    "A video to write beside the reference; may be repeated (default: all).",
   )
   flags.DEFINE_boolean(
     "use_dtw",

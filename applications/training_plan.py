@@ -63,16 +63,6 @@ class Cost(NamedTuple):
   num_bytes: float
 
 
-class Seconds(NamedTuple):
-  """How long the stages take."""
-
-  convert: float
-  features: float
-  train: float
-  embed: float
-  draw: float
-
-
 @dataclasses.dataclass(frozen=True)
 class Plan:
   """The decisions, written down before they are followed.
@@ -85,29 +75,28 @@ class Plan:
     views: Augmented views of each video to train on.
     steps: Training steps.
     minutes: What all of it should take, with starting and writing.
-    seconds: How long the stages should take.
+    seconds: How long the stages should take, by their names.
   """
 
-  videos: tuple[str, ...]
-  held_out: tuple[str, ...]
+  videos: list[str]
+  held_out: list[str]
   fps: float
   image_size: int
   views: int
   steps: int
   minutes: float
-  seconds: Seconds
+  seconds: dict[str, float]
 
   @property
   def splits(self) -> dict[str, list[str]]:
     """Names of the videos to train on, and of those held out, if any."""
     trained = [name for name in self.videos if name not in self.held_out]
-    splits = {"train": trained, "val": list(self.held_out)}
+    splits = {"train": trained, "val": self.held_out}
     return {split: names for split, names in splits.items() if names}
 
   def describe(self) -> str:
     """Describe the plan in a line."""
-    stages = self.seconds._asdict().items()
-    parts = ", ".join(f"{name} {_format(x)}" for name, x in stages)
+    parts = ", ".join(f"{k} {_format(x)}" for k, x in self.seconds.items())
     return (
       f"{len(self.videos)} videos, {len(self.held_out)} of them held out;"
       f" {self.fps:g} frames a second, {self.image_size} pixels a side,"
@@ -117,10 +106,9 @@ class Plan:
 
   def save(self, path: pathlib.Path) -> None:
     """Write the plan."""
-    facts = dataclasses.asdict(self) | {"seconds": self.seconds._asdict()}
-    lists = {k: list(v) for k, v in facts.items() if isinstance(v, tuple)}
+    facts = dataclasses.asdict(self)
     with atomic_write(path) as temporary:
-      text = yaml.safe_dump(facts | lists, sort_keys=False, allow_unicode=True)
+      text = yaml.safe_dump(facts, sort_keys=False, allow_unicode=True)
       temporary.write_text(text, "utf-8")
 
   @classmethod
@@ -138,11 +126,8 @@ class Plan:
       UserError: It is one for other videos, or damaged.
     """
     try:
-      fields = yaml.safe_load(path.read_text("utf-8"))
-      fields["seconds"] = Seconds(**fields["seconds"])
-      lists = {k: tuple(v) for k, v in fields.items() if isinstance(v, list)}
-      plan = cls(**fields | lists)
-    except (TypeError, KeyError, ValueError, yaml.YAMLError) as error:
+      plan = cls(**yaml.safe_load(path.read_text("utf-8")))
+    except (TypeError, ValueError, yaml.YAMLError) as error:
       raise UserError(
         f"{path}: expected a plan of align_folder, received something else;"
         " remove the file, or choose another --output_dir"
@@ -262,33 +247,34 @@ def make_plan(
   for frames, size, views in choices:
     fps = choose_fps(videos.values(), frames)
     scaled = Cost(*(x * (size / _MEASURED_SIZE) ** 2 for x in cost))
-    num_frames = count_frames(videos.values(), fps)
+    num_frames = _mean_length(videos.values()) * len(videos) * fps
     cached = num_frames * (1 + views * trained)
-    seconds = Seconds(
-      convert=_estimate_reading(videos.values()),
-      features=cached * scaled.frame,
-      train=0.0,
-      embed=num_frames * _EMBEDDING_SHARE * scaled.frame,
-      draw=num_frames * _DRAWING_SECONDS,
-    )
-    steps = (budget - sum(seconds)) / scaled.step
+    seconds = {
+      "convert": _estimate_reading(videos.values()),
+      "features": cached * scaled.frame,
+      "train": 0.0,
+      "embed": num_frames * _EMBEDDING_SHARE * scaled.frame,
+      "draw": num_frames * _DRAWING_SECONDS,
+    }
+    others = sum(seconds.values())
+    steps = (budget - others) / scaled.step
     # Where training has most of the time, fewer frames would not help it.
-    is_long = steps >= 2 * few or few <= steps and sum(seconds) < budget / 4
+    is_long = steps >= 2 * few or few <= steps and others < budget / 4
     if is_long and cached * scaled.num_bytes <= max_bytes:
       break
   steps = 10 * round(min(max(steps, few), many) / 10)
-  seconds = seconds._replace(train=steps * scaled.step)
-  total = (sum(seconds) + _FIXED_SECONDS) / 60
-  seconds = Seconds(*(round(x, 1) for x in seconds))
-  decided = held_out, fps, size, views, steps, round(total, 1), seconds
-  return Plan(tuple(videos), *decided)
+  seconds["train"] = steps * scaled.step
+  total = round((sum(seconds.values()) + _FIXED_SECONDS) / 60, 1)
+  seconds = {stage: round(x, 1) for stage, x in seconds.items()}
+  decided = held_out, fps, size, views, steps, total, seconds
+  return Plan(list(videos), *decided)
 
 
-def choose_held_out(names: Sequence[str]) -> tuple[str, ...]:
+def choose_held_out(names: Sequence[str]) -> list[str]:
   """Choose the videos that are not trained on; none of a few."""
   if len(names) < _MIN_TO_HOLD_OUT:
-    return ()
-  return tuple(assign_videos(names, _SHARES, seed=0, groups={})["val"])
+    return []
+  return assign_videos(names, _SHARES, seed=0, groups={})["val"]
 
 
 def choose_fps(videos: Collection[ReadableVideo], num_frames: int) -> float:
@@ -306,11 +292,6 @@ def choose_fps(videos: Collection[ReadableVideo], num_frames: int) -> float:
 def _mean_length(videos: Collection[ReadableVideo]) -> float:
   stated = [video.seconds for video in videos if video.seconds]
   return statistics.mean(stated) if stated else _UNSTATED_SECONDS
-
-
-def count_frames(videos: Collection[ReadableVideo], fps: float) -> float:
-  """Estimate how many frames of videos are kept at a rate."""
-  return _mean_length(videos) * len(videos) * fps
 
 
 def _estimate_reading(videos: Collection[ReadableVideo]) -> float:

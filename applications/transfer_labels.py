@@ -21,6 +21,7 @@ from dataset_preparation.labels import csv_tables
 from dataset_preparation.labels.segments import find_runs
 from embeddings.types import EmbeddedVideo
 from visualization.label_transfer import predict_labels, transfer_values
+from visualization.matching import find_video
 
 # Name of a video -> [L] phases or values of its frames, and [L] confidences.
 Transferred = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -53,8 +54,8 @@ def transfer(
   """
   split = embedded_videos.load_videos(embs_path)
   videos = split.videos
-  find = embedded_videos.find_video
-  named = [videos[find(videos, x, "labeled_video")].name for x in labeled_video]
+  chosen = [find_video(videos, x, "labeled_video") for x in labeled_video]
+  named = [videos[number].name for number in chosen]
   known = {video.name: video.labels for video in videos if video.usable.any()}
   if values:
     known = frame_values.read_values(values, column, videos)
@@ -137,7 +138,7 @@ def _write_segments(
   names: Mapping[int, str],
 ) -> None:
   """Write a row a segment: in seconds or, if times are not known, in frames."""
-  all_times = [embedded_videos.known_times(video) for video in videos]
+  all_times = [video.known_times for video in videos]
   are_timed = all(times is not None for times in all_times)
   place = ("start", "end") if are_timed else ("start_frame", "end_frame")
   rows: list[tuple] = [("video", *place, "phase", "phase_name")]

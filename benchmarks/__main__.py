@@ -9,14 +9,11 @@ import os
 import pathlib
 import platform
 import re
-import subprocess
-import sys
 
 from absl import flags
 
-from benchmarks.measuring import report
+from benchmarks.measuring import report, run_module
 from core import command_line
-from core.errors import UserError
 from core.files import atomic_write
 
 FLAGS = flags.FLAGS
@@ -55,13 +52,7 @@ def describe_machine() -> str:
 
 def run(name: str, *options: str) -> str:
   """Run a benchmark; return what it printed, with what it measures."""
-  command = [sys.executable, "-m", f"benchmarks.{name}", *options]
-  done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True)
-  if done.returncode:
-    raise UserError(
-      f"benchmarks.{name}: expected it to run, received an error; run it by"
-      f" itself ({done.stderr.strip().splitlines()[-1]})"
-    )
+  done = run_module(f"benchmarks.{name}", *options)
   text = (_ROOT / "benchmarks" / f"{name}.py").read_text()
   title = re.match('"""(.*)\\n', text)[1]
   call = " ".join(["python -m", f"benchmarks.{name}", *options])

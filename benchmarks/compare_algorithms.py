@@ -60,8 +60,8 @@ def measure_steps(minutes: float, arguments: list[str]) -> int:
   trial = [f"--set=TRAIN.MAX_ITERS={_TRIAL_STEPS}"]
   trial += [f"--set=LOGGING.REPORT_INTERVAL={_TRIAL_STEPS // 2}"]
   with tempfile.TemporaryDirectory() as folder:
-    log = run_module("train", f"--logdir={folder}/trial", *arguments, *trial)
-  speeds = re.findall(r"([\d.]+) steps/s", log)
+    done = run_module("train", f"--logdir={folder}/trial", *arguments, *trial)
+  speeds = re.findall(r"([\d.]+) steps/s", done.stderr)
   return max(1, round(float(speeds[-1]) * minutes * 60))
 
 

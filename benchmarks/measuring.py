@@ -25,15 +25,15 @@ def report(text: str) -> None:
   print(text, flush=True)
 
 
-def run_module(module: str, *arguments: str) -> str:
-  """Run a module of the project as a script; return what it logged.
+def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess:
+  """Run a module of the project as a script.
 
   Args:
     module: Name of the module, such as `train`.
     *arguments: Flags of the script.
 
   Returns:
-    The standard error of the script.
+    What it printed and logged, as `stdout` and `stderr`.
 
   Raises:
     UserError: The script failed.
@@ -42,8 +42,11 @@ def run_module(module: str, *arguments: str) -> str:
   root = pathlib.Path(__file__).parents[1]
   done = subprocess.run(command, cwd=root, capture_output=True, text=True)
   if done.returncode:
-    raise UserError(f"{module}: failed with\n{done.stderr[-2000:]}")
-  return done.stderr
+    raise UserError(
+      f"{module}: expected it to run, received an error; run it by itself"
+      f" ({done.stderr.strip().splitlines()[-1]})"
+    )
+  return done
 
 
 def run_in_new_process(function: Callable, *arguments: Any) -> Any:

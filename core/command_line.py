@@ -1,10 +1,12 @@
 """Flags of the scripts, and one-line errors instead of stack traces."""
 
+import inspect
 import os
 import pathlib
 import sys
 from collections.abc import Callable
 from logging import WARNING, LogRecord, getLogger
+from typing import Any
 
 from absl import app, flags, logging
 
@@ -37,6 +39,12 @@ def define_path(
     required: Whether it must be given.
   """
   flags.DEFINE(_PathParser(), name, default, help_text, required=required)
+
+
+def call_with_flags(function: Callable[..., Any]) -> Any:
+  """Call a function with the values of the flags that its parameters name."""
+  names = inspect.signature(function).parameters
+  return function(**{name: flags.FLAGS[name].value for name in names})
 
 
 def _stop(message: str, status: int = 1) -> None:

@@ -1,5 +1,6 @@
-"""Progress on a terminal, with the time left."""
+"""Progress with the time left."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -16,8 +17,8 @@ def progress(
 ) -> Iterator[_Item]:
   """Yield items, and show on standard error how many are done.
 
-  Nothing is shown where standard error is no terminal, so that log files stay
-  readable; when all are done the bar is removed.
+  Where standard error is no terminal, a log file, only work of more than a
+  minute is shown, once a minute. When all are done the bar is removed.
 
   Args:
     items: What is worked on.
@@ -28,6 +29,6 @@ def progress(
   Yields:
     The items.
   """
-  # `disable=None` asks whether the stream is a terminal.
-  options = {"leave": False, "dynamic_ncols": True, "disable": None}
-  yield from tqdm(items, title, total, unit=unit, **options)
+  pace = 0.1 if sys.stderr.isatty() else 60.0
+  options = {"unit": unit, "mininterval": pace, "delay": pace}
+  yield from tqdm(items, title, total, False, dynamic_ncols=True, **options)

@@ -73,6 +73,7 @@ class CachedFeatures:
   def __getitem__(self, frames: np.ndarray) -> np.ndarray:
     """Read the features of frames."""
     rows = []
+    # Not mapped into memory: there, a file that is cut ends the process.
     with self._path.open("rb", buffering=0) as file:
       for frame in frames:
         file.seek(int(frame) * self._num_bytes)
@@ -184,9 +185,9 @@ class FeatureCache:
         " or choose another folder"
       )
     logging.info(
-      "Caching the features of %d videos or views: %.2f GB in %s, which may"
-      " take %.2f GB more; %.2f GB are free on the disk",
-      *(len(missing), needed / _GB, self._folder, room / _GB, free / _GB),
+      "Caching the features of %d videos or views in %s: they take %.2f GB,"
+      " there is room for %.2f GB",
+      *(len(missing), self._folder, needed / _GB, room / _GB),
     )
 
   def _find_path(self, view: View) -> pathlib.Path:

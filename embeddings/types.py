@@ -27,6 +27,7 @@ class EmbeddedVideo:
       or NaN where they are not known.
     source: The video file or folder of images, as the one who prepared it named
       it; empty where it is not known.
+    is_predicted: Whether the phases are predicted; not kept in files.
   """
 
   embs: np.ndarray
@@ -38,6 +39,7 @@ class EmbeddedVideo:
   frames: np.ndarray | None = None
   times: np.ndarray | None = None
   source: str = ""
+  is_predicted: bool = False
 
   @functools.cached_property
   def finite(self) -> np.ndarray:
@@ -50,6 +52,12 @@ class EmbeddedVideo:
     if self.labels is None:
       return np.zeros(len(self.embs), bool)
     return self.finite & (self.labels >= 0)
+
+  @property
+  def known_times(self) -> np.ndarray | None:
+    """[L] seconds of the frames; None if not all are known."""
+    is_known = self.times is not None and np.isfinite(self.times).all()
+    return self.times if is_known else None
 
   def select(self, rows: np.ndarray) -> Self:
     """Keep the frames at some rows, ascending integers."""

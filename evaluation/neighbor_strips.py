@@ -4,9 +4,9 @@ import functools
 import math
 import textwrap
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.figure import Figure
 from PIL import Image, ImageOps
 from scipy.spatial.distance import cdist
 
@@ -14,9 +14,6 @@ from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from evaluation import plots
 from evaluation.result import Result
 from media.colors import NO_PHASE, phase_colors
-
-if TYPE_CHECKING:
-  from matplotlib.figure import Figure
 
 _NUM_STRIPS = 3
 _NUM_OTHERS = 5
@@ -72,7 +69,7 @@ def find_rows(
   return np.array(rows)
 
 
-def draw_strip(videos: Sequence[EmbeddedVideo], distance: str) -> "Figure":
+def draw_strip(videos: Sequence[EmbeddedVideo], distance: str) -> Figure:
   """Draw frames of the first video above the nearest ones of the others.
 
   Args:

@@ -140,7 +140,7 @@ def draw_metrics(
     axes.set_xlabel("step of training")
   for axes in places[len(tags) :]:
     axes.remove()
-  _add_legend(figure, places[0])
+  add_legend(figure, places[0])
   return figure
 
 
@@ -170,7 +170,7 @@ def draw_few_shot(
     ylabel="validation accuracy\n(band: 95 % interval of the mean over draws)",
   )
   axes.grid(alpha=0.3)
-  _add_legend(figure, axes)
+  add_legend(figure, axes)
   return figure
 
 
@@ -188,7 +188,8 @@ def draw_tau_matrix(taus: np.ndarray, names: Sequence[str]) -> "Figure":
   side = min(4 + 0.25 * count, 12)
   figure, axes = make_figure(side + 1.2, side)
   axes.set_facecolor("0.85")  # Where there is no tau.
-  image = axes.imshow(taus, vmax=1, cmap="cividis")
+  lowest = min(0, np.nanmin(taus))
+  image = axes.imshow(taus, vmin=lowest, vmax=1, cmap="cividis")
   shown = np.arange(count)[:: -(-count // _MAX_NAMED)]
   labels = [textwrap.shorten(names[i], 24, placeholder="...") for i in shown]
   axes.set_xticks(shown, labels, rotation=90, fontsize=7)
@@ -199,7 +200,7 @@ def draw_tau_matrix(taus: np.ndarray, names: Sequence[str]) -> "Figure":
     ylabel="frames of",
     title=f"Kendall's tau of pairs, mean {mean:.3f}",
   )
-  _annotate(axes, taus, "{:.2f}", (1 + np.nanmin(taus)) / 2, dark_is_high=False)
+  _annotate(axes, taus, "{:.2f}", (1 + lowest) / 2, dark_is_high=False)
   figure.colorbar(image, label="tau", shrink=0.8)
   return figure
 
@@ -238,7 +239,7 @@ def draw_projection(
         style["label"] = names[phase]
       axes.scatter(*points[labels == phase].T, **dots, **style)
     axes.set_title("phase", fontsize=10)
-    _add_legend(figure, axes)
+    add_legend(figure, axes)
   scatter = time_panel.scatter(*points.T, c=times, cmap="viridis", **dots)
   time_panel.set_title("time", fontsize=10)
   figure.colorbar(scatter, label="share of the video", ax=time_panel)
@@ -297,7 +298,7 @@ def _annotate(
       axes.text(column, row, text.format(value), color=color, **options)
 
 
-def _add_legend(figure: "Figure", axes: "Axes") -> None:
+def add_legend(figure: "Figure", axes: "Axes") -> None:
   """Add a legend below all axes, in as many columns as have room."""
   handles, labels = axes.get_legend_handles_labels()
   room = int(figure.get_figwidth() * 11)

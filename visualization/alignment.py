@@ -11,7 +11,7 @@ from core.errors import UserError
 from core.progress import progress
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from visualization import clips, tiles, writing
-from visualization.matching import align, load_comparable
+from visualization.matching import align, find_video, load_comparable
 
 
 def visualize(
@@ -19,8 +19,8 @@ def visualize(
   video_path: str | os.PathLike,
   *,
   use_dtw: bool = False,
-  reference_video: int = 0,
-  candidate_video: int | None = None,
+  reference_video: str | int = 0,
+  candidate_video: str | int | None = None,
   switch_video: int | None = None,
   grid_mode: bool = True,
   normalize_embeddings: bool = False,
@@ -32,9 +32,9 @@ def visualize(
     embs_path: An embeddings file with frames, or a pattern for several.
     video_path: File to write, `.mp4`, `.gif` or, in grid mode, `.png`.
     use_dtw: Align by dynamic time warping instead of nearest neighbors.
-    reference_video: Index of the video the others are aligned to.
-    candidate_video: Index of the one video to show with the reference; None
-      for all of them in a grid, or the first other one without.
+    reference_video: Name or index of the video the others are aligned to.
+    candidate_video: That of the one video to show with the reference; None for
+      all of them in a grid, or the first other one without.
     switch_video: Frames of the reference before the picture jumps to the
       candidate; None shows both side by side. Only without `grid_mode`.
     grid_mode: Show a grid; otherwise the reference and one candidate.
@@ -121,15 +121,6 @@ def load_videos(embs_path: str | os.PathLike, normalize: bool) -> EmbeddedSplit:
   return dataclasses.replace(split, videos=[*map(_normalize, split.videos)])
 
 
-def check_index(role: str, index: int, count: int) -> None:
-  """Raise a UserError if `--<role>_video` is no index of so many videos."""
-  if not 0 <= index < count:
-    raise UserError(
-      f"--{role}_video: expected 0 to {count - 1}, as there are {count} videos,"
-      f" received {index}; choose one of them"
-    )
-
-
 def _normalize(video: EmbeddedVideo) -> EmbeddedVideo:
   norms = np.linalg.norm(video.embs, axis=1, keepdims=True)
   embs = video.embs / np.maximum(norms, np.finfo(np.float32).tiny)
@@ -137,20 +128,21 @@ def _normalize(video: EmbeddedVideo) -> EmbeddedVideo:
 
 
 def _choose(
-  videos: Sequence[EmbeddedVideo], reference: int, candidate: int | None
+  videos: Sequence[EmbeddedVideo],
+  reference: str | int,
+  candidate: str | int | None,
 ) -> list[EmbeddedVideo]:
   """Return the reference, then the candidate or all other videos."""
-  count = len(videos)
-  for role, index in (("reference", reference), ("candidate", candidate)):
-    if index is not None:
-      check_index(role, index, count)
-  if candidate == reference:
+  number = find_video(videos, reference, "reference_video")
+  others = [i for i in range(len(videos)) if i != number]
+  if candidate is not None:
+    others = [find_video(videos, candidate, "candidate_video")]
+  if number in others:
     raise UserError(
       "--candidate_video: expected another video than --reference_video,"
-      f" received {candidate} for both; choose another of the {count} videos"
+      f" received {candidate} for both; choose another"
     )
-  others = range(count) if candidate is None else [candidate]
-  return [videos[reference], *(videos[i] for i in others if i != reference)]
+  return [videos[i] for i in (number, *others)]
 
 
 def _make_pair(

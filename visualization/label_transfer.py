@@ -1,5 +1,6 @@
 """Transfers what is known of some videos' frames to the frames of another."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -53,6 +54,28 @@ def predict_labels(
   votes = [(weights * (found == phase)).sum(axis=0) for phase in phases]
   labels = phases[np.argmax(votes, axis=0)]
   return labels, _rate(query.embs, known, labels, tolerance=0)
+
+
+def predict_missing(
+  videos: Sequence[EmbeddedVideo], use_dtw: bool
+) -> list[EmbeddedVideo]:
+  """Give videos without phases those that are predicted from the others'.
+
+  Args:
+    videos: Videos with finite embeddings.
+    use_dtw: See `predict_labels`.
+
+  Returns:
+    All videos, as they are if none has phases.
+  """
+  labeled = [video for video in videos if video.usable.any()]
+  filled = []
+  for video in videos:
+    if labeled and not video.usable.any():
+      labels, _ = predict_labels(video, labeled, use_dtw)
+      video = dataclasses.replace(video, labels=labels, is_predicted=True)
+    filled.append(video)
+  return filled
 
 
 def transfer_values(

@@ -1,5 +1,6 @@
 """Matches the frames of two videos by their embeddings."""
 
+import difflib
 import os
 from collections.abc import Iterator, Sequence
 
@@ -7,7 +8,7 @@ import numpy as np
 
 import embeddings
 from core.errors import UserError
-from embeddings.types import EmbeddedSplit
+from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from visualization import dtw
 
 
@@ -40,6 +41,35 @@ def load_comparable(embs_path: str | os.PathLike) -> EmbeddedSplit:
   return split
 
 
+def find_video(
+  videos: Sequence[EmbeddedVideo], name: str | int, flag: str
+) -> int:
+  """Find a video by its name, or else by its index.
+
+  Args:
+    videos: The videos.
+    name: The name, or the index from 0.
+    flag: The flag that gives it, for messages.
+
+  Returns:
+    Its index.
+
+  Raises:
+    UserError: There is no such video.
+  """
+  name, names = str(name), [video.name for video in videos]
+  if name in names:
+    return names.index(name)
+  if name.isdecimal() and int(name) < len(names):
+    return int(name)
+  near = difflib.get_close_matches(name, names, 1)
+  hint = f"did you mean {near[0]!r}?" if near else "choose one of them"
+  raise UserError(
+    f"--{flag}: expected the name of a video or its index, 0 to"
+    f" {len(names) - 1}, received {name!r}; {hint}"
+  )
+
+
 def match_all(
   videos: Sequence[np.ndarray],
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -63,6 +93,21 @@ def match_all(
       for v, other in enumerate(parts)
     ]
     yield rows, np.stack(distances, axis=1)
+
+
+def find_medoid(videos: Sequence[np.ndarray]) -> int:
+  """Return the number of the video that is nearest to all others.
+
+  Args:
+    videos: Arrays [L_i, D] of embeddings; two are as near as their frames are
+      to the nearest frames of the other, on average.
+
+  Returns:
+    Its number.
+  """
+  # [V, V], of the frames of one video to another.
+  means = np.array([d.mean(axis=0) for _, d in match_all(videos)])
+  return int((means + means.T).sum(axis=0).argmin())
 
 
 def align(

@@ -19,9 +19,9 @@ from core.files import atomic_write
 from data.known_datasets import pad_names
 from embeddings.types import EmbeddedSplit, EmbeddedVideo
 from media.colors import phase_colors
-from visualization.alignment import check_index, load_videos
-from visualization.label_transfer import predict_labels
-from visualization.matching import match_all
+from visualization.alignment import load_videos
+from visualization.label_transfer import predict_missing
+from visualization.matching import find_video, match_all
 
 # The page: it can be opened as it stands here, and shows nothing then.
 _PAGE = pathlib.Path(__file__).parent / "viewer_page"
@@ -42,7 +42,7 @@ def write_page(
   html_width: int = 160,
   html_stride: int = 1,
   use_dtw: bool = False,
-  reference_video: int = 0,
+  reference_video: str | int = 0,
   normalize_embeddings: bool = False,
 ) -> int:
   """Write the viewer for an embeddings file.
@@ -53,7 +53,7 @@ def write_page(
     html_width: Pixels that the frames are wide at most.
     html_stride: Show every n-th frame.
     use_dtw: Start with dynamic time warping instead of nearest neighbors.
-    reference_video: Index of the video that is the reference at first.
+    reference_video: Name or index of the video that is the reference at first.
     normalize_embeddings: Compare the directions of embeddings only.
 
   Returns:
@@ -63,14 +63,13 @@ def write_page(
     UserError: The embeddings can't be shown, or an option doesn't fit them.
   """
   split = load_videos(embs_path, normalize_embeddings)
-  check_index("reference", reference_video, len(split.videos))
   size = write_viewer(
     html_path,
     split,
     width=html_width,
     stride=html_stride,
     use_dtw=use_dtw,
-    reference=reference_video,
+    reference=find_video(split.videos, reference_video, "reference_video"),
   )
   logging.info("Wrote %s, %.1f MB", html_path, size / 1e6)
   return size
@@ -108,12 +107,11 @@ def write_viewer(
   Raises:
     UserError: The file can't be written.
   """
-  videos = split.videos
+  videos = predict_missing(split.videos, use_dtw)
   sizes = [_fit(video, width) for video in videos]
-  phases = _choose_phases(videos, use_dtw)
-  facts = _describe(videos, sizes, phases, stride)
-  facts |= {"phases": _name_phases(split, phases), "notes": [*notes]}
-  facts |= {"useDtw": use_dtw, "reference": reference}
+  facts = _describe(videos, sizes, stride)
+  facts |= {"phases": _name_phases(videos, split.class_names)}
+  facts |= {"notes": [*notes], "useDtw": use_dtw, "reference": reference}
   head, tail = _read_page()
   with atomic_write(path) as temporary:
     with open(temporary, "w", encoding="utf-8", newline="\n") as page:
@@ -135,24 +133,9 @@ def _fit(video: EmbeddedVideo, most: int) -> tuple[int, int]:
   return fitted, max(1, round(height * fitted / width))
 
 
-def _choose_phases(
-  videos: Sequence[EmbeddedVideo], use_dtw: bool
-) -> list[tuple[np.ndarray | None, bool]]:
-  """Return the phases of each video, and whether they are predicted."""
-  labeled = [video for video in videos if video.usable.any()]
-  chosen: list[tuple[np.ndarray | None, bool]] = []
-  for video in videos:
-    if not labeled or video.usable.any():
-      chosen.append((video.labels if labeled else None, False))
-    else:
-      chosen.append((predict_labels(video, labeled, use_dtw)[0], True))
-  return chosen
-
-
 def _describe(
   videos: Sequence[EmbeddedVideo],
   sizes: Sequence[tuple[int, int]],
-  phases: Sequence[tuple[np.ndarray | None, bool]],
   stride: int,
 ) -> dict[str, Any]:
   """Gather what the page knows of the videos besides their frames."""
@@ -166,9 +149,7 @@ def _describe(
   threshold = middle + _UNUSUAL * np.median(np.abs(pooled - middle))
   described = []
   for v, video in enumerate(videos):
-    labels, is_predicted = phases[v]
-    times = video.times
-    is_timed = times is not None and np.isfinite(times).all()
+    times, labels = video.known_times, video.labels
     num_pictures = len(range(0, len(video.embs), stride))
     described.append(
       {
@@ -178,9 +159,9 @@ def _describe(
         "numSheets": len(range(0, num_pictures, _SHEET_FRAMES)),
         "dimensions": video.embs.shape[1],
         "steps": video.steps.tolist(),
-        "times": np.round(times, 4).tolist() if is_timed else None,
-        "labels": None if labels is None else labels.tolist(),
-        "isPredicted": is_predicted,
+        "times": None if times is None else np.round(times, 4).tolist(),
+        "labels": labels.tolist() if video.usable.any() else None,
+        "isPredicted": video.is_predicted,
         "distances": [float(f"{d:.5g}") for d in distances[v]],
       }
     )
@@ -190,13 +171,13 @@ def _describe(
 
 
 def _name_phases(
-  split: EmbeddedSplit, phases: Sequence[tuple[np.ndarray | None, bool]]
+  videos: Sequence[EmbeddedVideo], class_names: Sequence[str]
 ) -> list[dict[str, str]]:
   """Give each phase that may occur a name and a color; none without labels."""
-  known = [labels.max(initial=-1) for labels, _ in phases if labels is not None]
+  known = [video.labels.max() for video in videos if video.usable.any()]
   if not known:
     return []
-  names = pad_names(split.class_names, max(known) + 1)
+  names = pad_names(class_names, max(known) + 1)
   colors = map(to_hex, phase_colors(len(names)))
   pairs = zip(names, colors, strict=True)
   return [{"name": name, "color": color} for name, color in pairs]

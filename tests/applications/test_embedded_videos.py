@@ -5,8 +5,6 @@ import pytest
 
 from applications.embedded_videos import (
   describe_frame,
-  find_video,
-  known_times,
   load_videos,
   stack_context,
 )
@@ -36,22 +34,12 @@ def test_videos_that_can_not_be_compared(videos, tmp_path):
   assert len(load_videos(write(path, [first, second])).videos) == 2
 
 
-def test_a_video_is_found_by_name_then_by_index(videos):
-  videos[2] = dataclasses.replace(videos[2], name="0")
-  assert [find_video(videos, x, "query") for x in ("video 1", "1")] == [1, 1]
-  assert find_video(videos, "0", "query") == 2
-  for wrong, hint in (("video1", "did you mean 'video 1'?"), ("3", "choose")):
-    told = message_of(find_video, videos, wrong, "query")
-    assert told.startswith("--query: expected the name of a video or its index")
-    assert f"0 to 2, received {wrong!r}; {hint}" in told
-
-
 def test_times_are_known_or_left_open(videos):
   assert describe_frame(videos[0], 3) == ("video 0", 3, 0.3)
-  assert known_times(videos[0]) is videos[0].times
+  assert videos[0].known_times is videos[0].times
   videos[0].times[3] = np.nan
   assert describe_frame(videos[0], 3) == ("video 0", 3, "")
-  assert known_times(videos[0]) is None
+  assert videos[0].known_times is None
 
 
 def test_frames_are_compared_with_those_around_them(videos):

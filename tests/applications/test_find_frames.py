@@ -85,12 +85,20 @@ def test_queries():
   videos[0] = dataclasses.replace(videos[0], name="a:b:1")
   videos[1] = videos[1].select(np.arange(0, 20, 2))
   assert parse_query(videos, "a:b:1:5") == FoundFrame(0, 5)
+  # Every other frame is embedded: the nearest counts.
   assert parse_query(videos, "1:6") == FoundFrame(1, 3)
+  assert parse_query(videos, "1:7").row in (3, 4)
+  assert parse_query(videos, "a:b:1:1.26s") == FoundFrame(0, 13)
+  assert parse_query(videos, "1:1s") == FoundFrame(1, 5)
+  videos.append(dataclasses.replace(videos[1], name="untimed", times=None))
   for query, told in (
-    ("video 1", "expected VIDEO:FRAME, received 'video 1';"),
-    ("video 1:", "expected VIDEO:FRAME, received 'video 1:';"),
+    ("video 1", "expected VIDEO:FRAME or VIDEO:SECONDSs, received 'video 1';"),
+    ("video 1:", "expected VIDEO:FRAME or VIDEO:SECONDSs, received"),
+    ("video 1:1.5", "expected VIDEO:FRAME or VIDEO:SECONDSs, received"),
     ("video 3:0", "expected the name of a video or its index"),
-    ("1:7", "10 embedded frames of video 1, received 7; the nearest is 6"),
+    ("1:19", "frame 0 to 18 of video 1, or a time that is known, received"),
+    ("1:1.9s", "of video 1, or a time that is known, received '1:1.9s';"),
+    ("untimed:1s", "of untimed, or a time that is known, received"),
   ):
     message = message_of(parse_query, videos, query)
     assert message.startswith("--query: ") and told in message

@@ -89,8 +89,10 @@ def test_the_table_has_the_nearest_frame_of_the_reference(aligned):
   folder, _ = aligned
   videos = embeddings.load(folder / "embeddings.npy")
   table = read_table(folder / "frames.csv")
-  others = {row["video"] for row in table if float(row["distance"])}
-  [reference] = set(videos["names"]) - others
+  [reference] = {row["reference_video"] for row in table}
+  assert (
+    f"The others follow {reference}," in (folder / "result.txt").read_text()
+  )
   reference = videos["names"].index(reference)
   assert len(table) == sum(map(len, videos["embs"]))
   target = videos["embs"][reference].astype(np.float64)
@@ -196,6 +198,12 @@ def test_labels_may_come_later_and_be_corrected(aligned, clips, tmp_path):
     expected = (first.times >= middle - 0.01).astype(int)
     assert first.labels.tolist() == expected.tolist()
     assert set(second.labels) == {-1}
+
+
+def test_files_are_found_by_their_embeddings(aligned, clips):
+  videos = embeddings.load(aligned[0] / "embeddings.npy")
+  expected = [str(clips / f"{name}.mp4") for name in videos["names"]]
+  assert videos["sources"] == expected
 
 
 def test_what_cannot_work_is_said_at_once(clips, tmp_path, options):

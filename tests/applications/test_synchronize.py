@@ -5,7 +5,6 @@ import pytest
 
 from applications.synchronize import (
   choose_frames,
-  find_medoid,
   match_times,
   synchronize,
 )
@@ -17,6 +16,7 @@ from tests.helpers.embedded_videos import timed_videos, write
 from tests.helpers.errors import message_of
 from tests.helpers.image_files import make as make_images
 from tests.helpers.warped_videos import curve
+from visualization.matching import find_medoid
 
 # Frames, frames per second, and the power that warps the time of each video.
 KINDS = [(90, 30, 1.0), (60, 15, 1.6), (150, 25, 0.7)]
@@ -54,8 +54,7 @@ def read(path):
 def test_all_play_in_step_with_the_reference(clips, use_dtw, tmp_path):
   folder, videos = clips
   path = write(tmp_path / "e.npy", videos)
-  reference, video_dir = "clip1", str(folder)
-  paths = synchronize(path, tmp_path, video_dir, reference, use_dtw)
+  paths = synchronize(path, tmp_path, str(folder), "clip1", use_dtw=use_dtw)
   assert paths == [tmp_path / f"clip{number}.mp4" for number in range(3)]
   expected, bright, facts = read(folder / "films" / "clip1.mp4")
   events = np.quantile(bright, [0.2, 0.4, 0.6, 0.8])
@@ -74,11 +73,8 @@ def test_all_play_in_step_with_the_reference(clips, use_dtw, tmp_path):
   assert np.median(distances) < 0.2 and max(distances) < 0.4
 
 
-def test_the_medoid_is_nearest_to_all_others(clips, tmp_path):
-  line = [np.linspace([0, x], [1, x], 9) for x in (5.0, 1.0, 0.0, 1.5, 3.0)]
-  assert find_medoid(line) == 3
+def test_the_medoid_sets_the_pace_by_default(clips, tmp_path):
   folder, videos = clips
-  # By default, it sets the pace.
   medoid = find_medoid([video.embs for video in videos])
   path = write(tmp_path / "e.npy", videos)
   paths = synchronize(path, tmp_path, str(folder))
@@ -87,6 +83,17 @@ def test_the_medoid_is_nearest_to_all_others(clips, tmp_path):
   for copy in paths:
     found = [frame.time for frame in VideoReader(copy)]
     np.testing.assert_allclose(found, times, atol=1e-4)
+
+
+def test_one_video_is_written_beside_the_reference(clips, tmp_path):
+  folder, videos = clips
+  path = write(tmp_path / "e.npy", videos)
+  everything = synchronize(path, tmp_path / "all", str(folder), "clip1")
+  some = synchronize(path, tmp_path / "some", str(folder), "clip1", ["2"])
+  assert [x.name for x in some] == ["clip1.mp4", "clip2.mp4"]
+  assert sorted((tmp_path / "some").iterdir()) == some
+  for copy, same in zip(some, everything[1:], strict=True):
+    assert copy.read_bytes() == same.read_bytes()
 
 
 def test_matched_times_are_smooth_and_keep_to_the_ends():

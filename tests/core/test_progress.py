@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import tqdm.std
 
 from core.progress import progress
 from tests.helpers.paths import ROOT
@@ -37,10 +38,19 @@ def test_a_terminal_shows_what_is_done_and_the_time_left():
   assert "50%" in shown and re.search(r"\d:\d\d<\d\d:\d\d", shown)
 
 
-def test_a_file_gets_nothing(tmp_path):
+def test_a_file_gets_nothing_of_short_work(tmp_path):
   with (tmp_path / "log").open("wb") as file:
     run(file)
   assert (tmp_path / "log").read_bytes() == b""
+
+
+def test_a_file_gets_a_line_a_minute_of_long_work(monkeypatch, capsys):
+  now = [0.0]
+  monkeypatch.setattr(tqdm.std, "time", lambda: now[0])
+  for _ in progress(range(8), "training"):
+    now[0] += 25
+  shown = re.findall(r"(\d)/8 \[", capsys.readouterr().err)
+  assert [*map(int, shown)] == [3, 6]
 
 
 def test_all_items_come_through():

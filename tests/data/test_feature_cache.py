@@ -164,9 +164,8 @@ def test_it_says_how_much_it_takes_before_it_starts(
   cache = build(tmp_path, "DATA.CACHE_MAX_GB=3")
   fill(cache, [View(records[0])])
   assert len(told) == 1
-  assert told[0].startswith(
-    "Caching the features of 1 videos or views: 1.40 GB in"
-  )
+  assert told[0].startswith("Caching the features of 1 videos or views in /")
+  assert told[0].endswith(": they take 1.40 GB, there is room for 3.00 GB")
   message = message_of(fill, cache, [View(record, 1) for record in records])
   assert message.startswith(
     "DATA.CACHE_DIR: expected room for 2.24 GB of features in"

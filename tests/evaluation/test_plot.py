@@ -153,6 +153,10 @@ def test_matrix_of_tau_has_a_row_a_query():
   texts = {t.get_position(): t.get_text() for t in axes.texts}
   assert texts == {(1, 0): "0.25", (0, 1): "0.75"}
   assert "mean 0.500" in axes.get_title()
+  # Colors of good alignments must not look as different as those of poor ones.
+  assert axes.images[0].get_clim() == (0, 1)
+  reversed_too = plots.draw_tau_matrix(taus - 0.75, ["a", "b"])
+  assert reversed_too.axes[0].images[0].get_clim() == (-0.5, 1)
   assert len(plots.draw_tau_matrix(np.eye(100), ["v"] * 100).axes[0].texts) == 0
 
 
