@@ -104,8 +104,8 @@ def parse_query(videos: Sequence[EmbeddedVideo], query: str) -> FoundFrame:
     places = video.known_times
   if places is None or place > places[-1]:
     raise UserError(
-      f"--query: expected frame 0 to {video.steps[-1]} of {video.name}, or a"
-      f" time that is known, received {query!r}; correct it"
+      f"--query: expected a frame of {video.name}, 0 to {video.steps[-1]}, or,"
+      f" if times are known, its seconds, received {query!r}; correct it"
     )
   return FoundFrame(index, int(np.abs(places - place).argmin()))
 

@@ -101,8 +101,8 @@ def _describe_numbers(
     f"Kendall's tau over {count} {kind}: {tau:.2f} (1 = all frames matched in"
     f" order, 0 = no order); cycle-consistency: {cycles['2way']:.2f} of their"
     " frames return exactly to themselves through another video (by chance"
-    f" {chance:.2f}), and all of them to within {cycles['error']:.0%} of the"
-    " video's length, on average."
+    f" {chance:.2f}); on average they end {cycles['error']:.0%} of its length"
+    " away."
   )
   if tau >= _GOOD_TAU:
     verdict = "The order of the matches is good."

@@ -96,9 +96,9 @@ def test_queries():
     ("video 1:", "expected VIDEO:FRAME or VIDEO:SECONDSs, received"),
     ("video 1:1.5", "expected VIDEO:FRAME or VIDEO:SECONDSs, received"),
     ("video 3:0", "expected the name of a video or its index"),
-    ("1:19", "frame 0 to 18 of video 1, or a time that is known, received"),
-    ("1:1.9s", "of video 1, or a time that is known, received '1:1.9s';"),
-    ("untimed:1s", "of untimed, or a time that is known, received"),
+    ("1:19", "expected a frame of video 1, 0 to 18, or, if times are known,"),
+    ("1:1.9s", "of video 1, 0 to 18, or, if times are known, its seconds, re"),
+    ("untimed:1s", "expected a frame of untimed, 0 to 18, or, if times are"),
   ):
     message = message_of(parse_query, videos, query)
     assert message.startswith("--query: ") and told in message

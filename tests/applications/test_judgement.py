@@ -39,7 +39,7 @@ def test_numbers_are_those_of_the_held_out_videos():
   assert f"{cycles['2way']:.2f} of their frames" in text
   # As often as one of 25 to 34 frames is guessed.
   assert "(by chance 0.03)" in text
-  assert f"within {cycles['error']:.0%} of the video's length" in text
+  assert f"they end {cycles['error']:.0%} of its length away" in text
   assert "order of the matches is good" in text
   assert "none was held out" not in text
   assert "did not fall" not in text
