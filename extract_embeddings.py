@@ -107,8 +107,9 @@ def main() -> None:
     extract(config, *target, FLAGS.keep_data, FLAGS.keep_labels)
   else:
     raise UserError(
-      f"--dataset: expected {' or '.join(config.DATASETS)} and a --split, or"
-      " --videos, received neither; give one, such as --split val"
+      "--dataset: expected a data set and a --split, or --videos, received"
+      f" {FLAGS.dataset} and {FLAGS.split}; give --dataset {config.DATASETS[0]}"
+      " --split val, or --videos"
     )
 
 

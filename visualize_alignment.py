@@ -68,7 +68,7 @@ if __name__ == "__main__":
     " first and last frames; otherwise by each frame's nearest neighbor.",
   )
   flags.DEFINE_string(
-    "reference_video", "0", "Name or index of the video to align others to."
+    "reference_video", "0", "Name or index (from 0) of the video to follow."
   )
   flags.DEFINE_string(
     "candidate_video",

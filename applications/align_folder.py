@@ -44,16 +44,10 @@ if __name__ == "__main__":
   define_path("input_dir", None, "Folder of the videos.", required=True)
   define_path("output_dir", None, "Folder to write to.", required=True)
   flags.DEFINE_float(
-    "minutes",
-    10.0,
-    "What everything may take on this machine; sizes and steps follow from it.",
-    lower_bound=1.0,
+    "minutes", 10.0, "What everything may take on this machine.", 1.0
   )
   define_path(
-    "config",
-    None,
-    "YAML file of settings that training starts from (default:"
-    " configs/own_videos.yml).",
+    "config", None, "Settings to start from: a copy of configs/own_videos.yml."
   )
   flags.DEFINE_multi_string(
     "set", [], "One setting, such as SEED=1; may be repeated."
@@ -61,30 +55,19 @@ if __name__ == "__main__":
   define_path(
     "backbone",
     None,
-    "A .keras file to take features from (default: ResNet-50 V2 with ImageNet"
-    " weights, which are downloaded once).",
+    "A .keras file (default: ResNet-50 V2 with ImageNet weights, downloaded).",
   )
+  define_path("logdir", None, "A trained run to use; nothing is trained, then.")
   define_path(
-    "logdir",
-    None,
-    "Trained run to use instead; --minutes, --config, --set and --backbone then"
-    " have no effect.",
-  )
-  define_path(
-    "label_file",
-    None,
-    "Phases of some or all videos to show, see docs/data.md.",
+    "label_file", None, "Phases of some or all videos, see docs/data.md."
   )
   define_path(
     "reference_video",
     None,
-    "Name of the video that the others follow, or another video file (default:"
-    " the video that is nearest to all others).",
+    "The video that the others follow, by name, or another file (default: the"
+    " one that is nearest to all others).",
   )
   flags.DEFINE_boolean(
-    "use_dtw",
-    False,
-    "Match by dynamic time warping, which never goes back in time; otherwise"
-    " by each frame's nearest neighbor.",
+    "use_dtw", False, "Match by dynamic time warping, not nearest neighbors."
   )
   run(main)

@@ -188,7 +188,7 @@ def _draw_scores(
     axis.tick_params(labelsize=7)
   rows[-1, 0].set_xlabel("seconds" if are_timed else "frame", fontsize=8)
   add_legend(figure, rows[0, 0])
-  title = f"Most unusual of {len(scores)} videos: distance to the others"
+  title = f"Scores of the {len(shown)} most unusual of {len(scores)} videos"
   figure.suptitle(title, fontsize=9)
   return figure
 
@@ -197,7 +197,6 @@ if __name__ == "__main__":
   flags.DEFINE_string(
     "reference_video",
     None,
-    "Name or index (from 0) of the one video that is usual. Default: each video"
-    " is compared with all others.",
+    "Name or index (from 0) of the one video that is usual (default: all).",
   )
   embedded_videos.run(find_anomalies)

@@ -85,9 +85,9 @@ def parse_query(videos: Sequence[EmbeddedVideo], query: str) -> FoundFrame:
 
   Args:
     videos: The videos.
-    query: `VIDEO:FRAME` or `VIDEO:SECONDSs`: name, which may have colons, or
-      index of the video, and the frame's index in it, or its time. It means the
-      embedded frame that is nearest.
+    query: `VIDEO:FRAME` or `VIDEO:TIME`: name, which may have colons, or index
+      of the video, and the frame's index in it, or its time, such as `2.5s`. It
+      means the embedded frame that is nearest.
 
   Raises:
     UserError: There is no such video, frame or time.
@@ -95,17 +95,16 @@ def parse_query(videos: Sequence[EmbeddedVideo], query: str) -> FoundFrame:
   match = re.fullmatch(r"(.+):(\d+|(\d+(?:\.\d+)?)s)", query, re.DOTALL)
   if not match:
     raise UserError(
-      f"--query: expected VIDEO:FRAME or VIDEO:SECONDSs, received {query!r};"
-      " name a video and one of its frames, such as clip1:40 or clip1:2.5s"
+      f"--query: expected VIDEO:FRAME or VIDEO:TIME, such as clip1:40 or"
+      f" clip1:2.5s, received {query!r}; correct it"
     )
   video = videos[index := find_video(videos, match[1], "query")]
-  places, place = video.steps, float(match[3] or match[2])
-  if match[3]:
-    places = video.known_times
-  if places is None or place > places[-1]:
+  places = video.known_times if match[3] else video.steps
+  place, end = float(match[3] or match[2]), 0 if match[3] else video.seq_len - 1
+  if places is None or place > max(places[-1], end):
     raise UserError(
-      f"--query: expected a frame of {video.name}, 0 to {video.steps[-1]}, or,"
-      f" if times are known, its seconds, received {query!r}; correct it"
+      f"--query: expected a frame of {video.name}, 0 to {video.seq_len - 1}, or"
+      f" a time in it, if times are known, received {query!r}; correct it"
     )
   return FoundFrame(index, int(np.abs(places - place).argmin()))
 
@@ -168,8 +167,8 @@ if __name__ == "__main__":
   flags.DEFINE_string(
     "query",
     None,
-    "The frame, VIDEO:FRAME or VIDEO:SECONDSs (clip1:40, clip1:2.5s): name or"
-    " index of the video, and the index of the frame in it, or its time.",
+    "The frame, VIDEO:FRAME or VIDEO:TIME (clip1:40, clip1:2.5s): name or index"
+    " of the video, and the index of the frame in it, or its time.",
     required=True,
   )
   flags.DEFINE_integer("k", 10, "Frames to find.", lower_bound=1)

@@ -95,28 +95,31 @@ def align_folder(
     splits = plan.splits
   config.DATASETS = [DATASET]
   config.PATH_TO_TFRECORDS = str(folder / "records")
+  config.DATA.CACHE_DIR = str(folder / "cache")
   logging.info("Converting %d videos", len(found))
-  left_out |= write_records(
+  broken = write_records(
     {name: video.path for name, video in found.items()},
     splits,
     encoding,
     folder / "records",
     options.label_file,
   )
-  losses: Sequence[float] = ()
-  if plan:
-    losses = _train(config)
-    # What depends on the machine is settled there.
-    config = configuration.load_run(config.LOGDIR)
+  left_out |= broken
+  found = {name: x for name, x in found.items() if name not in broken}
+  _check_count(found, left_out)
+  if reference in broken:
+    raise UserError(f"--reference_video: {broken[reference]}")
+  config, losses = _train(config) if plan else (config, [])
   embedded = _embed(config, splits, found)
   videos = [dataclasses.replace(x, frames=None) for x in embedded.videos]
   bare = dataclasses.replace(embedded, videos=videos)
   embeddings.save(folder / "embeddings.npy", bare)
   held_out = plan.held_out if plan else ()
   judgement = judge(videos, held_out, losses, config)
-  names = [video.name for video in videos]
-  medoid = find_medoid([video.embs for video in videos])
-  number = names.index(reference) if reference else medoid
+  if reference:
+    number = [*found].index(reference)
+  else:
+    number = find_medoid([video.embs for video in videos])
   left_out = [f"Left out {name}: {why}." for name, why in left_out.items()]
   notes = [*judgement.sentences, *left_out]
   folder_output.write_all(folder, embedded, number, notes, options.use_dtw)
@@ -133,7 +136,7 @@ def _make_output(
       f"--output_dir: expected a folder outside of {input_dir}, where videos"
       f" are looked for, received {output_dir}; choose another"
     )
-  return files.make_folder(folder)
+  return files.make_folder(folder.absolute())
 
 
 def _add_reference(
@@ -146,11 +149,15 @@ def _add_reference(
   if not path.is_file():
     raise UserError(
       "--reference_video: expected the name of a video, such as"
-      f" {next(iter(videos))}, or a video file, received {reference}; correct"
-      " it"
+      f" {next(iter(videos), 'clip1')}, or a video file, received {reference};"
+      " correct it"
     )
-  videos[path.stem] = inspect_video(path)
-  return path.stem
+  for name, video in videos.items():
+    if video.path.samefile(path):
+      return name
+  name = path.stem if path.stem not in videos else f"{path.stem} (reference)"
+  videos[name] = inspect_video(path)
+  return name
 
 
 def _check_count(videos: Collection[str], left_out: dict[str, str]) -> None:
@@ -186,13 +193,14 @@ def _plan(
   return plan, training_plan.build_config(base, plan, folder)
 
 
-def _train(config: EasyDict) -> list[float]:
-  """Train, or go on with it, and return the losses that were reported."""
+def _train(config: EasyDict) -> tuple[EasyDict, list[float]]:
+  """Train, or go on with it; return its settings and the reported losses."""
   steps = run_directory.list_checkpoints(config.LOGDIR)
   if not steps or steps[-1][0] < config.TRAIN.MAX_ITERS:
     if stopped_by := train.train(config, force_train=True):
       sys.exit(128 + stopped_by)
-  return read_losses(config.LOGDIR)
+  # What depends on the machine is settled there.
+  return configuration.load_run(config.LOGDIR), read_losses(config.LOGDIR)
 
 
 def _embed(
@@ -207,5 +215,5 @@ def _embed(
     for video in part.videos:
       source = str(found[video.name].path.absolute())
       embedded[video.name] = dataclasses.replace(video, source=source)
-  videos = [embedded[name] for name in found if name in embedded]
+  videos = [embedded[name] for name in found]
   return EmbeddedSplit(videos, part.class_names)

@@ -39,14 +39,14 @@ def write_all(
   write_matches(folder / "frames.csv", videos, reference, use_dtw)
   with atomic_write(folder / "result.txt") as path:
     path.write_text("\n".join(notes) + "\n", "utf-8")
+  shown = predict_missing(videos, use_dtw)
   write_viewer(
     folder / "index.html",
-    split,
+    EmbeddedSplit(shown, split.class_names),
     notes=notes,
     use_dtw=use_dtw,
     reference=reference,
   )
-  shown = predict_missing(videos, use_dtw)
   ordered = [shown.pop(reference), *shown]
   write_clip(folder / "aligned.mp4", align_grid(ordered, use_dtw))
 

@@ -1,11 +1,13 @@
 """Records of the videos of a folder, with the labels that are there."""
 
+import hashlib
 import os
 import pathlib
 import shutil
 from collections.abc import Mapping, Sequence
 
 from core.errors import UserError
+from core.files import atomic_write
 from data import dataset_info
 from dataset_preparation import shards
 from dataset_preparation.conversion import Source
@@ -27,7 +29,7 @@ def write_records(
   folder: pathlib.Path,
   label_file: str | os.PathLike | None = None,
 ) -> dict[str, str]:
-  """Convert videos to records, unless that is done with these labels.
+  """Convert videos to records, unless that is done as they are now.
 
   Args:
     paths: Name of a video -> its file.
@@ -43,19 +45,20 @@ def write_records(
     UserError: The label file can't be read or doesn't fit a video, no video can
       be read, or the records can't be written.
   """
-  written = dataset_info.read_dataset_file(folder, DATASET)
   labels, class_names = {}, ()
   if label_file:
     file = read_label_file(LabelOptions(label_file), paths)
     labels = file.find_labels(file.match(paths))
     class_names = file.class_names
-    changed = os.path.getmtime(label_file)
-    if written and (
-      not written.class_names
-      or changed > os.path.getmtime(folder / dataset_info.FILE_NAME)
-    ):
-      shutil.rmtree(folder)
-      written = None
+  states = {name: path.stat().st_mtime_ns for name, path in paths.items()}
+  facts = repr((states, splits, encoding, labels, class_names))
+  made_from = hashlib.sha256(facts.encode()).hexdigest()
+  stamp = folder / "made_from.txt"
+  if not stamp.exists() or stamp.read_text("utf-8") != made_from:
+    shutil.rmtree(folder, ignore_errors=True)
+    with atomic_write(stamp) as temporary:
+      temporary.write_text(made_from, "utf-8")
+  written = dataset_info.read_dataset_file(folder, DATASET)
   done = written.splits if written else {}
   if not splits.keys() <= done.keys():
     plans = [
@@ -72,6 +75,6 @@ def write_records(
   skipped = (video for split in splits for video in done[split].skipped)
   reasons = {video["name"]: video["reason"] for video in skipped}
   for reason in reasons.values():
-    if label_file and reason.startswith(f"{label_file}:"):
+    if label_file and reason.startswith(str(pathlib.Path(label_file))):
       raise UserError(reason)
   return reasons

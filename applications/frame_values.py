@@ -39,6 +39,8 @@ def read_values(
   lines = csv_tables.split_lines(csv_tables.read_text(path, "values"), path)
   titles, table = csv_tables.read_table(lines, path)
   column = column.strip().lower()
+  if column == "label" and column not in titles:
+    column = "phase"  # As `read_table` calls it.
   place = "frame" if "frame" in titles else "time"
   if not {"video", place, column} <= set(titles):
     raise UserError(

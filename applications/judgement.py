@@ -18,6 +18,7 @@ _REVERSED_TAU = -0.5
 _FALLEN = 0.7
 _NUM_COMPARED = 5
 _NUM_WORST = 3
+_MORE_TIME = "more --minutes and another --output_dir"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,7 +50,8 @@ def judge(
 
   Args:
     videos: All videos, with finite embeddings.
-    held_out: Names of those that were not trained on; without, all count.
+    held_out: Names of those that were not trained on; of fewer than two, all
+      count.
     losses: Of the steps that were reported, in order; empty if the network was
       trained before.
     config: The EVAL section's stride and distance are used.
@@ -63,7 +65,9 @@ def judge(
   embs = [video.embs[::stride] for video in videos]
   taus = pairwise_taus(embs, distance)
   everything = range(len(names))
-  counted = [i for i in everything if names[i] in held_out] or everything
+  counted = [i for i in everything if names[i] in held_out]
+  are_held_out = len(counted) > 1
+  counted = counted if are_held_out else everything
   chosen = taus[np.ix_(counted, counted)]
   defined = chosen[~np.isnan(chosen)]
   tau = float(defined.mean()) if len(defined) else math.nan
@@ -72,7 +76,7 @@ def judge(
   means = describe(names, taus)["video_taus"]
   worst = tuple(means)[:_NUM_WORST]
   sentences = [
-    *_describe_numbers(tau, cycles, embs_of_counted, bool(held_out), losses),
+    *_describe_numbers(tau, cycles, embs_of_counted, are_held_out, losses),
     *_describe_loss(losses),
     *_describe_reversed(names, taus),
   ]
@@ -101,22 +105,22 @@ def _describe_numbers(
     f"Kendall's tau over {count} {kind}: {tau:.2f} (1 = all frames matched in"
     f" order, 0 = no order); cycle-consistency: {cycles['2way']:.2f} of their"
     " frames return exactly to themselves through another video (by chance"
-    f" {chance:.2f}); on average they end {cycles['error']:.0%} of its length"
-    " away."
+    f" {chance:.2f}); on average they end {cycles['error']:.0%} of their own"
+    " video's length from where they began."
   )
   if tau >= _GOOD_TAU:
     verdict = "The order of the matches is good."
   elif tau >= _POOR_TAU:
     verdict = (
       "The order of the matches is right for the most part only: check by eye"
-      " what you rely on. More videos or more --minutes help."
+      f" what you rely on. More videos help, or {_MORE_TIME}."
     )
   else:
     verdict = (
       "⚠ Do not believe this alignment: the order of the matches is poor. Check"
       " that all videos show the same action from about the same side, cut"
-      " away what comes before and after it, add videos, or give more"
-      " --minutes."
+      " away what comes before and after it, add videos, or give"
+      f" {_MORE_TIME}."
     )
   sentences = [numbers, verdict]
   if losses and not are_held_out:
@@ -138,7 +142,7 @@ def _describe_loss(losses: Sequence[float]) -> list[str]:
     return []
   return [
     f"⚠ The loss did not fall as it should ({first:.2f} at first, {last:.2f} at"
-    " the end): give more --minutes, or check that the videos show the same"
+    f" the end): give {_MORE_TIME}, or check that the videos show the same"
     " action."
   ]
 

@@ -158,10 +158,11 @@ def _find_source(video: EmbeddedVideo, video_dir: str | None) -> pathlib.Path:
       f" received none for {video.name}; extract the embeddings anew, of images"
       " with --fps"
     )
-  source = pathlib.Path(video.source)
-  if video_dir and source.is_absolute() and not source.exists():
-    source = pathlib.Path(source.name)  # It was moved.
-  path = pathlib.Path(video_dir or "", source)
+  path = pathlib.Path(video_dir or "", video.source)
+  if video_dir:  # It may have been moved with the folders that it is in.
+    parts = path.parts
+    ends = (pathlib.Path(video_dir, *parts[i:]) for i in range(1, len(parts)))
+    path = next((x for x in (path, *ends) if x.exists()), path)
   if not path.exists():
     raise UserError(
       f"{path}: expected the file of {video.name}, received none; give the"
@@ -181,14 +182,12 @@ if __name__ == "__main__":
   command_line.define_path(
     "video_dir",
     None,
-    "Folder of the original videos; not needed for embeddings of align_folder"
-    " or --videos, if they lie where they did.",
+    "Folder of the original videos (default: where they were embedded).",
   )
   flags.DEFINE_string(
     "reference_video",
     None,
-    "Name or index (from 0) of the video that sets the pace (default: the one"
-    " that is nearest to all others).",
+    "Name or index (from 0) of the video that sets the pace (default: medoid).",
   )
   flags.DEFINE_multi_string(
     "candidate_video",
@@ -198,7 +197,6 @@ if __name__ == "__main__":
   flags.DEFINE_boolean(
     "use_dtw",
     True,
-    "Align by dynamic time warping, which matches first and last frames;"
-    " otherwise by nearest neighbors, made monotone.",
+    "Align by dynamic time warping, not by nearest neighbors made monotone.",
   )
   embedded_videos.run(synchronize)

@@ -127,13 +127,13 @@ class Plan:
     """
     try:
       plan = cls(**yaml.safe_load(path.read_text("utf-8")))
+      changed = sorted(set(plan.videos) ^ set(videos))
     except (TypeError, ValueError, yaml.YAMLError) as error:
       raise UserError(
         f"{path}: expected a plan of align_folder, received something else;"
         " remove the file, or choose another --output_dir"
       ) from error
-    if set(plan.videos) != set(videos):
-      changed = sorted(set(plan.videos) ^ set(videos))
+    if changed:
       raise UserError(
         f"{path}: expected the {len(plan.videos)} videos that it was made for,"
         f" received {len(videos)} ({changed[0]!r} is new or gone); align new"
@@ -163,7 +163,6 @@ def build_config(base: EasyDict, plan: Plan, folder: pathlib.Path) -> EasyDict:
   config.TRAIN.MAX_ITERS = plan.steps
   config.AUGMENTATION.CACHED_VIEWS = plan.views
   config.DATA.FRAME_STRIDE = max(1, round(_CONTEXT_SECONDS * plan.fps))
-  config.DATA.CACHE_DIR = str(folder / "cache")
   config.LOGDIR = str(folder / "logs")
   return config
 

@@ -174,7 +174,6 @@ if __name__ == "__main__":
   flags.DEFINE_boolean(
     "use_dtw",
     True,
-    "Align whole videos by dynamic time warping; otherwise each frame gets what"
-    " its nearest neighbor has.",
+    "Align by dynamic time warping, not each frame to its nearest neighbor.",
   )
   embedded_videos.run(transfer)

@@ -42,9 +42,10 @@ def run_module(module: str, *arguments: str) -> subprocess.CompletedProcess:
   root = pathlib.Path(__file__).parents[1]
   done = subprocess.run(command, cwd=root, capture_output=True, text=True)
   if done.returncode:
+    told = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
     raise UserError(
       f"{module}: expected it to run, received an error; run it by itself"
-      f" ({done.stderr.strip().splitlines()[-1]})"
+      f" ({told[-1]})"
     )
   return done
 

@@ -17,8 +17,8 @@ def progress(
 ) -> Iterator[_Item]:
   """Yield items, and show on standard error how many are done.
 
-  Where standard error is no terminal, a log file, only work of more than a
-  minute is shown, once a minute. When all are done the bar is removed.
+  On a terminal this is a bar, which is removed when all are done. In a log file
+  it is a line a minute, of work that takes longer.
 
   Args:
     items: What is worked on.
@@ -29,6 +29,9 @@ def progress(
   Yields:
     The items.
   """
-  pace = 0.1 if sys.stderr.isatty() else 60.0
-  options = {"unit": unit, "mininterval": pace, "delay": pace}
-  yield from tqdm(items, title, total, False, dynamic_ncols=True, **options)
+  options = {"unit": unit, "leave": False, "dynamic_ncols": True}
+  if not sys.stderr.isatty():
+    # A fixed `miniters` keeps tqdm from refreshing in between.
+    options |= {"mininterval": 60, "delay": 60, "miniters": 1, "leave": True}
+    options["bar_format"] = "{desc}: {n_fmt}/{total_fmt}, {remaining} left\n"
+  yield from tqdm(items, title, total, **options)

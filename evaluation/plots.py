@@ -1,7 +1,7 @@
 """Figures of results, for TensorBoard and for print.
 
 They read in gray and for the color-blind: lines differ in their strokes and
-markers too, and maps rise in brightness.
+markers too, and maps change evenly in brightness.
 """
 
 import textwrap

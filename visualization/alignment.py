@@ -140,7 +140,7 @@ def _choose(
   if number in others:
     raise UserError(
       "--candidate_video: expected another video than --reference_video,"
-      f" received {candidate} for both; choose another"
+      f" received {videos[number].name} for both; choose another"
     )
   return [videos[i] for i in (number, *others)]
 

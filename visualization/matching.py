@@ -57,12 +57,12 @@ def find_video(
   Raises:
     UserError: There is no such video.
   """
-  name, names = str(name), [video.name for video in videos]
+  names = [video.name for video in videos]
   if name in names:
     return names.index(name)
-  if name.isdecimal() and int(name) < len(names):
+  if str(name).isdecimal() and int(name) < len(names):
     return int(name)
-  near = difflib.get_close_matches(name, names, 1)
+  near = difflib.get_close_matches(str(name), names, 1)
   hint = f"did you mean {near[0]!r}?" if near else "choose one of them"
   raise UserError(
     f"--{flag}: expected the name of a video or its index, 0 to"

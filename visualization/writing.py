@@ -45,7 +45,7 @@ def check_output(path: str | os.PathLike, interval: float | None) -> str:
 
 
 def write_clip(path: str | os.PathLike, clip: Clip) -> None:
-  """Write a clip, whole or not at all; show how far it is on a terminal.
+  """Write a clip, whole or not at all; show how far it is.
 
   Args:
     path: File to write; its ending, one of `ROOMS`, is the format. An .mp4 is

@@ -83,22 +83,24 @@ def test_table_and_sheet(tmp_path):
 def test_queries():
   videos = timed_videos(2, seed=0)
   videos[0] = dataclasses.replace(videos[0], name="a:b:1")
-  videos[1] = videos[1].select(np.arange(0, 20, 2))
+  half = videos[1].select(np.arange(0, 20, 2))
+  videos[1] = dataclasses.replace(half, seq_len=20)
   assert parse_query(videos, "a:b:1:5") == FoundFrame(0, 5)
   # Every other frame is embedded: the nearest counts.
   assert parse_query(videos, "1:6") == FoundFrame(1, 3)
   assert parse_query(videos, "1:7").row in (3, 4)
+  assert parse_query(videos, "1:19") == FoundFrame(1, 9)
   assert parse_query(videos, "a:b:1:1.26s") == FoundFrame(0, 13)
   assert parse_query(videos, "1:1s") == FoundFrame(1, 5)
   videos.append(dataclasses.replace(videos[1], name="untimed", times=None))
   for query, told in (
-    ("video 1", "expected VIDEO:FRAME or VIDEO:SECONDSs, received 'video 1';"),
-    ("video 1:", "expected VIDEO:FRAME or VIDEO:SECONDSs, received"),
-    ("video 1:1.5", "expected VIDEO:FRAME or VIDEO:SECONDSs, received"),
+    ("video 1", "VIDEO:TIME, such as clip1:40 or clip1:2.5s, received 'video"),
+    ("video 1:", "expected VIDEO:FRAME or VIDEO:TIME, such as"),
+    ("video 1:1.5", "expected VIDEO:FRAME or VIDEO:TIME, such as"),
     ("video 3:0", "expected the name of a video or its index"),
-    ("1:19", "expected a frame of video 1, 0 to 18, or, if times are known,"),
-    ("1:1.9s", "of video 1, 0 to 18, or, if times are known, its seconds, re"),
-    ("untimed:1s", "expected a frame of untimed, 0 to 18, or, if times are"),
+    ("1:20", "frame of video 1, 0 to 19, or a time in it, if times are known"),
+    ("1:1.9s", "of video 1, 0 to 19, or a time in it, if times are known, rec"),
+    ("untimed:1s", "a frame of untimed, 0 to 19, or a time in it, if times"),
   ):
     message = message_of(parse_query, videos, query)
     assert message.startswith("--query: ") and told in message

@@ -185,8 +185,8 @@ def test_labels_may_come_later_and_be_corrected(aligned, clips, tmp_path):
   for end, middle in ((99, 1), (2, 1), (2, 0.5)):
     rows = f"take 2,0,{middle},reach\ntake 2,{middle},{end},pour\n"
     table.write_text(f"video,start,end,phase\n{rows}")
-    made = (out / "records" / "dataset.json").stat().st_mtime
-    os.utime(table, (made + 1, made + 1))
+    # Also if it was written before the records were.
+    os.utime(table, (0, 0))
     if end == 99:  # Beyond the end of the video.
       with pytest.raises(UserError, match=f"^{table}: video 'take 2', row 3"):
         align_folder(tmp_path / "new", out, options)
@@ -198,6 +198,52 @@ def test_labels_may_come_later_and_be_corrected(aligned, clips, tmp_path):
     expected = (first.times >= middle - 0.01).astype(int)
     assert first.labels.tolist() == expected.tolist()
     assert set(second.labels) == {-1}
+
+
+def test_clips_that_come_later_are_aligned_too(aligned, clips, tmp_path):
+  new, out = tmp_path / "new", tmp_path / "out"
+  new.mkdir()
+  options = Options(logdir=aligned[0] / "logs")
+  for numbers in ((2, 3), (3, 4, 5)):
+    shutil.rmtree(new)
+    new.mkdir()
+    names = [f"take {number}" for number in numbers]
+    for name in names:
+      shutil.copy(clips / f"{name}.mp4", new)
+    align_folder(new, out, options)
+    assert embeddings.load(out / "embeddings.npy")["names"] == names
+  # Its features are of this output, not of the one with the run.
+  assert (out / "cache").is_dir()
+  # A reference of another folder does not take the place of a clip.
+  other = tmp_path / "take 3.mp4"
+  shutil.copy(clips / "take 7.mp4", other)
+  align_folder(new, out, dataclasses.replace(options, reference_video=other))
+  table = read_table(out / "frames.csv")
+  assert {row["video"] for row in table} == {*names, "take 3 (reference)"}
+  assert {row["reference_video"] for row in table} == {"take 3 (reference)"}
+  # One that is in the folder is no further video.
+  inside = dataclasses.replace(options, reference_video=new / "take 4.mp4")
+  align_folder(new, out, inside)
+  assert {row["video"] for row in read_table(out / "frames.csv")} == {*names}
+
+
+def test_videos_that_break_off_are_left_out(aligned, clips, tmp_path):
+  new, out = tmp_path / "new", tmp_path / "out"
+  new.mkdir()
+  shutil.copy(clips / "take 2.mp4", new)
+  shutil.copy(clips / "take 3.mp4", new)
+  path = make_clip(new / "cut.mkv", 12)
+  whole = path.read_bytes()
+  path.write_bytes(whole[: len(whole) * 4 // 5])
+  options = Options(logdir=aligned[0] / "logs")
+  align_folder(new, out, options)
+  assert "Left out cut: " in (out / "result.txt").read_text("utf-8")
+  broken = dataclasses.replace(options, reference_video="cut")
+  with pytest.raises(UserError, match="^--reference_video: .*cut.mkv"):
+    align_folder(new, out, broken)
+  (new / "take 3.mp4").unlink()
+  with pytest.raises(UserError, match="at least two videos, received take 2"):
+    align_folder(new, out, options)
 
 
 def test_files_are_found_by_their_embeddings(aligned, clips):

@@ -39,10 +39,17 @@ def test_numbers_are_those_of_the_held_out_videos():
   assert f"{cycles['2way']:.2f} of their frames" in text
   # As often as one of 25 to 34 frames is guessed.
   assert "(by chance 0.03)" in text
-  assert f"they end {cycles['error']:.0%} of its length away" in text
+  assert f"they end {cycles['error']:.0%} of their own video's length" in text
   assert "order of the matches is good" in text
   assert "none was held out" not in text
   assert "did not fall" not in text
+
+
+def test_one_held_out_video_is_none():
+  found = judge(made_folder(4), ["clip0"], FALLING, CONFIG)
+  everything = judge(made_folder(4), (), FALLING, CONFIG)
+  assert found.tau == everything.tau
+  assert "With 4 videos none was held out" in " ".join(found.sentences)
 
 
 def test_a_poor_alignment_is_not_to_be_believed():

@@ -163,11 +163,13 @@ def test_copies_lie_in_the_folder_and_moved_films_are_found(clips, tmp_path):
   folder, videos = clips
   moved = [
     dataclasses.replace(
-      video, name=f"../{video.name}", source=f"/elsewhere/{video.name}.mp4"
+      video, name=f"../{video.name}", source=f"/elsewhere/{video.source}"
     )
     for video in videos[:2]
   ]
   path = write(tmp_path / "e.npy", moved)
-  copies = synchronize(path, tmp_path / "out", folder / "films")
+  # With the folder that they are in, or without.
+  for moved_to in (folder, folder / "films"):
+    copies = synchronize(path, tmp_path / "out", moved_to)
   assert [x.name for x in copies] == [".._clip0.mp4", ".._clip1.mp4"]
   assert sorted((tmp_path / "out").iterdir()) == copies

@@ -49,8 +49,12 @@ def test_a_file_gets_a_line_a_minute_of_long_work(monkeypatch, capsys):
   monkeypatch.setattr(tqdm.std, "time", lambda: now[0])
   for _ in progress(range(8), "training"):
     now[0] += 25
-  shown = re.findall(r"(\d)/8 \[", capsys.readouterr().err)
-  assert [*map(int, shown)] == [3, 6]
+  shown = capsys.readouterr().err.replace("\r", "").splitlines()
+  lines = [line.strip() for line in shown if line.strip()]
+  assert [line.partition(", ")[0] for line in lines] == [
+    f"training: {number}/8" for number in (3, 6, 8)
+  ]
+  assert lines[0] == "training: 3/8, 02:05 left"
 
 
 def test_all_items_come_through():

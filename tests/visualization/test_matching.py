@@ -24,7 +24,9 @@ def test_a_video_is_found_by_name_then_by_index():
   videos = timed_videos(3, seed=0)
   videos[2] = dataclasses.replace(videos[2], name="0")
   assert [find_video(videos, x, "query") for x in ("video 1", "1")] == [1, 1]
-  assert find_video(videos, "0", "query") == find_video(videos, 0, "query") == 2
+  assert find_video(videos, "0", "query") == 2
+  # What is no text is no name.
+  assert find_video(videos, 0, "query") == 0
   for wrong, hint in (("video1", "did you mean 'video 1'?"), ("3", "choose")):
     told = message_of(find_video, videos, wrong, "query")
     assert told.startswith("--query: expected the name of a video or its index")

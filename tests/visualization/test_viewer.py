@@ -209,7 +209,7 @@ def test_mistakes_leave_no_file(tmp_path):
   embs_path = warped_videos.write(tmp_path / "e.npy")
   path = tmp_path / "out" / "page.html"
   with pytest.raises(
-    UserError, match="--reference_video: .* 0 to 2, received '3'"
+    UserError, match="--reference_video: .* 0 to 2, received 3"
   ):
     write_page(embs_path, path, reference_video=3)
   videos = coded_videos.make()
