@@ -33,8 +33,7 @@ def main() -> None:
 
   from applications.folder_alignment import Options, align_folder
 
-  options = call_with_flags(Options)
-  align_folder(FLAGS.input_dir, FLAGS.output_dir, options)
+  align_folder(FLAGS.input_dir, FLAGS.output_dir, call_with_flags(Options))
   folder = pathlib.Path(FLAGS.output_dir)
   print((folder / "result.txt").read_text("utf-8"))
   print(f"Open {folder / 'index.html'} in a browser.")

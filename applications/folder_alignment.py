@@ -177,7 +177,8 @@ def _plan(
   """Follow the plan that is there, or make one and show it."""
   settings = [*options.set]
   if options.backbone:
-    settings.append(f"MODEL.BASE_MODEL.NETWORK={options.backbone}")
+    path = os.path.abspath(options.backbone)
+    settings.append(f"MODEL.BASE_MODEL.NETWORK={path}")
   base = configuration.load([options.config or _CONFIG], settings)
   path = folder / "plan.yml"
   if path.exists():
@@ -199,8 +200,11 @@ def _train(config: EasyDict) -> tuple[EasyDict, list[float]]:
   if not steps or steps[-1][0] < config.TRAIN.MAX_ITERS:
     if stopped_by := train.train(config, force_train=True):
       sys.exit(128 + stopped_by)
-  # What depends on the machine is settled there.
-  return configuration.load_run(config.LOGDIR), read_losses(config.LOGDIR)
+  # What depends on the machine is settled there; the folder may have moved.
+  settled = configuration.load_run(config.LOGDIR)
+  settled.PATH_TO_TFRECORDS = config.PATH_TO_TFRECORDS
+  settled.DATA.CACHE_DIR = config.DATA.CACHE_DIR
+  return settled, read_losses(config.LOGDIR)
 
 
 def _embed(

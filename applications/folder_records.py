@@ -1,9 +1,7 @@
 """Records of the videos of a folder, with the labels that are there."""
 
-import hashlib
 import os
 import pathlib
-import shutil
 from collections.abc import Mapping, Sequence
 
 from core.errors import UserError
@@ -50,31 +48,29 @@ def write_records(
     file = read_label_file(LabelOptions(label_file), paths)
     labels = file.find_labels(file.match(paths))
     class_names = file.class_names
-  states = {name: path.stat().st_mtime_ns for name, path in paths.items()}
-  facts = repr((states, splits, encoding, labels, class_names))
-  made_from = hashlib.sha256(facts.encode()).hexdigest()
+  plans = [
+    SplitPlan(
+      f"{DATASET}_{split}",
+      [Source(name, paths[name], labels.get(name)) for name in names],
+      class_names,
+    )
+    for split, names in splits.items()
+  ]
+  made_from = "".join(
+    f"{plan.name} {shards.compute_fingerprint(plan.sources, encoding)}"
+    f" {', '.join(class_names)}\n"
+    for plan in plans
+  )
   stamp = folder / "made_from.txt"
   if not stamp.exists() or stamp.read_text("utf-8") != made_from:
-    shutil.rmtree(folder, ignore_errors=True)
+    options = ShardOptions(_FILES_PER_SHARD, overwrite=True, skip_broken=True)
+    shards.write_splits(plans, encoding, folder, options)
     with atomic_write(stamp) as temporary:
       temporary.write_text(made_from, "utf-8")
-  written = dataset_info.read_dataset_file(folder, DATASET)
-  done = written.splits if written else {}
-  if not splits.keys() <= done.keys():
-    plans = [
-      SplitPlan(
-        f"{DATASET}_{split}",
-        [Source(name, paths[name], labels.get(name)) for name in names],
-        class_names,
-      )
-      for split, names in splits.items()
-    ]
-    options = ShardOptions(_FILES_PER_SHARD, skip_broken=True)
-    shards.write_splits(plans, encoding, folder, options)
-    done = dataset_info.read_dataset_file(folder, DATASET).splits
+  done = dataset_info.read_dataset_file(folder, DATASET).splits
   skipped = (video for split in splits for video in done[split].skipped)
   reasons = {video["name"]: video["reason"] for video in skipped}
-  for reason in reasons.values():
-    if label_file and reason.startswith(str(pathlib.Path(label_file))):
-      raise UserError(reason)
+  for name, reason in reasons.items():
+    if name in labels and not reason.startswith(f"{paths[name]}:"):
+      raise UserError(reason)  # A mistake in its labels.
   return reasons

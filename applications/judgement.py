@@ -18,7 +18,7 @@ _REVERSED_TAU = -0.5
 _FALLEN = 0.7
 _NUM_COMPARED = 5
 _NUM_WORST = 3
-_MORE_TIME = "more --minutes and another --output_dir"
+_MORE_TIME = "train anew with more --minutes and another --output_dir"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,19 +113,19 @@ def _describe_numbers(
   elif tau >= _POOR_TAU:
     verdict = (
       "The order of the matches is right for the most part only: check by eye"
-      f" what you rely on. More videos help, or {_MORE_TIME}."
+      f" what you rely on. Add videos, or {_MORE_TIME}."
     )
   else:
     verdict = (
       "⚠ Do not believe this alignment: the order of the matches is poor. Check"
       " that all videos show the same action from about the same side, cut"
-      " away what comes before and after it, add videos, or give"
+      " away what comes before and after it, add videos, or"
       f" {_MORE_TIME}."
     )
   sentences = [numbers, verdict]
   if losses and not are_held_out:
     sentences.append(
-      f"⚠ With {count} videos none was held out: these are numbers of the"
+      f"⚠ Too few of the {count} videos were held out: these are numbers of"
       " videos that were trained on, and flatter. Add videos of the same"
       " action: 10 at least, 50 are better."
     )
@@ -142,8 +142,7 @@ def _describe_loss(losses: Sequence[float]) -> list[str]:
     return []
   return [
     f"⚠ The loss did not fall as it should ({first:.2f} at first, {last:.2f} at"
-    f" the end): give {_MORE_TIME}, or check that the videos show the same"
-    " action."
+    f" the end): {_MORE_TIME}, or check that the videos show the same action."
   ]
 
 

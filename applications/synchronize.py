@@ -158,9 +158,10 @@ def _find_source(video: EmbeddedVideo, video_dir: str | None) -> pathlib.Path:
       f" received none for {video.name}; extract the embeddings anew, of images"
       " with --fps"
     )
-  path = pathlib.Path(video_dir or "", video.source)
-  if video_dir:  # It may have been moved with the folders that it is in.
-    parts = path.parts
+  source = pathlib.Path(video.source)
+  path = pathlib.Path(video_dir or "", source)
+  if video_dir and source.is_absolute():  # It may have been moved.
+    parts = source.parts
     ends = (pathlib.Path(video_dir, *parts[i:]) for i in range(1, len(parts)))
     path = next((x for x in (path, *ends) if x.exists()), path)
   if not path.exists():

@@ -226,7 +226,7 @@ def _convert_split(
   # Before any source is read, so that later changes show the next time.
   shards = []
   for index, group in enumerate(groups):
-    records = work / f"{_compute_fingerprint(group, encoding)}.tfrecord"
+    records = work / f"{compute_fingerprint(group, encoding)}.tfrecord"
     target = f"{plan.name}-{index}-of-{len(groups)}.tfrecord"
     shards.append(_Shard(group, records, output.folder / target))
   done = [shard for shard in shards if shard.is_done(options.skip_broken)]
@@ -249,10 +249,18 @@ def _convert_split(
   return shards
 
 
-def _compute_fingerprint(
+def compute_fingerprint(
   sources: Sequence[Source], encoding: FrameEncoding
 ) -> str:
-  """Identify a conversion by its sources, their files, and its settings."""
+  """Identify a conversion by its sources, their files, and its settings.
+
+  Args:
+    sources: The sources, with their labels.
+    encoding: How frames are stored.
+
+  Returns:
+    A text that changes when any of these does.
+  """
   states = [(repr(x), [*map(_read_state, x.list_files())]) for x in sources]
   # Other versions may report other facts.
   facts = tuple(field.name for field in dataclasses.fields(Report))

@@ -194,11 +194,10 @@ def draw_tau_matrix(taus: np.ndarray, names: Sequence[str]) -> "Figure":
   labels = [textwrap.shorten(names[i], 24, placeholder="...") for i in shown]
   axes.set_xticks(shown, labels, rotation=90, fontsize=7)
   axes.set_yticks(shown, labels, fontsize=7)
-  mean = np.nanmean(taus)
   axes.set(
     xlabel="matched in the frames of",
     ylabel="frames of",
-    title=f"Kendall's tau of pairs, mean {mean:.3f}",
+    title=f"Kendall's tau of pairs, mean {np.nanmean(taus):.3f}",
   )
   _annotate(axes, taus, "{:.2f}", (1 + lowest) / 2, dark_is_high=False)
   figure.colorbar(image, label="tau", shrink=0.8)

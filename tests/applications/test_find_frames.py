@@ -90,6 +90,7 @@ def test_queries():
   assert parse_query(videos, "1:6") == FoundFrame(1, 3)
   assert parse_query(videos, "1:7").row in (3, 4)
   assert parse_query(videos, "1:19") == FoundFrame(1, 9)
+  assert parse_query(videos, "1:1.9s") == FoundFrame(1, 9)
   assert parse_query(videos, "a:b:1:1.26s") == FoundFrame(0, 13)
   assert parse_query(videos, "1:1s") == FoundFrame(1, 5)
   videos.append(dataclasses.replace(videos[1], name="untimed", times=None))
@@ -99,7 +100,7 @@ def test_queries():
     ("video 1:1.5", "expected VIDEO:FRAME or VIDEO:TIME, such as"),
     ("video 3:0", "expected the name of a video or its index"),
     ("1:20", "frame of video 1, 0 to 19, or a time in it, if times are known"),
-    ("1:1.9s", "of video 1, 0 to 19, or a time in it, if times are known, rec"),
+    ("1:2.0s", "of video 1, 0 to 19, or a time in it, if times are known, rec"),
     ("untimed:1s", "a frame of untimed, 0 to 19, or a time in it, if times"),
   ):
     message = message_of(parse_query, videos, query)

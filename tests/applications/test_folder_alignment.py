@@ -200,6 +200,7 @@ def test_labels_may_come_later_and_be_corrected(aligned, clips, tmp_path):
     assert set(second.labels) == {-1}
 
 
+@pytest.mark.slow
 def test_clips_that_come_later_are_aligned_too(aligned, clips, tmp_path):
   new, out = tmp_path / "new", tmp_path / "out"
   new.mkdir()
@@ -235,15 +236,47 @@ def test_videos_that_break_off_are_left_out(aligned, clips, tmp_path):
   path = make_clip(new / "cut.mkv", 12)
   whole = path.read_bytes()
   path.write_bytes(whole[: len(whole) * 4 // 5])
-  options = Options(logdir=aligned[0] / "logs")
+  # Labels that lie beside the videos have nothing to do with it.
+  for name in ("cut", "take 3"):
+    rows = f"video,start,end,phase\n{name},0,1,reach\n"
+    (new / f"{name}.csv").write_text(rows)
+  options = Options(logdir=aligned[0] / "logs", label_file=new)
+  (out / "records").mkdir(parents=True)
+  (out / "records" / "mine.txt").write_text("of someone else")
   align_folder(new, out, options)
+  assert (out / "records" / "mine.txt").exists()
   assert "Left out cut: " in (out / "result.txt").read_text("utf-8")
   broken = dataclasses.replace(options, reference_video="cut")
   with pytest.raises(UserError, match="^--reference_video: .*cut.mkv"):
     align_folder(new, out, broken)
   (new / "take 3.mp4").unlink()
+  (new / "take 3.csv").unlink()
   with pytest.raises(UserError, match="at least two videos, received take 2"):
     align_folder(new, out, options)
+
+
+@pytest.mark.slow
+def test_a_folder_that_was_moved_is_used_as_it_is(
+  aligned, clips, options, tmp_path
+):
+  moved = tmp_path / "moved"
+  shutil.copytree(aligned[0], moved)
+  table = tmp_path / "labels.csv"
+  table.write_text("video,start,end,phase\ntake 2,0,2,reach\n")
+  # First for a few clips, with the run that is in it.
+  (tmp_path / "few").mkdir()
+  for number in (2, 3):
+    shutil.copy(clips / f"take {number}.mp4", tmp_path / "few")
+  align_folder(tmp_path / "few", moved, Options(logdir=moved / "logs"))
+  align_folder(clips, moved, dataclasses.replace(options, label_file=table))
+  before, after = (
+    embeddings.load_many(folder / "embeddings.npy")
+    for folder in (aligned[0], moved)
+  )
+  assert (before.class_names, after.class_names) == ((), ("reach",))
+  for one, other in zip(before.videos, after.videos, strict=True):
+    np.testing.assert_allclose(one.embs, other.embs, rtol=1e-4, atol=1e-5)
+    assert set(other.labels) == {0 if other.name == "take 2" else -1}
 
 
 def test_files_are_found_by_their_embeddings(aligned, clips):

@@ -41,7 +41,7 @@ def test_numbers_are_those_of_the_held_out_videos():
   assert "(by chance 0.03)" in text
   assert f"they end {cycles['error']:.0%} of their own video's length" in text
   assert "order of the matches is good" in text
-  assert "none was held out" not in text
+  assert "were held out" not in text
   assert "did not fall" not in text
 
 
@@ -49,7 +49,7 @@ def test_one_held_out_video_is_none():
   found = judge(made_folder(4), ["clip0"], FALLING, CONFIG)
   everything = judge(made_folder(4), (), FALLING, CONFIG)
   assert found.tau == everything.tau
-  assert "With 4 videos none was held out" in " ".join(found.sentences)
+  assert "Too few of the 4 videos were held out" in " ".join(found.sentences)
 
 
 def test_a_poor_alignment_is_not_to_be_believed():
@@ -61,10 +61,10 @@ def test_a_poor_alignment_is_not_to_be_believed():
 
 def test_few_videos_are_told():
   text = " ".join(judge(made_folder(4), (), FALLING, CONFIG).sentences)
-  assert "With 4 videos none was held out" in text
+  assert "Too few of the 4 videos were held out" in text
   # Of a run that was trained on other videos nothing is known.
   text = " ".join(judge(made_folder(4), (), (), CONFIG).sentences)
-  assert "none was held out" not in text
+  assert "were held out" not in text
 
 
 def test_a_loss_that_does_not_fall_is_told():
