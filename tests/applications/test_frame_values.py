@@ -21,6 +21,12 @@ def test_values_by_frame_are_interpolated_between_rows(tmp_path):
   assert np.isnan(found["video 1"][5:]).all()
 
 
+def test_a_column_may_have_the_name_of_labels(tmp_path):
+  rows = ["video,frame,Label", "video 1,0,1", "video 1,2,3"]
+  found = read(tmp_path, *rows, column="label")["video 1"]
+  assert found[:3].tolist() == [1, 2, 3]
+
+
 def test_values_by_time_are_interpolated_between_samples(tmp_path):
   rows = ["video,time,force", "video 0,0:00.5,5", "video 0,0.3,1", "video 0,1,"]
   found = read(tmp_path, *rows)["video 0"]

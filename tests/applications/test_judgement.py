@@ -6,6 +6,7 @@ from applications.judgement import judge
 from embeddings.types import EmbeddedVideo
 from evaluation.cycle_consistency import measure_cycles
 from evaluation.kendalls_tau import pairwise_taus
+from visualization.matching import find_medoid
 
 CONFIG = configuration.load([], ["EVAL.KENDALLS_TAU_STRIDE=1"])
 FALLING = [1.0, 0.9, 0.5, 0.3, 0.3, 0.3, 0.3]
@@ -90,6 +91,9 @@ def test_a_video_of_another_action_is_among_the_worst():
   found = judge([*made_folder(8), other], (), FALLING, CONFIG)
   assert found.worst[0] == "other"
   assert any("other (" in sentence for sentence in found.sentences)
+  # Nor would it be the reference.
+  videos = [*made_folder(8), other]
+  assert find_medoid([video.embs for video in videos]) != 8
 
 
 def test_two_equal_frames_are_no_order():

@@ -197,6 +197,9 @@ def test_brightness_stays_constant(out, name):
   np.testing.assert_allclose(means, frames[0][0].mean(), atol=3)
 
 
+NO_VIDEO = "expected the name of a video or its index, 0 to 2, received"
+
+
 @pytest.mark.parametrize(
   "options, message",
   [
@@ -204,10 +207,13 @@ def test_brightness_stays_constant(out, name):
     ({"video_path": "a"}, "--video_path: expected a name that ends in .mp4, "),
     ({"interval": 0}, "--interval: expected 1 to 60000 milliseconds"),
     ({"interval": float("nan")}, "--interval: expected 1 to 60000"),
-    ({"reference_video": 3}, "--reference_video: .*0 to 2, received 3"),
-    ({"reference_video": -1}, "--reference_video: .*0 to 2, received -1"),
-    ({"candidate_video": 7}, "--candidate_video: .*0 to 2, received 7"),
-    ({"candidate_video": 0}, "another video than --ref.* for both; choose"),
+    ({"reference_video": 3}, f"--reference_video: {NO_VIDEO} 3"),
+    ({"reference_video": -1}, f"--reference_video: {NO_VIDEO} -1"),
+    ({"candidate_video": 7}, f"--candidate_video: {NO_VIDEO} 7"),
+    (
+      {"candidate_video": 0},
+      "another video than --ref.*received video_0 for both",
+    ),
     (
       {"video_path": "a.png", "grid_mode": False},
       "--video_path: expected .mp4 or .gif with --nogrid_mode, received .png;",
