@@ -102,8 +102,8 @@ def parse_query(videos: Sequence[EmbeddedVideo], query: str) -> FoundFrame:
   places = video.known_times if match[3] else video.steps
   place = float(match[3] or match[2])
   # Of every n-th frame, the last one need not be that of the video.
-  rest = (video.seq_len - 1) / max(1, video.steps[-1])
-  if places is None or place > places[-1] * rest + 1e-6:
+  stretch = (video.seq_len - 1) / max(1, video.steps[-1])
+  if places is None or place > places[-1] * stretch + 1e-6:
     raise UserError(
       f"--query: expected a frame of {video.name}, 0 to {video.seq_len - 1}, or"
       f" a time in it, if times are known, received {query!r}; correct it"
